@@ -1,0 +1,131 @@
+package session
+
+import (
+	"github.com/weft-fabric/weft/protocol"
+)
+
+// Order is what the control loop tells a manager loop. Exactly one field is set. Orders reach a loop in the order in
+// which they were given, and before any frame that answers to them.
+type Order struct {
+	Serve   *Serve
+	Retire  *Retire
+	Open    *Open
+	Close   *Close
+	Admit   *Admit
+	Lost    *Lost
+	Dismiss *Dismiss
+	Forget  *Forget
+}
+
+// Serve makes the session manager of a service. Instances are asked for by [Wanted].
+type Serve struct {
+	Manager uint32 // names the manager from now on, never used again
+	Service protocol.Service
+}
+
+// Retire ends a manager that has no sessions: its instances are let go.
+type Retire struct{ Manager uint32 }
+
+// Open puts a session into the care of a manager. Its client will say HELLO with this incarnation.
+type Open struct {
+	Manager    uint32
+	Session    protocol.SessionNumber
+	Client     uint64 // incarnation
+	Bind       protocol.Bind
+	TaskCredit int
+	ByteCredit int64
+	MinInst    int // 0: as the service says
+	MaxInst    int
+}
+
+// Close closes a session; [Changed] with a final state follows. With Kill its unfinished tasks fail with Error,
+// otherwise they are finished first.
+type Close struct {
+	Session protocol.SessionNumber
+	Kill    bool
+	Error   *protocol.Error
+}
+
+// Admit announces an instance, which will say HELLO with this incarnation.
+type Admit struct {
+	Manager     uint32
+	Container   string
+	Incarnation uint64
+	Node        string
+	Slots       int
+	Sessions    int
+	ByHand      bool // no agent attests that it lives: its own heartbeats count
+}
+
+// Lost says that an instance is dead.
+type Lost struct {
+	Container string
+	Reason    string
+}
+
+// Dismiss asks that an instance be given nothing more and be let go when it is done; [Released] follows.
+type Dismiss struct{ Container string }
+
+// Forget drops what is known of a client that is gone, after its sessions were closed.
+type Forget struct{ Client uint64 }
+
+// Note is what a manager loop tells the control loop. Exactly one field is set.
+type Note struct {
+	Wanted      *Wanted
+	Changed     *Changed
+	Ready       *Ready
+	Released    *Released
+	Silent      *Silent
+	Misdirected *Misdirected
+	Figures     *Figures
+	Idle        *Idle
+}
+
+// Wanted says how many instances a manager would have: from the service's min to max while it has sessions, what it
+// has until the idle limit when it has none, then 0. Sent when the number changes.
+type Wanted struct {
+	Manager   uint32
+	Instances int
+}
+
+// Changed tells that a session is running, failed or closed; Error says why when it did not end in order.
+type Changed struct {
+	Session protocol.SessionNumber
+	State   string // protocol.SessionRunning, SessionFailed, SessionClosed
+	Error   *protocol.Error
+}
+
+// Ready tells that an instance serves: its OnCreateService returned and it said HELLO.
+type Ready struct{ Container string }
+
+// Released tells that an instance has nothing bound any more and was told to leave, or left by itself.
+type Released struct {
+	Container string
+	Reason    string
+}
+
+// Silent tells that an instance without an agent was not heard of for protocol.PeerTimeout, or broke the protocol;
+// the manager has dropped it as lost.
+type Silent struct {
+	Container string
+	Reason    string
+}
+
+// Misdirected tells that a client sent something for a session that this loop does not host.
+type Misdirected struct {
+	Client  uint64
+	Session protocol.SessionNumber
+}
+
+// Figures are the state of a session, sent at most twice a second and only when they changed.
+type Figures struct {
+	Session  protocol.SessionNumber
+	Queued   int
+	InFlight int
+	Done     uint64
+	Failed   uint64
+	Nodes    []string // names of the nodes of the instances that hold it, sorted
+}
+
+// Idle tells that a manager has had no session for its idle limit and has let its instances go.
+type Idle struct{ Manager uint32 }

@@ -1,0 +1,89 @@
+package protocol
+
+import "fmt"
+
+// Kind says what a record is. Kinds are fixints (0 to 127); an unknown kind is refused with [CodeUnknownKind], the
+// frame's other records are still served. Numbers are never used again for something else.
+type Kind uint8
+
+// Kinds of both planes.
+const (
+	KindHeader  Kind = 0 // first record of every frame
+	KindHello   Kind = 1 // body Hello: who the sender is; the conversation begins anew
+	KindWelcome Kind = 2 // body Welcome: the answer to Hello
+	KindRehello Kind = 3 // no body: say Hello again and send again what is unfinished
+	KindRefer   Kind = 4 // body Refer: where a session or a service is served
+	KindError   Kind = 5 // body Error: the refusal of the request with this id
+	KindBye     Kind = 6 // no body: the sender leaves in order; nothing of it is to be waited for
+	KindDone    Kind = 7 // no body: the request with this id was carried out
+)
+
+// Kinds of the data plane. Between client and manager the task field is a TaskID; between manager and instance it is
+// generation << 32 | slot of the manager's slab.
+const (
+	KindTask     Kind = 16 // client to manager: run this payload
+	KindDispatch Kind = 17 // manager to instance: run this payload; last element: the client's task id, or a map
+	KindResult   Kind = 18 // the task's result
+	KindFailure  Kind = 19 // body Error: the task failed
+	KindCredit   Kind = 20 // client to manager: task field = bytes of results consumed since Hello
+	KindRecall   Kind = 21 // manager to instance: give back this task if it has not started
+	KindRecalled Kind = 22 // instance to manager: the task had not started and will not
+	KindBind     Kind = 23 // manager to instance, body Bind: hold this session
+	KindBound    Kind = 24 // instance to manager: OnSessionBind returned nil
+	KindRefused  Kind = 25 // instance to manager, body Error: OnSessionBind failed
+	KindUnbind   Kind = 26 // manager to instance: let this session go
+	KindUnbound  Kind = 27 // instance to manager: OnSessionUnbind returned
+	KindExecuted Kind = 28 // instance to manager: session field = tasks executed, task field = nanoseconds they took together
+	KindDrain    Kind = 29 // instance to manager: give me nothing more; answered by Unbind of every session
+	KindLeave    Kind = 30 // manager to instance: run OnDestroyService and end
+)
+
+// Kinds of the control plane. The task field is the request id, which the answer repeats; pushes have id 0.
+const (
+	KindOpenSession   Kind = 32 // client: OpenSession; answer SessionOpened
+	KindSessionOpened Kind = 33
+	KindCloseSession  Kind = 34 // client or operator: CloseSession; answer Done
+	KindSessionState  Kind = 35 // push to the client: SessionState
+
+	KindRegisterService   Kind = 40 // operator: Service; answer Done
+	KindDeregisterService Kind = 41 // operator: ServiceRef; answer Done
+	KindListServices      Kind = 42 // operator: ListRequest; answer Page of ServiceInfo
+	KindListSessions      Kind = 43 // operator: ListRequest; answer Page of SessionInfo
+	KindListNodes         Kind = 44 // operator: ListRequest; answer Page of NodeInfo
+	KindServicePage       Kind = 45
+	KindSessionPage       Kind = 46
+	KindNodePage          Kind = 47
+
+	KindRegisterNode   Kind = 56 // agent: RegisterNode; answer Done
+	KindNodeStatus     Kind = 57 // agent: NodeStatus, every heartbeat; no answer but a header
+	KindStartContainer Kind = 58 // broker to agent: StartContainer
+	KindStopContainer  Kind = 59 // broker to agent: StopContainer
+	KindContainerState Kind = 60 // agent: ContainerState; answer Done with the same id
+	KindInstanceFailed Kind = 61 // instance on its control connection, body Error: OnCreateService failed
+)
+
+var kindNames = map[Kind]string{
+	KindHeader: "Header", KindHello: "Hello", KindWelcome: "Welcome", KindRehello: "Rehello", KindRefer: "Refer",
+	KindError: "Error", KindBye: "Bye", KindDone: "Done", KindTask: "Task", KindDispatch: "Dispatch",
+	KindResult: "Result", KindFailure: "Failure", KindCredit: "Credit", KindRecall: "Recall",
+	KindRecalled: "Recalled", KindBind: "Bind", KindBound: "Bound", KindRefused: "Refused", KindUnbind: "Unbind",
+	KindUnbound: "Unbound", KindExecuted: "Executed", KindDrain: "Drain", KindLeave: "Leave",
+	KindOpenSession: "OpenSession", KindSessionOpened: "SessionOpened", KindCloseSession: "CloseSession",
+	KindSessionState: "SessionState", KindRegisterService: "RegisterService",
+	KindDeregisterService: "DeregisterService", KindListServices: "ListServices", KindListSessions: "ListSessions",
+	KindListNodes: "ListNodes", KindServicePage: "ServicePage", KindSessionPage: "SessionPage",
+	KindNodePage: "NodePage", KindRegisterNode: "RegisterNode", KindNodeStatus: "NodeStatus",
+	KindStartContainer: "StartContainer", KindStopContainer: "StopContainer",
+	KindContainerState: "ContainerState", KindInstanceFailed: "InstanceFailed",
+}
+
+// String gives the kind's name in docs/rfc, or "kind 99".
+func (k Kind) String() string {
+	if s, ok := kindNames[k]; ok {
+		return s
+	}
+	return fmt.Sprintf("kind %d", uint8(k))
+}
+
+// Known says whether this version of the protocol has the kind.
+func (k Kind) Known() bool { _, ok := kindNames[k]; return ok }

@@ -1,0 +1,50 @@
+package protocol
+
+import "time"
+
+// Versions of the protocol that this package speaks. HELLO carries the range of its sender; the receiver answers with
+// the highest version that both speak.
+const (
+	MinVersion uint8 = 1
+	MaxVersion uint8 = 1
+)
+
+// Limits of frames and records. A receiver refuses what is above them before it allocates anything.
+const (
+	// MaxPayloadFrames is how many payload frames may follow the frame of records in one message.
+	MaxPayloadFrames = 16
+	// InlinePayload is the size in bytes from which a payload travels in a frame of its own.
+	InlinePayload = 8 << 10
+	// CutFrame is the size in bytes at which a sender closes a frame of records and begins the next.
+	CutFrame = 64 << 10
+	// MaxRecords is the largest frame of records in bytes.
+	MaxRecords = 2 << 20
+	// MaxBody is the largest body of a control record in bytes.
+	MaxBody = 1 << 20
+	// MaxPage is the largest number of entries in one page of an answer.
+	MaxPage = 1000
+)
+
+// Defaults that a broker announces or applies where its configuration does not say otherwise.
+const (
+	// DefaultMaxPayload is the largest payload or result of a task in bytes.
+	DefaultMaxPayload = 16 << 20
+	// DefaultTaskCredit is how many unfinished tasks a session may have.
+	DefaultTaskCredit = 65_536
+	// DefaultByteCredit is how many bytes of payload a session may have in unfinished tasks.
+	DefaultByteCredit = 64 << 20
+	// DefaultResultCredit is how many bytes of results a client may leave unconsumed on one data connection.
+	DefaultResultCredit = 64 << 20
+	// DefaultSlots is how many OnTaskExec an instance runs at once.
+	DefaultSlots = 1
+	// DefaultSessions is how many sessions an instance holds bound.
+	DefaultSessions = 10
+	// Heartbeat is the longest silence of a peer that has something unfinished.
+	Heartbeat = time.Second
+	// PeerTimeout is the silence after which a peer counts as lost.
+	PeerTimeout = 10 * time.Second
+	// BasePort is the control port; manager loop i listens on BasePort + LoopPort + i.
+	BasePort = 7700
+	// LoopPort is the distance of the first manager loop's port from the control port.
+	LoopPort = 10
+)

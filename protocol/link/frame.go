@@ -1,0 +1,66 @@
+package link
+
+import "github.com/weft-fabric/weft/protocol"
+
+// Frame is one message on its way: a frame of records and the payload frames that follow it. It belongs to the link
+// that made it; who holds a reference may read it.
+type Frame struct {
+	// After is the position in the core's own sequence of store records that must be durable before the frame may
+	// leave; 0 = at once.
+	After uint64
+
+	bytes    []byte
+	payloads []protocol.Handle
+	link     *Link
+	stamp    protocol.Stamp
+	refs     int32
+	volatile bool // nothing but a header or a greeting: not kept, not sent again
+}
+
+// Leave stamps the frame with the next sequence of its link and returns what is to be sent, to whom. ok is false when
+// the link has no peer at the moment: the frame is kept and leaves again when the conversation is resumed.
+// The shell calls it once for each frame that Take gave it, in order, and then [Frame.Sent].
+func (f *Frame) Leave() (peer protocol.Peer, records []byte, payloads []protocol.Handle, ok bool) {
+	l := f.link
+	if l.state == closed {
+		return 0, nil, nil, false
+	}
+	if l.state != up && !f.volatile {
+		l.kept = append(l.kept, f)
+		f.refs++
+		return 0, nil, nil, false
+	}
+	l.sent++
+	f.stamp = protocol.NewStamp(l.conversation, l.sent)
+	l.owedFrames, l.owedBytes = 0, 0
+	l.quiet = false
+	protocol.StampHeader(f.bytes, protocol.Header{
+		Version: l.node.Version, Epoch: l.node.Epoch, Incarnation: l.node.Incarnation,
+		Sequence: f.stamp, Acked: protocol.NewStamp(l.conversation, l.received),
+	})
+	if !f.volatile {
+		l.kept = append(l.kept, f)
+		f.refs++
+	}
+	return l.peer, f.bytes, f.payloads, true
+}
+
+// Sent gives back the reference of the shell.
+func (f *Frame) Sent() { f.Drop() }
+
+// Hold takes a reference: the frame's bytes stay as they are until as many calls of Drop.
+func (f *Frame) Hold() { f.refs++ }
+
+// Drop gives a reference back; the last one returns the frame to its node and its payloads to the shell.
+func (f *Frame) Drop() {
+	f.refs--
+	if f.refs == 0 {
+		f.link.node.recycle(f)
+	}
+}
+
+// At gives n bytes of the frame from off, as [Link.Append] told them.
+func (f *Frame) At(off, n int) []byte { return f.bytes[off : off+n : off+n] }
+
+// Size is the length of the frame of records in bytes.
+func (f *Frame) Size() int { return len(f.bytes) }

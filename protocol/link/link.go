@@ -1,0 +1,316 @@
+// Package link is the reliable half above a socket: what a ZeroMQ connection does not promise. A [Link] is one end of a
+// conversation. It batches records into frames, numbers them, keeps each until the other end has taken it over, and
+// sends again what was lost when a connection broke, so that between two living processes every record arrives exactly
+// once and in order. A [Node] holds what the links of one process share.
+//
+// The package is pure: no I/O, no clock, no goroutines. A node and its links belong to one goroutine, or to whoever
+// holds the lock around them.
+package link
+
+import "github.com/weft-fabric/weft/protocol"
+
+type state uint8
+
+const (
+	down    state = iota // no conversation: records queue
+	opening              // HELLO was sent: records queue
+	up                   // records flow
+	closed               // over for good
+)
+
+// After this much was taken over without a frame to acknowledge it, a header is sent of its own.
+const (
+	ackFrames = 16
+	ackBytes  = 1 << 20
+)
+
+// Verdict says what to do with a received frame.
+type Verdict uint8
+
+// Verdicts of [Link.Receive].
+const (
+	Fresh  Verdict = iota // the next frame: process it
+	Ignore                // seen before, or of another conversation: drop it
+	Gap                   // frames are missing: the conversation must begin anew (HELLO, or ask for it by REHELLO)
+)
+
+// Link is one end of a conversation. Make it with [Node.Link].
+type Link struct {
+	node  *Node
+	state state
+	peer  protocol.Peer
+	other uint64 // the other end's incarnation; 0 unknown
+
+	conversation uint16
+	sent         uint64         // count of frames that left in this conversation
+	received     uint64         // count of frames taken over in this conversation
+	last         protocol.Stamp // last frame taken over that was no greeting, in whatever conversation
+
+	kept  []*Frame // left and not acknowledged, in order
+	queue []*Frame // complete, not taken by the shell, in order
+	open  *Frame   // being filled; after all in queue
+
+	owedFrames, owedBytes int
+	dirty                 bool
+	quiet                 bool // nothing left since the last call of Beat
+}
+
+// Peer is the connection to the other end; ok is false while there is none.
+func (l *Link) Peer() (peer protocol.Peer, ok bool) { return l.peer, l.state == up }
+
+// Up says whether the conversation is open: what is appended leaves with the next Take.
+func (l *Link) Up() bool { return l.state == up }
+
+// Other is the incarnation of the other end, 0 before the first conversation.
+func (l *Link) Other() uint64 { return l.other }
+
+// Unacked is the number of frames that the other end has not acknowledged or that have not left.
+func (l *Link) Unacked() int {
+	n := len(l.kept) + len(l.queue)
+	if l.open != nil {
+		n++
+	}
+	return n
+}
+
+// Append adds a record with an inline payload to the frame being filled. It returns that frame and where the payload
+// begins in it, for [Frame.At].
+func (l *Link) Append(kind protocol.Kind, session uint32, task uint64, payload []byte) (*Frame, int) {
+	f := l.room(0)
+	f.bytes = protocol.AppendRecord(f.bytes, kind, session, task, payload)
+	return f, len(f.bytes) - len(payload)
+}
+
+// AppendAfter is [Link.Append] for a record that must not leave before position after is durable. Records of
+// different positions never share a frame.
+func (l *Link) AppendAfter(after uint64, kind protocol.Kind, session uint32, task uint64, payload []byte) {
+	f := l.room(after)
+	f.bytes = protocol.AppendRecord(f.bytes, kind, session, task, payload)
+}
+
+// AppendExternal adds a record whose payload of size bytes is a payload frame. The link takes over one reference
+// to the handle and releases it when the frame is done.
+func (l *Link) AppendExternal(kind protocol.Kind, session uint32, task uint64, size uint32, h protocol.Handle) {
+	f := l.roomExternal()
+	f.bytes = protocol.AppendExternal(f.bytes, kind, session, task, size)
+	f.payloads = append(f.payloads, h)
+}
+
+// AppendDispatch adds a [protocol.KindDispatch] record with an inline payload.
+func (l *Link) AppendDispatch(session uint32, task uint64, payload []byte, id protocol.TaskID, attempt uint8) {
+	f := l.room(0)
+	f.bytes = protocol.AppendDispatch(f.bytes, session, task, payload, id, attempt)
+}
+
+// AppendDispatchExternal is [Link.AppendDispatch] for a payload frame; it takes over one reference to the handle.
+func (l *Link) AppendDispatchExternal(session uint32, task uint64, size uint32, h protocol.Handle, id protocol.TaskID, attempt uint8) {
+	f := l.roomExternal()
+	f.bytes = protocol.AppendDispatchExternal(f.bytes, session, task, size, id, attempt)
+	f.payloads = append(f.payloads, h)
+}
+
+// room gives the frame being filled, a new one when it is full or waits for another position.
+func (l *Link) room(after uint64) *Frame {
+	if f := l.open; f != nil {
+		if f.After == after && len(f.bytes) < protocol.CutFrame {
+			return f
+		}
+		l.cut()
+	}
+	f := l.node.frame(l)
+	f.After = after
+	l.open = f
+	l.mark()
+	return f
+}
+
+func (l *Link) roomExternal() *Frame {
+	f := l.room(0)
+	if len(f.payloads) < protocol.MaxPayloadFrames {
+		return f
+	}
+	l.cut()
+	return l.room(0)
+}
+
+func (l *Link) cut() {
+	if l.open != nil {
+		l.queue = append(l.queue, l.open)
+		l.open = nil
+	}
+}
+
+func (l *Link) mark() {
+	if !l.dirty && l.state == up {
+		l.dirty = true
+		l.node.dirty = append(l.node.dirty, l)
+	}
+}
+
+// Greet says HELLO: a conversation begins, with the body's Peer and Received filled in. What was not acknowledged,
+// and what is appended from now on, leaves when [Link.Opened] was called.
+func (l *Link) Greet(body protocol.Hello) {
+	if l.state == closed {
+		return
+	}
+	l.state = opening
+	l.conversation++
+	l.sent, l.received = 0, 0
+	body.Peer, body.Received = l.other, l.last
+	l.greeting(protocol.KindHello, body)
+}
+
+// Opened takes the WELCOME that came with header h as the answer to [Link.Greet], and says whether it was one.
+// When the body says that the conversation was not resumed, everything that was kept is dropped: the caller sends again
+// what is unfinished.
+func (l *Link) Opened(h protocol.Header, body protocol.Welcome) bool {
+	if l.state != opening || h.Sequence != protocol.NewStamp(l.conversation, 1) {
+		return false
+	}
+	l.begin(h, body.Resumed, body.Received)
+	return true
+}
+
+// Accept takes the HELLO that came from peer with header h as the beginning of a conversation and answers it: a
+// WELCOME with the body's Resumed and Received filled in is the next to leave. It says whether the conversation
+// before is resumed; if not, whatever was kept or queued is dropped.
+func (l *Link) Accept(peer protocol.Peer, h protocol.Header, hello protocol.Hello, body protocol.Welcome) (resumed bool) {
+	if l.state == closed {
+		return false
+	}
+	resumed = l.other != 0 && h.Incarnation == l.other && hello.Peer == l.node.Incarnation
+	body.Resumed, body.Received = resumed, l.last
+	if !resumed {
+		body.Received = 0
+		l.last = 0
+	}
+	l.peer = peer
+	l.conversation = h.Sequence.Conversation()
+	l.sent = 0
+	l.begin(h, resumed, hello.Received)
+	l.greeting(protocol.KindWelcome, body)
+	return resumed
+}
+
+// begin opens a conversation: frames up to the stamp were taken over by the other end, the others leave again.
+func (l *Link) begin(h protocol.Header, resumed bool, upTo protocol.Stamp) {
+	l.other = h.Incarnation
+	l.received = 1
+	if !resumed {
+		l.last = 0
+		l.forget()
+	}
+	l.release(upTo)
+	if len(l.kept) > 0 {
+		l.queue = append(l.kept, l.queue...)
+		l.kept = nil
+	}
+	l.state = up
+	l.dirty = false
+	l.mark()
+}
+
+func (l *Link) greeting(kind protocol.Kind, body any) {
+	f := l.node.frame(l)
+	f.volatile = true
+	f.bytes = protocol.AppendBody(f.bytes, kind, 0, 0, body)
+	l.node.out = append(l.node.out, f)
+}
+
+// Lost notes that the connection to the peer is gone. What is appended queues until the conversation is resumed.
+func (l *Link) Lost() {
+	if l.state == up || l.state == opening {
+		l.state = down
+	}
+}
+
+// Close ends the link for good and drops what it holds.
+func (l *Link) Close() {
+	l.forget()
+	l.state = closed
+}
+
+func (l *Link) forget() {
+	l.cut()
+	for _, f := range l.kept {
+		f.Drop()
+	}
+	for _, f := range l.queue {
+		f.Drop()
+	}
+	l.kept, l.queue = nil, nil
+}
+
+// Receive judges the frame of size bytes that came with header h, and takes its acknowledgement.
+func (l *Link) Receive(h protocol.Header, size int) Verdict {
+	if l.state != up || h.Incarnation != l.other || h.Sequence.Conversation() != l.conversation {
+		return Ignore
+	}
+	l.release(h.Acked)
+	switch n := h.Sequence.Count(); {
+	case n <= l.received:
+		return Ignore
+	case n > l.received+1:
+		return Gap
+	}
+	l.received++
+	l.last = h.Sequence
+	if size > protocol.HeaderSize { // a header alone needs no answer
+		l.owedFrames++
+		l.owedBytes += size
+		if l.owedFrames >= ackFrames || l.owedBytes >= ackBytes {
+			l.mark()
+		}
+	}
+	return Fresh
+}
+
+// release drops the kept frames that the other end has taken over.
+func (l *Link) release(upTo protocol.Stamp) {
+	n := 0
+	for n < len(l.kept) && l.kept[n].stamp.Conversation() == upTo.Conversation() && l.kept[n].stamp <= upTo {
+		l.kept[n].Drop()
+		n++
+	}
+	if n == 0 {
+		return
+	}
+	rest := copy(l.kept, l.kept[n:])
+	clear(l.kept[rest:])
+	l.kept = l.kept[:rest]
+}
+
+// Beat is called every half [protocol.Heartbeat]: when nothing left since the call before, and the link waits for
+// something, owes an acknowledgement or alive is true, a header leaves.
+func (l *Link) Beat(alive bool) {
+	if l.state != up {
+		return
+	}
+	if l.quiet && (alive || l.owedFrames > 0 || len(l.kept) > 0) {
+		l.cut()
+		if len(l.queue) == 0 {
+			f := l.node.frame(l)
+			f.volatile = true
+			l.queue = append(l.queue, f)
+			l.mark()
+		}
+	}
+	l.quiet = true
+}
+
+// take moves what is ready to the node.
+func (l *Link) take() {
+	l.dirty = false
+	if l.state != up {
+		return
+	}
+	l.cut()
+	if len(l.queue) == 0 && (l.owedFrames >= ackFrames || l.owedBytes >= ackBytes) {
+		f := l.node.frame(l)
+		f.volatile = true
+		l.queue = append(l.queue, f)
+	}
+	l.node.out = append(l.node.out, l.queue...)
+	clear(l.queue)
+	l.queue = l.queue[:0]
+}

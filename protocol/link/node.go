@@ -1,0 +1,83 @@
+package link
+
+import "github.com/weft-fabric/weft/protocol"
+
+// maxFree is how many frames a node keeps for use again.
+const maxFree = 256
+
+// Node is what the links of one core share: who they are, frames to use again, what is ready to leave.
+type Node struct {
+	Version     uint8
+	Epoch       protocol.Epoch
+	Incarnation uint64
+
+	free     []*Frame
+	dirty    []*Link
+	out      []*Frame
+	released []protocol.Handle
+}
+
+// NewNode makes the node of a process with this incarnation, which must not be 0.
+func NewNode(epoch protocol.Epoch, incarnation uint64) *Node {
+	return &Node{Version: protocol.MaxVersion, Epoch: epoch, Incarnation: incarnation}
+}
+
+// Link makes a link without a conversation.
+func (n *Node) Link() *Link { return &Link{node: n} }
+
+// Take appends the frames that are ready to leave to dst, in order for each link. The caller calls [Frame.Leave] and
+// [Frame.Sent] on each, in order.
+func (n *Node) Take(dst []*Frame) []*Frame {
+	for _, l := range n.dirty {
+		l.take()
+	}
+	clear(n.dirty)
+	n.dirty = n.dirty[:0]
+	dst = append(dst, n.out...)
+	clear(n.out)
+	n.out = n.out[:0]
+	return dst
+}
+
+// Released appends the payload handles that are to be released to dst.
+func (n *Node) Released(dst []protocol.Handle) []protocol.Handle {
+	dst = append(dst, n.released...)
+	n.released = n.released[:0]
+	return dst
+}
+
+// Release notes that one reference to h is to be given back.
+func (n *Node) Release(h protocol.Handle) {
+	if h != 0 {
+		n.released = append(n.released, h)
+	}
+}
+
+// Rehello makes a bare frame that asks for a HELLO, for a peer that has no conversation here. The caller sends it.
+func (n *Node) Rehello(dst []byte) []byte {
+	dst = protocol.AppendHeader(dst, protocol.Header{Version: n.Version, Epoch: n.Epoch, Incarnation: n.Incarnation})
+	return protocol.AppendRecord(dst, protocol.KindRehello, 0, 0, nil)
+}
+
+func (n *Node) frame(l *Link) *Frame {
+	var f *Frame
+	if k := len(n.free); k > 0 {
+		f = n.free[k-1]
+		n.free[k-1] = nil
+		n.free = n.free[:k-1]
+	} else {
+		f = &Frame{}
+	}
+	f.link, f.refs, f.After, f.volatile = l, 1, 0, false
+	f.bytes = protocol.AppendHeader(f.bytes[:0], protocol.Header{})
+	return f
+}
+
+func (n *Node) recycle(f *Frame) {
+	n.released = append(n.released, f.payloads...)
+	f.payloads = f.payloads[:0]
+	f.link = nil
+	if len(n.free) < maxFree && cap(f.bytes) <= 2*protocol.CutFrame {
+		n.free = append(n.free, f)
+	}
+}

@@ -1,0 +1,286 @@
+package protocol
+
+import "encoding/binary"
+
+// Record is one record of a frame, as [Reader.Next] finds it. The slices point into the frame.
+type Record struct {
+	Kind    Kind
+	Session uint32 // session number, or what the kind says
+	Task    uint64 // task, request id, or what the kind says
+	// Payload is the inline payload; nil when External.
+	Payload []byte
+	// External says that the payload is the next payload frame of the message; Size is then its length.
+	External bool
+	// Size is the length of the payload in bytes, inline or not.
+	Size uint32
+	// Ext is the last, optional element as it is encoded; nil when there is none.
+	Ext []byte
+}
+
+// recordHead is what precedes an inline payload:
+// 0x94 | kind | 0xce session u32 | 0xcf task u64 | 0xc6 length u32.
+const recordHead = 1 + 1 + 5 + 9 + 5
+
+// RecordSize is the length of the encoding of a record without last element whose inline payload has n bytes.
+func RecordSize(n int) int { return recordHead + n }
+
+func appendHead(b []byte, array byte, kind Kind, session uint32, task uint64, tag byte, n uint32) []byte {
+	b = append(b, array, byte(kind), 0xce, 0, 0, 0, 0, 0xcf, 0, 0, 0, 0, 0, 0, 0, 0, tag, 0, 0, 0, 0)
+	h := b[len(b)-recordHead:]
+	binary.BigEndian.PutUint32(h[3:], session)
+	binary.BigEndian.PutUint64(h[8:], task)
+	binary.BigEndian.PutUint32(h[17:], n)
+	return b
+}
+
+// AppendRecord appends a record with an inline payload, which may be empty.
+func AppendRecord(b []byte, kind Kind, session uint32, task uint64, payload []byte) []byte {
+	b = appendHead(b, 0x94, kind, session, task, 0xc6, uint32(len(payload)))
+	return append(b, payload...)
+}
+
+// AppendExternal appends a record whose payload of size bytes travels in a payload frame of its own.
+func AppendExternal(b []byte, kind Kind, session uint32, task uint64, size uint32) []byte {
+	return appendHead(b, 0x94, kind, session, task, 0xce, size)
+}
+
+// AppendDispatch appends a [KindDispatch] record with an inline payload. The last element is the client's task id
+// alone when attempt is 1, else the map {1: task id, 2: attempt}.
+func AppendDispatch(b []byte, session uint32, task uint64, payload []byte, id TaskID, attempt uint8) []byte {
+	b = appendHead(b, 0x95, KindDispatch, session, task, 0xc6, uint32(len(payload)))
+	b = append(b, payload...)
+	return appendIdentity(b, id, attempt)
+}
+
+// AppendDispatchExternal is [AppendDispatch] for a payload that travels in a frame of its own.
+func AppendDispatchExternal(b []byte, session uint32, task uint64, size uint32, id TaskID, attempt uint8) []byte {
+	b = appendHead(b, 0x95, KindDispatch, session, task, 0xce, size)
+	return appendIdentity(b, id, attempt)
+}
+
+func appendIdentity(b []byte, id TaskID, attempt uint8) []byte {
+	if attempt > 1 {
+		b = append(b, 0x82, 0x01)
+	}
+	b = append(b, 0xcf)
+	b = binary.BigEndian.AppendUint64(b, uint64(id))
+	if attempt > 1 {
+		b = append(b, 0x02, 0xcc, attempt)
+	}
+	return b
+}
+
+// Identity reads the last element of a [KindDispatch] record: the client's task id and the attempt, from 1.
+// ok is false when the element is missing or is not of that form; further keys of the map are ignored.
+func (r *Record) Identity() (id TaskID, attempt uint8, ok bool) {
+	e := r.Ext
+	if len(e) == 9 && e[0] == 0xcf {
+		return TaskID(binary.BigEndian.Uint64(e[1:])), 1, true
+	}
+	if len(e) == 0 || e[0]&0xf0 != 0x80 {
+		return 0, 0, false
+	}
+	var body struct {
+		ID      uint64
+		Attempt uint8
+	}
+	n, e := int(e[0]&0x0f), e[1:]
+	for range n {
+		key, rest, good := readUint(e)
+		if !good {
+			return 0, 0, false
+		}
+		v, after, good := readUint(rest)
+		switch {
+		case good && key == 1:
+			body.ID, ok = v, true
+		case good && key == 2 && v <= 255:
+			body.Attempt = uint8(v)
+		case !good:
+			size := skip(rest, maxDepth)
+			if size == 0 {
+				return 0, 0, false
+			}
+			after = rest[size:]
+		}
+		e = after
+	}
+	return TaskID(body.ID), max(body.Attempt, 1), ok
+}
+
+// Reader walks the records of a frame. The zero Reader has no records.
+type Reader struct {
+	rest []byte
+}
+
+// NewReader reads the records that follow the header, as [ParseHeader] returned them.
+func NewReader(records []byte) Reader { return Reader{rest: records} }
+
+// Next puts the next record into rec and says whether there was one. After an error (a *[Error] with
+// [CodeMalformed]) the rest of the frame cannot be read.
+func (r *Reader) Next(rec *Record) (bool, error) {
+	b := r.rest
+	if len(b) == 0 {
+		return false, nil
+	}
+	if len(b) < recordHead || b[0]&0xf0 != 0x90 || b[0] < 0x94 || b[1] > 0x7f || b[2] != 0xce || b[7] != 0xcf ||
+		(b[16] != 0xc6 && b[16] != 0xce) {
+		return false, r.malformed()
+	}
+	rec.Kind = Kind(b[1])
+	rec.Session = binary.BigEndian.Uint32(b[3:])
+	rec.Task = binary.BigEndian.Uint64(b[8:])
+	rec.Size = binary.BigEndian.Uint32(b[17:])
+	rec.External = b[16] == 0xce
+	rec.Ext = nil
+	end := recordHead
+	if rec.External {
+		rec.Payload = nil
+	} else {
+		if uint64(rec.Size) > uint64(len(b)-recordHead) {
+			return false, r.malformed()
+		}
+		end += int(rec.Size)
+		rec.Payload = b[recordHead:end:end]
+	}
+	for i := byte(0x94); i < b[0]; i++ {
+		n := skip(b[end:], maxDepth)
+		if n == 0 {
+			return false, r.malformed()
+		}
+		if rec.Ext == nil {
+			rec.Ext = b[end : end+n : end+n]
+		}
+		end += n
+	}
+	r.rest = b[end:]
+	return true, nil
+}
+
+func (r *Reader) malformed() error {
+	n := min(len(r.rest), 24)
+	err := Errorf(CodeMalformed, "record", "no record begins with % x (%d bytes left)", r.rest[:n], len(r.rest))
+	r.rest = nil
+	return err
+}
+
+const maxDepth = 8
+
+// readUint reads a msgpack unsigned integer of any width.
+func readUint(b []byte) (v uint64, rest []byte, ok bool) {
+	if len(b) == 0 {
+		return 0, nil, false
+	}
+	n := 0
+	switch c := b[0]; {
+	case c <= 0x7f:
+		return uint64(c), b[1:], true
+	case c == 0xcc:
+		n = 1
+	case c == 0xcd:
+		n = 2
+	case c == 0xce:
+		n = 4
+	case c == 0xcf:
+		n = 8
+	default:
+		return 0, nil, false
+	}
+	if len(b) < 1+n {
+		return 0, nil, false
+	}
+	for _, c := range b[1 : 1+n] {
+		v = v<<8 | uint64(c)
+	}
+	return v, b[1+n:], true
+}
+
+// fixedSize holds, for the formats 0xc0 to 0xdf of msgpack, the bytes after the first; -1 for those with a length.
+var fixedSize = [32]int8{
+	0, -2, 0, 0, -1, -1, -1, -1, -1, -1, 4, 8, 1, 2, 4, 8, // c0 .. cf
+	1, 2, 4, 8, 2, 3, 5, 9, 17, -1, -1, -1, -1, -1, -1, -1, // d0 .. df
+}
+
+// skip returns the length in bytes of the msgpack value that b begins with; 0 when b does not hold a whole value or
+// nests deeper than depth.
+func skip(b []byte, depth int) int {
+	if len(b) == 0 || depth == 0 {
+		return 0
+	}
+	n, items, used := 0, 0, 1
+	switch c := b[0]; {
+	case c <= 0x7f || c >= 0xe0:
+	case c <= 0x8f:
+		items = 2 * int(c&0x0f)
+	case c <= 0x9f:
+		items = int(c & 0x0f)
+	case c <= 0xbf:
+		n = int(c & 0x1f)
+	default:
+		size := fixedSize[c-0xc0]
+		if size >= 0 {
+			n = int(size)
+			break
+		}
+		var ok bool
+		if used, n, items, ok = lengthOf(b); !ok {
+			return 0
+		}
+	}
+	if n > len(b)-used {
+		return 0
+	}
+	used += n
+	for range items {
+		m := skip(b[used:], depth-1)
+		if m == 0 {
+			return 0
+		}
+		used += m
+	}
+	return used
+}
+
+// lengthOf reads the head of a str, bin, ext, array or map with a length field: the bytes of the head, the bytes of
+// content and the number of items that follow.
+func lengthOf(b []byte) (used, n, items int, ok bool) {
+	width, extra, per := 0, 0, 0
+	switch b[0] {
+	case 0xc4, 0xd9:
+		width = 1
+	case 0xc5, 0xda:
+		width = 2
+	case 0xc6, 0xdb:
+		width = 4
+	case 0xc7:
+		width, extra = 1, 1
+	case 0xc8:
+		width, extra = 2, 1
+	case 0xc9:
+		width, extra = 4, 1
+	case 0xdc:
+		width, per = 2, 1
+	case 0xdd:
+		width, per = 4, 1
+	case 0xde:
+		width, per = 2, 2
+	case 0xdf:
+		width, per = 4, 2
+	default:
+		return 0, 0, 0, false
+	}
+	if len(b) < 1+width {
+		return 0, 0, 0, false
+	}
+	v := 0
+	for _, c := range b[1 : 1+width] {
+		v = v<<8 | int(c)
+	}
+	if v > len(b) {
+		return 0, 0, 0, false
+	}
+	if per > 0 {
+		return 1 + width, 0, v * per, true
+	}
+	return 1 + width, v + extra, 0, true
+}

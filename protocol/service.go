@@ -1,0 +1,248 @@
+package protocol
+
+import (
+	"regexp"
+	"sort"
+	"strings"
+	"time"
+)
+
+// Service is a service as it is registered in the catalogue: what its YAML says.
+type Service struct {
+	Name      string              `json:"name"`
+	Version   string              `json:"version,omitempty"`
+	Function  string              `json:"function,omitempty"` // what it does, for people and for search
+	Tags      []string            `json:"tags,omitempty"`
+	Artefacts map[string]Artefact `json:"artefacts,omitempty"` // by platform, as linux/amd64; none: started by hand only
+	Requests  []ContainerRequest  `json:"requests,omitempty"`
+	Slots     int                 `json:"slots,omitempty"`    // OnTaskExec at once in an instance; 0: DefaultSlots
+	Sessions  int                 `json:"sessions,omitempty"` // bound at once to an instance; 0: DefaultSessions
+	Queue     string              `json:"queue,omitempty"`
+	Instances Instances           `json:"instances,omitzero"`
+	Interface Interface           `json:"interface,omitzero"`
+	Limits    Limits              `json:"limits,omitzero"`
+	Env       map[string]string   `json:"env,omitempty"` // environment variables of its instances
+}
+
+// Artefact is what an agent starts on one platform.
+type Artefact struct {
+	Command string   `json:"command"` // absolute path of an executable on the node
+	Args    []string `json:"args,omitempty"`
+	Dir     string   `json:"dir,omitempty"` // working folder
+}
+
+// Capacity is a vector of resources.
+type Capacity struct {
+	CPU     int64 `json:"cpu,omitempty"`     // millicores
+	GPU     int64 `json:"gpu,omitempty"`     // devices
+	Memory  int64 `json:"memory,omitempty"`  // bytes
+	Network int64 `json:"network,omitempty"` // bytes/s
+	DiskIO  int64 `json:"disk_io,omitempty"` // bytes/s
+}
+
+// ContainerRequest says what one container of the service needs and where it may run (SPEC R2). Its count is the
+// service's Instances.
+type ContainerRequest struct {
+	Capacity Capacity `json:"capacity,omitzero"`
+	Priority int      `json:"priority,omitempty"`
+	Node     string   `json:"node,omitempty"`
+	Rack     string   `json:"rack,omitempty"`
+	NodeType string   `json:"node_type,omitempty"` // cpu or gpu
+	Nodes    int      `json:"nodes,omitempty"`     // least number of distinct nodes
+}
+
+// Instances bounds how many instances a service has while it has sessions.
+type Instances struct {
+	Min int `json:"min,omitempty"` // from the first session on; 0: 1
+	Max int `json:"max,omitempty"` // 0: Min, at least 1
+}
+
+// Interface names the types of tasks and results, for people and typed clients.
+type Interface struct {
+	Task   string `json:"task,omitempty"`
+	Result string `json:"result,omitempty"`
+}
+
+// Limits of a service. Durations are written as 30s or 5m in YAML.
+type Limits struct {
+	Payload    int64    `json:"payload,omitempty"`     // bytes of a task or result; 0: the broker's
+	Tasks      int      `json:"tasks,omitempty"`       // unfinished tasks of a session; 0: the broker's
+	Bytes      int64    `json:"bytes,omitempty"`       // bytes of unfinished tasks of a session; 0: the broker's
+	Attempts   int      `json:"attempts,omitempty"`    // times that a task may end its instance; 0: 4
+	HostLosses int      `json:"host_losses,omitempty"` // instances that may be lost under a task otherwise; 0: 8
+	Idle       Duration `json:"idle,omitempty"`        // an instance beyond min is ended when idle that long; 0: 60s
+	Start      Duration `json:"start,omitempty"`       // from the start of a container to its service; 0: 60s
+	Grace      Duration `json:"grace,omitempty"`       // from the request to end to the kill; 0: 10s
+}
+
+// Duration is a time.Duration that reads and writes as text (1m30s) in YAML and JSON.
+type Duration time.Duration
+
+// MarshalText gives the form of [time.Duration.String].
+func (d Duration) MarshalText() ([]byte, error) { return []byte(time.Duration(d).String()), nil }
+
+// UnmarshalText reads the form of [time.ParseDuration].
+func (d *Duration) UnmarshalText(b []byte) error {
+	v, err := time.ParseDuration(string(b))
+	if err != nil {
+		return Errorf(CodeInvalid, "duration", "%q is not a duration such as 500ms, 30s or 5m", b)
+	}
+	*d = Duration(v)
+	return nil
+}
+
+// NodeTypes are the values of node_type.
+const (
+	NodeTypeCPU = "cpu"
+	NodeTypeGPU = "gpu"
+)
+
+var (
+	nameForm     = regexp.MustCompile(`^[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?$`)
+	versionForm  = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9.+_-]{0,62})$|^[A-Za-z0-9]$`)
+	platformForm = regexp.MustCompile(`^[a-z0-9]+/[a-z0-9]+(/[a-z0-9]+)?$`)
+	envForm      = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+)
+
+// ValidName says whether s can name a service, a node, a queue or an environment: 1 to 63 of a-z, 0-9, '.', '_', '-',
+// beginning and ending with a letter or digit.
+func ValidName(s string) bool { return nameForm.MatchString(s) }
+
+// WithDefaults returns s with every field that was left out set to its default.
+func (s Service) WithDefaults() Service {
+	if s.Version == "" {
+		s.Version = "1"
+	}
+	if len(s.Requests) == 0 {
+		s.Requests = []ContainerRequest{{}}
+	} else {
+		s.Requests = append([]ContainerRequest(nil), s.Requests...)
+	}
+	for i := range s.Requests {
+		if s.Requests[i].Capacity == (Capacity{}) {
+			s.Requests[i].Capacity = Capacity{CPU: 1000, Memory: 64 << 20}
+		}
+	}
+	def(&s.Slots, DefaultSlots)
+	def(&s.Sessions, DefaultSessions)
+	if s.Queue == "" {
+		s.Queue = "default"
+	}
+	def(&s.Instances.Min, 1)
+	def(&s.Instances.Max, s.Instances.Min)
+	def(&s.Limits.Payload, DefaultMaxPayload)
+	def(&s.Limits.Tasks, DefaultTaskCredit)
+	def(&s.Limits.Bytes, max(DefaultByteCredit, s.Limits.Payload))
+	def(&s.Limits.Attempts, 4)
+	def(&s.Limits.HostLosses, 8)
+	def(&s.Limits.Idle, Duration(time.Minute))
+	def(&s.Limits.Start, Duration(time.Minute))
+	def(&s.Limits.Grace, Duration(10*time.Second))
+	return s
+}
+
+func def[T int | int64 | Duration](p *T, v T) {
+	if *p == 0 {
+		*p = v
+	}
+}
+
+// Validate checks a service after [Service.WithDefaults]. The error is a *[Error] with [CodeInvalid] that names the
+// first wrong field, its value and what would be right.
+func (s Service) Validate() error {
+	bad := func(field, format string, args ...any) error {
+		return Errorf(CodeInvalid, "service "+s.Name, field+": "+format, args...)
+	}
+	switch {
+	case !ValidName(s.Name):
+		return bad("name", "%q is not 1 to 63 of a-z, 0-9, '.', '_', '-', beginning and ending with a letter or digit", s.Name)
+	case !versionForm.MatchString(s.Version):
+		return bad("version", "%q is not 1 to 63 letters, digits, '.', '+', '_', '-'", s.Version)
+	case len(s.Requests) != 1:
+		return bad("requests", "%d requests; exactly one is supported", len(s.Requests))
+	case s.Slots < 1 || s.Slots > 4096:
+		return bad("slots", "%d is not within 1 to 4096", s.Slots)
+	case s.Sessions < 1 || s.Sessions > 4096:
+		return bad("sessions", "%d is not within 1 to 4096", s.Sessions)
+	case !ValidName(s.Queue):
+		return bad("queue", "%q is not the name of a queue", s.Queue)
+	case s.Instances.Min < 1 || s.Instances.Min > 100_000:
+		return bad("instances.min", "%d is not within 1 to 100000", s.Instances.Min)
+	case s.Instances.Max < s.Instances.Min || s.Instances.Max > 100_000:
+		return bad("instances.max", "%d is not within instances.min (%d) to 100000", s.Instances.Max, s.Instances.Min)
+	}
+	if err := s.Limits.validate(bad); err != nil {
+		return err
+	}
+	for i, r := range s.Requests {
+		if err := r.validate(i, bad); err != nil {
+			return err
+		}
+	}
+	return s.validateMaps(bad)
+}
+
+func (l Limits) validate(bad func(field, format string, args ...any) error) error {
+	switch {
+	case l.Payload < 1 || l.Payload > 1<<30:
+		return bad("limits.payload", "%d is not within 1 byte to 1 GiB", l.Payload)
+	case l.Tasks < 1 || l.Tasks > MaxTaskSlot:
+		return bad("limits.tasks", "%d is not within 1 to %d", l.Tasks, MaxTaskSlot)
+	case l.Bytes < l.Payload:
+		return bad("limits.bytes", "%d is less than limits.payload (%d): a credit must hold one payload", l.Bytes, l.Payload)
+	case l.Attempts < 1 || l.Attempts > 100:
+		return bad("limits.attempts", "%d is not within 1 to 100", l.Attempts)
+	case l.HostLosses < 1 || l.HostLosses > 200:
+		return bad("limits.host_losses", "%d is not within 1 to 200", l.HostLosses)
+	case l.Idle < 0:
+		return bad("limits.idle", "%v is negative", time.Duration(l.Idle))
+	case l.Start <= 0:
+		return bad("limits.start", "%v is not above 0", time.Duration(l.Start))
+	case l.Grace <= 0:
+		return bad("limits.grace", "%v is not above 0", time.Duration(l.Grace))
+	}
+	return nil
+}
+
+func (r ContainerRequest) validate(i int, bad func(field, format string, args ...any) error) error {
+	at := "requests[" + string(rune('0'+i)) + "]."
+	c := r.Capacity
+	switch {
+	case c.CPU < 0 || c.GPU < 0 || c.Memory < 0 || c.Network < 0 || c.DiskIO < 0:
+		return bad(at+"capacity", "%+v has a negative amount", c)
+	case r.NodeType != "" && r.NodeType != NodeTypeCPU && r.NodeType != NodeTypeGPU:
+		return bad(at+"node_type", "%q is neither cpu nor gpu", r.NodeType)
+	case r.Nodes < 0:
+		return bad(at+"nodes", "%d is negative", r.Nodes)
+	}
+	return nil
+}
+
+func (s Service) validateMaps(bad func(field, format string, args ...any) error) error {
+	for _, p := range sortedKeys(s.Artefacts) {
+		a := s.Artefacts[p]
+		switch {
+		case !platformForm.MatchString(p):
+			return bad("artefacts", "%q is not a platform such as linux/amd64", p)
+		case a.Command == "":
+			return bad("artefacts."+p+".command", "is empty; it is the absolute path of an executable on the node")
+		case !strings.HasPrefix(a.Command, "/"):
+			return bad("artefacts."+p+".command", "%q is not an absolute path", a.Command)
+		}
+	}
+	for _, k := range sortedKeys(s.Env) {
+		if !envForm.MatchString(k) || strings.HasPrefix(k, "WEFT_") {
+			return bad("env", "%q is not a name for an environment variable of a service (letters, digits, '_', not WEFT_…)", k)
+		}
+	}
+	return nil
+}
+
+func sortedKeys[V any](m map[string]V) []string {
+	keys := make([]string, 0, len(m))
+	for k := range m { // order does not matter: sorted below
+		keys = append(keys, k)
+	}
+	sort.Strings(keys)
+	return keys
+}
