@@ -144,7 +144,9 @@ func TestNewNamesEveryFault(t *testing.T) {
 			},
 		},
 		{
-			"states and events that are not listed", []state{off, on}, events[:1],
+			"states and events that are not listed",
+			[]state{off, on},
+			events[:1],
 			func() []rule {
 				return []rule{
 					fsm.Move(off, press, broken),
@@ -163,11 +165,17 @@ func TestNewNamesEveryFault(t *testing.T) {
 			},
 		},
 		{
-			"listed twice", []state{off, off}, []event{press, press}, lampRules,
+			"listed twice",
+			[]state{off, off},
+			[]event{press, press},
+			lampRules,
 			[]string{"fsm: state off is listed twice", "fsm: event press is listed twice"},
 		},
 		{
-			"without names", []state{off, 7}, []event{press, 8}, lampRules,
+			"without names",
+			[]state{off, 7},
+			[]event{press, 8},
+			lampRules,
 			[]string{"fsm: state 7 has no name", "fsm: event 8 has no name"},
 		},
 		{
