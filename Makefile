@@ -1,0 +1,132 @@
+# What can be done here: `make help`. Needed: Go, gcc, make, and apt to get libzmq (tools/setup sees to it).
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.ONESHELL:
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+MAKEFLAGS += --warn-undefined-variables --no-builtin-rules --no-print-directory
+
+# Go's own installer does not touch PATH; look where it puts the go command.
+export PATH := $(PATH):/usr/local/go/bin
+export CGO_ENABLED := 1
+
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+LDFLAGS := -X main.version=$(VERSION)
+BIN := bin
+TOOLS := .cache/bin
+
+# How long the tests of one package may take, and a run of the long ones.
+TEST_TIMEOUT ?= 10m
+LONG_TIMEOUT ?= 60m
+
+.PHONY: help
+help: ## Say what can be made
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-24s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+.PHONY: setup
+setup: ## Install what is missing to build (libzmq, pkg-config)
+	@tools/setup
+
+.PHONY: build
+build: setup ## Build the programs into bin/
+	@mkdir -p $(BIN)
+	go build -ldflags '$(LDFLAGS)' -o $(BIN)/weft ./cmd/weft
+	go build -ldflags '$(LDFLAGS)' -o $(BIN)/weft-bench ./bench
+	go build -ldflags '$(LDFLAGS)' -o $(BIN)/ ./examples/wordfreq ./examples/mandelbrot
+
+.PHONY: demo
+demo: build ## Run real jobs through a broker, an agent and instances on this machine
+	@tools/demo
+
+.PHONY: test
+test: setup ## Run the tests, with the race detector, but for the long ones
+	go test -race -short -count=1 -timeout $(TEST_TIMEOUT) ./...
+
+.PHONY: race
+race: setup ## Run all tests with the race detector, the long ones too
+	go test -race -count=1 -timeout $(LONG_TIMEOUT) ./...
+
+.PHONY: bench
+bench: build ## Measure: benchmarks of the packages, then the fabric as a whole
+	go test -run '^$$' -bench . -benchmem ./...
+	$(BIN)/weft-bench run
+
+.PHONY: fmt
+fmt: $(TOOLS)/gofumpt ## Format the code
+	$(TOOLS)/gofumpt -w .
+
+.PHONY: lint
+lint: setup $(TOOLS)/golangci-lint ## Run the linters
+	$(TOOLS)/golangci-lint run ./...
+
+.PHONY: generate
+generate: setup ## Write again what is generated
+	go generate ./...
+
+.PHONY: check
+check: check-format check-modules check-vet lint check-generated check-vulnerabilities test ## All that must be green before a change goes in
+
+.PHONY: check-format
+check-format: $(TOOLS)/gofumpt
+	@echo "$(TOOLS)/gofumpt -l ."
+	unformatted=$$($(TOOLS)/gofumpt -l .)
+	if [ -n "$$unformatted" ]; then
+		printf 'not formatted (make fmt):\n%s\n' "$$unformatted" >&2
+		exit 1
+	fi
+
+.PHONY: check-modules
+check-modules: setup
+	go mod verify
+	go mod tidy -diff
+
+.PHONY: check-vet
+check-vet: setup
+	go vet ./...
+
+.PHONY: check-generated
+check-generated: setup
+	@tools/check-generated
+
+.PHONY: check-vulnerabilities
+check-vulnerabilities: setup $(TOOLS)/govulncheck
+	@tools/check-vulnerabilities $(TOOLS)/govulncheck
+
+# The figures that the fabric must reach. A test that does not exist, or is skipped, has not passed.
+.PHONY: acceptance
+acceptance: acceptance-throughput acceptance-kill acceptance-fairness acceptance-callbacks ## Check the promised figures and behaviour (takes long)
+
+.PHONY: acceptance-throughput
+acceptance-throughput: build ## - at least 1,000,000 small tasks/s through one client and one instance
+	@tools/acceptance throughput 1000000 $(BIN)/weft-bench run --payload 16 --clients 1 --instances 1 --window 4096 --transport tcp --seconds 2 --format lines
+
+.PHONY: acceptance-kill
+acceptance-kill: build ## - 100,000 tasks while one of four instances is killed every 2 s
+	@tools/acceptance test TestAcceptanceKill ./internal/e2e
+
+.PHONY: acceptance-fairness
+acceptance-fairness: build ## - one session with a million tasks does not slow another down
+	@tools/acceptance test TestAcceptanceFairness ./internal/e2e
+
+.PHONY: acceptance-callbacks
+acceptance-callbacks: build ## - callbacks that block, panic or close; contexts that end at random
+	@tools/acceptance test TestAcceptanceCallbacks ./internal/e2e
+
+.PHONY: clean
+clean: ## Remove what was built
+	rm -rf $(BIN) build .cache demo-output
+
+# The tools, in the versions that tools/go.mod pins.
+TOOL_MODULE := tools/go.mod tools/go.sum
+
+$(TOOLS)/golangci-lint: TOOL_PACKAGE := github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+$(TOOLS)/gofumpt: TOOL_PACKAGE := mvdan.cc/gofumpt
+$(TOOLS)/govulncheck: TOOL_PACKAGE := golang.org/x/vuln/cmd/govulncheck
+$(TOOLS)/benchstat: TOOL_PACKAGE := golang.org/x/perf/cmd/benchstat
+
+$(TOOLS)/%: $(TOOL_MODULE)
+	@echo "building $* (once; the linters take some minutes)"
+	mkdir -p $(TOOLS)
+	CGO_ENABLED=0 go -C tools build -o ../$@ $(TOOL_PACKAGE)
+	touch $@
