@@ -2,6 +2,7 @@ package zmqx
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -138,7 +139,7 @@ func inproc(t testing.TB) string {
 	return fmt.Sprintf("inproc://%s/%x", t.Name(), rand.Uint64())
 }
 
-// connected returns a ROUTER, a DEALER connected to it, and the number of the DEALER there.
+// connected returns a ROUTER, a DEALER connected to it, both drained, and the number of the DEALER there.
 func connected(t testing.TB, endpoint string, o Options) (router, dealer *party, peer uint32) {
 	t.Helper()
 	router, dealer = newParty(t, NewRouter, o), newParty(t, NewDealer, o)
@@ -149,6 +150,11 @@ func connected(t testing.TB, endpoint string, o Options) (router, dealer *party,
 	m := router.one(t)
 	if string(m.Records) != "hello" || m.Peer == 0 || m.Bad != nil {
 		t.Fatalf("first message: %+v", m)
+	}
+	for _, p := range []*party{router, dealer} {
+		if messages, drained, err := p.Recv(0); len(messages) > 0 || !drained || err != nil {
+			t.Fatalf("%d messages more, drained %v, %v", len(messages), drained, err)
+		}
 	}
 	return router, dealer, m.Peer
 }
@@ -161,10 +167,11 @@ func stranger(t *testing.T, endpoint, id string) *zmq.Socket {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = z.Close() })
-	for _, err := range []error{z.SetLinger(0), z.SetIdentity(id), z.Connect(endpoint)} {
-		if err != nil {
-			t.Fatal(err)
-		}
+	if id != "" {
+		err = z.SetIdentity(id)
+	}
+	if err := errors.Join(err, z.SetLinger(0), z.Connect(endpoint)); err != nil {
+		t.Fatal(err)
 	}
 	return z
 }

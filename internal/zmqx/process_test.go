@@ -49,9 +49,11 @@ func TestTerminateEndsEverySocket(t *testing.T) {
 	inChild(t, func(t *testing.T) {
 		router, dealer, peer := connected(t, "tcp://127.0.0.1:*", Options{})
 		end := func(p *party) error {
-			_, _, err := p.waiter.Wait(-1)
-			if err == nil {
-				_, _, err = p.Recv(0)
+			var err error
+			for err == nil {
+				if _, _, err = p.waiter.Wait(deadline); err == nil {
+					_, _, err = p.Recv(0)
+				}
 			}
 			if !errors.Is(p.Send(peer, nil, nil), ErrTerminated) {
 				err = errors.New("Send works after Terminate")

@@ -11,6 +11,7 @@ import (
 	"math"
 	"net"
 	"runtime"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -247,7 +248,28 @@ func (s *Socket) prepareFor(endpoint string) error {
 	case strings.ContainsRune(endpoint, 0):
 		return errors.New("an endpoint must not contain a NUL")
 	}
+	if scheme == "tcp" {
+		if err := checkTCP(address); err != nil {
+			return err
+		}
+	}
 	return systemError(s.zmq.SetIpv6(scheme == "tcp" && strings.HasPrefix(address, "[")))
+}
+
+// checkTCP checks what libzmq does not: it takes any number as a port, modulo 65536.
+func checkTCP(address string) error {
+	colon := strings.LastIndexByte(address, ':')
+	if colon <= 0 {
+		return errors.New("a tcp endpoint must be tcp://host:port")
+	}
+	port := address[colon+1:]
+	if port == "*" {
+		return nil
+	}
+	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
+		return fmt.Errorf("port %q is not a number of at most 65535", port)
+	}
+	return nil
 }
 
 // listening tells whether a process listens at the path, because libzmq would take the path from it.

@@ -96,14 +96,15 @@ func TestEndpointsAreChecked(t *testing.T) {
 	s := newParty(t, NewRouter, Options{})
 	for _, endpoint := range []string{
 		"", "tcp", "127.0.0.1:7700", "tcp://", "udp://127.0.0.1:1", "epgm://224.0.0.1:1", "pgm://x", "ws://127.0.0.1:1",
-		"tipc://{1,1}", "TCP://127.0.0.1:*", "inproc://a\x00b", "tcp://127.0.0.1", "tcp://127.0.0.1:99999",
+		"tipc://{1,1}", "TCP://127.0.0.1:*", "inproc://a\x00b", "tcp://127.0.0.1", "tcp://127.0.0.1:65536", "tcp://127.0.0.1:-1",
+		"tcp://127.0.0.1:", "tcp://127.0.0.1:http", "tcp://:7700",
 		"ipc:///" + strings.Repeat("x", 200), "ipc:///nowhere/at/all/s",
 	} {
 		if _, err := s.Bind(endpoint); err == nil || !strings.Contains(err.Error(), "bind") {
 			t.Errorf("Bind(%q) = %v, want an error", endpoint, err)
 		}
 	}
-	for _, endpoint := range []string{"", "udp://127.0.0.1:1", "tcp://", "tcp://127.0.0.1"} {
+	for _, endpoint := range []string{"", "udp://127.0.0.1:1", "tcp://", "tcp://127.0.0.1", "tcp://127.0.0.1:99999"} {
 		if err := s.Connect(endpoint); err == nil || !strings.Contains(err.Error(), "connect") {
 			t.Errorf("Connect(%q) = %v, want an error", endpoint, err)
 		}
