@@ -1,0 +1,95 @@
+// Package control is the core of the control loop: the session controller (SPEC S1), put together from the service
+// catalogue, the fleet of nodes and containers, and the scheduler. It speaks with clients, agents and instances over
+// protocol/link, and with the manager loops by broker/session's orders and notes.
+//
+// The package is pure. A [Core] belongs to one goroutine, the shell of the control loop: it calls [Core.Step] for each
+// event, [Core.Tick] when [Core.Deadline] has come, and after either [Core.Take] to learn what is to be done.
+package control
+
+import (
+	"time"
+
+	"github.com/weft-fabric/weft/broker/session"
+	"github.com/weft-fabric/weft/protocol"
+	"github.com/weft-fabric/weft/protocol/link"
+)
+
+// Event is what can happen to a core: [Frame], [PeerGone], [Note] or [Committed].
+type Event interface{ event() }
+
+// Frame is one message from a peer. Bytes may be used again when Step returns. The core takes over the payload
+// handles and releases all of them: control records have no payloads of their own.
+type Frame struct {
+	Peer     protocol.Peer
+	Bytes    []byte
+	Payloads []protocol.Handle
+}
+
+// PeerGone tells that a message could not be sent to this peer because its connection is gone.
+type PeerGone struct{ Peer protocol.Peer }
+
+// Note is what a manager loop, by its index, tells the control loop.
+type Note struct {
+	Loop int
+	Note session.Note
+}
+
+// Committed tells that this core's records up to Position, counted from 1, are durable.
+type Committed struct{ Position uint64 }
+
+func (Frame) event()     {}
+func (PeerGone) event()  {}
+func (Note) event()      {}
+func (Committed) event() {}
+
+// Raw is a bare frame, of no conversation, that is to be sent as it is.
+type Raw struct {
+	Peer  protocol.Peer
+	Bytes []byte
+}
+
+// LoopOrder is an order to one manager loop.
+type LoopOrder struct {
+	Loop  int
+	Order session.Order
+}
+
+// Batch is what a core wants done. The shell hands over the records first, then the orders, then sends the frames as
+// protocol/link says: a frame whose After is above the committed position waits, in order.
+type Batch struct {
+	Records  [][]byte // for the store, in order: each has the next position, from 1
+	Orders   []LoopOrder
+	Frames   []*link.Frame
+	Raw      []Raw
+	Released []protocol.Handle
+}
+
+// Reset empties the batch and keeps its room.
+func (b *Batch) Reset() {
+	clear(b.Records)
+	clear(b.Orders)
+	clear(b.Frames)
+	clear(b.Raw)
+	b.Records, b.Orders, b.Frames, b.Raw = b.Records[:0], b.Orders[:0], b.Frames[:0], b.Raw[:0]
+	b.Released = b.Released[:0]
+}
+
+// Config says what a core is. Zero values of the fields marked so stand for their defaults.
+type Config struct {
+	Epoch       protocol.Epoch
+	Incarnation uint64 // of the broker's process, drawn once; not 0
+	Broker      string // name, for people
+	Loops       int    // manager loops, at least 1
+	Places      Places // where they are reached
+	// ClientGrace is the silence after which a client's sessions are closed; 0: 30 s.
+	ClientGrace time.Duration
+	// MaxPayload bounds the payload of a task or result of any service in bytes; 0: protocol.DefaultMaxPayload.
+	MaxPayload int64
+	// MaxSessions bounds the sessions open at once; 0: 100,000.
+	MaxSessions int
+	// Token draws the secret by which a started instance proves itself; required.
+	Token func() string
+}
+
+// Deadline says when [Core.Tick] is to be called next.
+func (c *Core) Deadline() (time.Time, bool) { return c.nextBeat, true }
