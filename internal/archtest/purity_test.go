@@ -93,12 +93,12 @@ func f() {
 import (
 	"fmt"
 	"net"
-	"net/http"
+	"net/textproto"
 	"os"
 	"os/exec"
 	"syscall"
 )
-var _ = http.MethodGet
+var _ textproto.Conn
 var _ net.Addr
 var _ exec.Cmd
 var _ = os.Args
@@ -106,7 +106,7 @@ var _ syscall.Errno
 func f() { fmt.Println(); println(); _ = fmt.Sprintln() }
 `, []string{
 			"p/p.go:5: pure package p imports net: it does input or output",
-			"p/p.go:6: pure package p imports net/http: it does",
+			"p/p.go:6: pure package p imports net/textproto: it does",
 			"p/p.go:7: pure package p imports os: it does",
 			"p/p.go:8: pure package p imports os/exec: it does",
 			"p/p.go:9: pure package p imports syscall: it does",
@@ -158,7 +158,7 @@ var x = missing
 		t.Run(test.name, func(t *testing.T) {
 			tr := tree(t, "-- p/p.go --\npackage p\n"+test.body)
 			imports, err := archtest.Exports(tr.Fset, ".", "crypto/rand", "fmt", "hash/maphash", "maps", "math/rand/v2",
-				"net/http", "net/netip", "os/exec", "runtime/debug", "slices", "sync/atomic", "syscall", "time")
+				"net/textproto", "net/netip", "os/exec", "runtime/debug", "slices", "sync/atomic", "syscall", "time")
 			if err != nil {
 				t.Fatal(err)
 			}
