@@ -70,14 +70,19 @@ func (s *sweeper) round() ([]int, error) {
 	if err != nil {
 		return nil, fmt.Errorf("look for processes: %w", err)
 	}
+	var matching []process
 	for _, name := range names {
 		pid, err := strconv.Atoi(name)
 		if err != nil || pid == os.Getpid() {
 			continue
 		}
 		if p, ok := readProcess(pid); ok && !p.zombie && s.match(p) {
-			s.kill(p)
+			matching = append(matching, p)
+			s.note(p)
 		}
+	}
+	for _, p := range matching { // only now: killing a group would take what is still to be noted
+		s.kill(p)
 	}
 	var waiting []int
 	for _, p := range s.order {
@@ -88,13 +93,19 @@ func (s *sweeper) round() ([]int, error) {
 	return waiting, nil
 }
 
+// note writes down what was found, once.
+func (s *sweeper) note(p process) {
+	if _, known := s.seen[p.processID]; known {
+		return
+	}
+	_, id, _ := p.marks()
+	s.seen[p.processID] = nil
+	s.order = append(s.order, p.processID)
+	s.found = append(s.found, launcher.Leftover{ContainerID: id, PID: p.pid, Command: p.command()})
+}
+
 // kill kills one process and its group.
 func (s *sweeper) kill(p process) {
-	if _, known := s.seen[p.processID]; !known {
-		_, id, _ := p.marks()
-		s.order = append(s.order, p.processID)
-		s.found = append(s.found, launcher.Leftover{ContainerID: id, PID: p.pid, Command: p.command()})
-	}
 	if p.group > 1 && p.group != s.ownGroup {
 		_ = unix.Kill(-p.group, unix.SIGKILL)
 	}
