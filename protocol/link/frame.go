@@ -14,6 +14,7 @@ type Frame struct {
 	link     *Link
 	stamp    protocol.Stamp
 	refs     int32
+	weight   int64 // bytes of records and payloads, as counted in the link
 	volatile bool // nothing but a header or a greeting: not kept, not sent again
 }
 

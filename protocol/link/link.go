@@ -49,6 +49,7 @@ type Link struct {
 	kept  []*Frame // left and not acknowledged, in order
 	queue []*Frame // complete, not taken by the shell, in order
 	open  *Frame   // being filled; after all in queue
+	held  int64    // bytes of records and payloads in frames that are not done
 
 	owedFrames, owedBytes int
 	dirty                 bool
@@ -73,11 +74,23 @@ func (l *Link) Unacked() int {
 	return n
 }
 
+// Held is the number of bytes, payload frames included, of the records that the other end has not acknowledged.
+func (l *Link) Held() int64 { return l.held }
+
+// weigh counts what was added to f since it had size bytes, and external bytes of payload frames.
+func (l *Link) weigh(f *Frame, size int, external uint32) {
+	n := int64(len(f.bytes)-size) + int64(external)
+	f.weight += n
+	l.held += n
+}
+
 // Append adds a record with an inline payload to the frame being filled. It returns that frame and where the payload
 // begins in it, for [Frame.At].
 func (l *Link) Append(kind protocol.Kind, session uint32, task uint64, payload []byte) (*Frame, int) {
 	f := l.room(0)
+	size := len(f.bytes)
 	f.bytes = protocol.AppendRecord(f.bytes, kind, session, task, payload)
+	l.weigh(f, size, 0)
 	return f, len(f.bytes) - len(payload)
 }
 
@@ -85,27 +98,35 @@ func (l *Link) Append(kind protocol.Kind, session uint32, task uint64, payload [
 // different positions never share a frame.
 func (l *Link) AppendAfter(after uint64, kind protocol.Kind, session uint32, task uint64, payload []byte) {
 	f := l.room(after)
+	size := len(f.bytes)
 	f.bytes = protocol.AppendRecord(f.bytes, kind, session, task, payload)
+	l.weigh(f, size, 0)
 }
 
 // AppendExternal adds a record whose payload of size bytes is a payload frame. The link takes over one reference
 // to the handle and releases it when the frame is done.
 func (l *Link) AppendExternal(kind protocol.Kind, session uint32, task uint64, size uint32, h protocol.Handle) {
 	f := l.roomExternal()
+	before := len(f.bytes)
 	f.bytes = protocol.AppendExternal(f.bytes, kind, session, task, size)
+	l.weigh(f, before, size)
 	f.payloads = append(f.payloads, h)
 }
 
 // AppendDispatch adds a [protocol.KindDispatch] record with an inline payload.
 func (l *Link) AppendDispatch(session uint32, task uint64, payload []byte, id protocol.TaskID, attempt uint8) {
 	f := l.room(0)
+	size := len(f.bytes)
 	f.bytes = protocol.AppendDispatch(f.bytes, session, task, payload, id, attempt)
+	l.weigh(f, size, 0)
 }
 
 // AppendDispatchExternal is [Link.AppendDispatch] for a payload frame; it takes over one reference to the handle.
 func (l *Link) AppendDispatchExternal(session uint32, task uint64, size uint32, h protocol.Handle, id protocol.TaskID, attempt uint8) {
 	f := l.roomExternal()
+	before := len(f.bytes)
 	f.bytes = protocol.AppendDispatchExternal(f.bytes, session, task, size, id, attempt)
+	l.weigh(f, before, size)
 	f.payloads = append(f.payloads, h)
 }
 

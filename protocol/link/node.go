@@ -14,6 +14,7 @@ type Node struct {
 	free     []*Frame
 	dirty    []*Link
 	out      []*Frame
+	retained []protocol.Handle
 	released []protocol.Handle
 }
 
@@ -53,6 +54,20 @@ func (n *Node) Release(h protocol.Handle) {
 	}
 }
 
+// Retain notes that a further reference to h is needed, for a link to take over. The shell takes the references that
+// [Node.Retained] lists before it gives back any of [Node.Released].
+func (n *Node) Retain(h protocol.Handle) protocol.Handle {
+	n.retained = append(n.retained, h)
+	return h
+}
+
+// Retained appends the payload handles of which a further reference is to be taken to dst.
+func (n *Node) Retained(dst []protocol.Handle) []protocol.Handle {
+	dst = append(dst, n.retained...)
+	n.retained = n.retained[:0]
+	return dst
+}
+
 // Rehello makes a bare frame that asks for a HELLO, for a peer that has no conversation here. The caller sends it.
 func (n *Node) Rehello(dst []byte) []byte {
 	dst = protocol.AppendHeader(dst, protocol.Header{Version: n.Version, Epoch: n.Epoch, Incarnation: n.Incarnation})
@@ -76,7 +91,8 @@ func (n *Node) frame(l *Link) *Frame {
 func (n *Node) recycle(f *Frame) {
 	n.released = append(n.released, f.payloads...)
 	f.payloads = f.payloads[:0]
-	f.link = nil
+	f.link.held -= f.weight
+	f.link, f.weight = nil, 0
 	if len(n.free) < maxFree && cap(f.bytes) <= 2*protocol.CutFrame {
 		n.free = append(n.free, f)
 	}
