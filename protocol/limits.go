@@ -48,3 +48,13 @@ const (
 	// LoopPort is the distance of the first manager loop's port from the control port.
 	LoopPort = 10
 )
+
+// Negotiate gives the highest version within both the range lowest to highest and this package's, or a *[Error] with
+// [CodeVersion] that names both ranges.
+func Negotiate(lowest, highest uint8) (uint8, error) {
+	if highest < MinVersion || lowest > MaxVersion || lowest > highest {
+		return 0, Errorf(CodeVersion, "Hello", "the peer speaks versions %d to %d of the protocol, this broker %d to %d: upgrade the older",
+			lowest, highest, MinVersion, MaxVersion)
+	}
+	return min(highest, MaxVersion), nil
+}

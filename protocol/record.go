@@ -110,11 +110,13 @@ func (r *Record) Identity() (id TaskID, attempt uint8, ok bool) {
 
 // Reader walks the records of a frame. The zero Reader has no records.
 type Reader struct {
-	rest []byte
+	rest  []byte
+	total int
+	at    int
 }
 
 // NewReader reads the records that follow the header, as [ParseHeader] returned them.
-func NewReader(records []byte) Reader { return Reader{rest: records} }
+func NewReader(records []byte) Reader { return Reader{rest: records, total: len(records)} }
 
 // Next puts the next record into rec and says whether there was one. After an error (a *[Error] with
 // [CodeMalformed]) the rest of the frame cannot be read.
@@ -133,6 +135,7 @@ func (r *Reader) Next(rec *Record) (bool, error) {
 	rec.Size = binary.BigEndian.Uint32(b[17:])
 	rec.External = b[16] == 0xce
 	rec.Ext = nil
+	r.at = r.total - len(b) + recordHead
 	end := recordHead
 	if rec.External {
 		rec.Payload = nil
@@ -156,6 +159,9 @@ func (r *Reader) Next(rec *Record) (bool, error) {
 	r.rest = b[end:]
 	return true, nil
 }
+
+// Offset is where the inline payload of the last record begins in the records given to [NewReader].
+func (r *Reader) Offset() int { return r.at }
 
 func (r *Reader) malformed() error {
 	n := min(len(r.rest), 24)

@@ -1,0 +1,82 @@
+package manager
+
+import "math/bits"
+
+// The retry copy of inline payloads: one copy of the whole received frame, which its tasks share by reference.
+// Buffers come in sizes of powers of two, so that a frame with one small task holds no large buffer.
+const (
+	minClass = 6  // 64 B
+	maxClass = 21 // 2 MiB, protocol.MaxRecords
+	keepFree = 64 // buffers kept for use again, of each size
+)
+
+// buffer is a reference counted copy of a frame's records.
+type buffer struct {
+	data  []byte
+	refs  int32
+	live  int32 // bytes of payloads that are still referred to
+	class uint8
+}
+
+type buffers struct {
+	free   [maxClass + 1][]*buffer
+	pinned int64 // bytes of all buffers in use
+	live   int64 // bytes of payloads in them
+}
+
+// copyOf gives a buffer with a copy of b and one reference.
+func (p *buffers) copyOf(b []byte) *buffer {
+	class := max(bits.Len(uint(max(len(b), 1)-1)), minClass)
+	var buf *buffer
+	if class <= maxClass && len(p.free[class]) > 0 {
+		n := len(p.free[class]) - 1
+		buf = p.free[class][n]
+		p.free[class][n] = nil
+		p.free[class] = p.free[class][:n]
+	} else {
+		buf = &buffer{data: make([]byte, 0, 1<<class), class: uint8(class)}
+	}
+	buf.data = append(buf.data[:0], b...)
+	buf.refs, buf.live = 1, 0
+	p.pinned += int64(cap(buf.data))
+	return buf
+}
+
+// hold notes that a task refers to n bytes of the buffer.
+func (p *buffers) hold(b *buffer, n uint32) {
+	b.refs++
+	b.live += int32(n)
+	p.live += int64(n)
+}
+
+// drop gives up a reference to n bytes.
+func (p *buffers) drop(b *buffer, n uint32) {
+	b.refs--
+	b.live -= int32(n)
+	p.live -= int64(n)
+	if b.refs > 0 {
+		return
+	}
+	p.pinned -= int64(cap(b.data))
+	if b.class <= maxClass && len(p.free[b.class]) < keepFree {
+		p.free[b.class] = append(p.free[b.class], b)
+	}
+}
+
+// sparse says that far more memory is pinned than is referred to, so that compact is worth a walk over all tasks.
+func (p *buffers) sparse() bool { return p.pinned > 64<<20 && p.pinned > 4*p.live }
+
+// compact moves the payloads of queued tasks out of buffers that they use little of.
+func (p *buffers) compact(s *slab) {
+	for i := range s.slots {
+		t := &s.slots[i]
+		if t.buf == nil || int(t.buf.live)*4 > cap(t.buf.data) || cap(t.buf.data) <= 1<<minClass {
+			continue
+		}
+		b := p.copyOf(t.buf.data[t.off : t.off+t.size])
+		p.hold(b, t.size)
+		p.drop(b, 0)
+		p.drop(t.buf, t.size)
+		t.buf, t.off = b, 0
+	}
+}

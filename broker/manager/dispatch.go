@@ -1,0 +1,247 @@
+package manager
+
+import "github.com/weft-fabric/weft/protocol"
+
+// How tasks find their instance. Whatever arrives in one pump is queued first; settle then gives each session that got
+// tasks (fill) the free credit of its seats, most free first, and each instance whose credit came back (serve) to the
+// sessions that wait there, in turns. While a session waits for credit, its seats are in the turns of their instances.
+
+// fill notes that a session has tasks to dispatch.
+func (c *Core) fill(s *hosted) {
+	if !s.dirty {
+		s.dirty = true
+		c.filled = append(c.filled, s)
+	}
+}
+
+// serve notes that an instance may have credit.
+func (c *Core) serve(i *instance) {
+	if !i.queued {
+		i.queued = true
+		c.served = append(c.served, i)
+	}
+}
+
+// settle dispatches what can be. It is called once for each pump.
+func (c *Core) settle() {
+	for len(c.served) > 0 || len(c.filled) > 0 {
+		// Who waited comes first.
+		for k := 0; k < len(c.served); k++ {
+			i := c.served[k]
+			i.queued = false
+			c.serveTurns(i)
+		}
+		clear(c.served)
+		c.served = c.served[:0]
+		for k := 0; k < len(c.filled); k++ {
+			s := c.filled[k]
+			s.dirty = false
+			c.dispatch(s)
+		}
+		clear(c.filled)
+		c.filled = c.filled[:0]
+	}
+}
+
+// dispatch sends a session's tasks where there is credit.
+func (c *Core) dispatch(s *hosted) {
+	if s.closed {
+		return
+	}
+	if s.suspects.n > 0 {
+		c.placeSuspects(s)
+	}
+	if s.client.blocked() {
+		return
+	}
+	for s.queue.n > 0 {
+		best, room := (*seat)(nil), 0
+		for _, t := range s.seats {
+			if t.state == seatBound {
+				if r := t.instance.room(); r > room {
+					best, room = t, r
+				}
+			}
+		}
+		if best == nil {
+			break
+		}
+		// A part of the room at a time, so that seats fill evenly; all of it when there is no other.
+		n := room
+		if len(s.seats) > 1 {
+			n = max(1, room/4)
+		}
+		c.send(best, n)
+	}
+	if s.queue.n > 0 {
+		c.wait(s)
+	}
+}
+
+// wait puts a session whose tasks find no credit into the turns of its instances. Where it has nothing at all it may
+// send one task beyond the credit, so that a session with few tasks does not wait behind one with many.
+func (c *Core) wait(s *hosted) {
+	for _, t := range s.seats {
+		if t.state != seatBound || !t.instance.serves() {
+			continue
+		}
+		if t.flight == 0 && !t.instance.reserved && s.queue.n > 0 {
+			c.send(t, 1)
+		}
+		if !t.turning {
+			t.turning = true
+			t.instance.turns = append(t.instance.turns, t)
+		}
+	}
+	if s.queue.n > 0 {
+		c.widen(s)
+	}
+}
+
+// serveTurns gives an instance's credit to the sessions that wait there.
+func (c *Core) serveTurns(i *instance) {
+	c.settleSeats(i)
+	if i.reserved {
+		c.nextSuspect(i)
+	}
+	for i.room() > 0 && len(i.turns) > 0 {
+		t := i.turns[0]
+		i.turns = i.turns[1:]
+		s := t.session
+		if t.state != seatBound || s.queue.n == 0 || s.closed || s.client.blocked() {
+			t.turning = false
+			continue
+		}
+		share := i.room()
+		if len(i.turns) > 0 {
+			share = max(1, i.credit/16)
+		}
+		c.send(t, min(share, i.room()))
+		if s.queue.n > 0 {
+			i.turns = append(i.turns, t)
+		} else {
+			t.turning = false
+		}
+	}
+	// A seat that has nothing here gets its one task in any case.
+	for _, t := range i.turns {
+		if t.flight == 0 && t.state == seatBound && i.serves() && !i.reserved && t.session.queue.n > 0 && !t.session.client.blocked() {
+			c.send(t, 1)
+		}
+	}
+	if len(i.turns) == 0 {
+		i.turns = nil
+	}
+}
+
+// settleSeats lets seats go whose last task was answered.
+func (c *Core) settleSeats(i *instance) {
+	for _, t := range i.seats {
+		if t.state == seatYielding && t.flight == 0 {
+			c.unbind(t)
+		}
+	}
+}
+
+// send dispatches up to n of a session's queued tasks to a seat.
+func (c *Core) send(t *seat, n int) {
+	s := t.session
+	c.clock++
+	t.used = c.clock
+	for ; n > 0 && s.queue.n > 0; n-- {
+		k := s.queue.head
+		c.slab.remove(&s.queue, k)
+		c.fly(k, t)
+		if i := t.instance; i.bytes >= instanceBytes {
+			return
+		}
+	}
+	c.touch(s)
+}
+
+// fly dispatches one task that is in no list.
+func (c *Core) fly(k uint32, t *seat) {
+	task := &c.slab.slots[k]
+	s, i := t.session, t.instance
+	c.slab.pushBack(&s.flight, k)
+	task.state = taskFlying
+	task.seat = t
+	t.flight++
+	i.flight++
+	i.bytes += int64(task.size)
+	attempt := task.attempts + task.losses + 1
+	id := c.slab.wireID(k)
+	if task.handle != 0 {
+		h := c.node.Retain(task.handle)
+		i.link.AppendDispatchExternal(s.number, id, task.size, h, task.id, attempt)
+		return
+	}
+	i.link.AppendDispatch(s.number, id, task.buf.data[task.off:task.off+task.size], task.id, attempt)
+}
+
+// recallAll asks an instance to give back what it has not started.
+func (c *Core) recallAll(i *instance) {
+	for _, t := range i.seats {
+		for k := t.session.flight.head; k != 0; k = c.slab.slots[k].next {
+			c.recall(k, i)
+		}
+	}
+}
+
+func (c *Core) recall(k uint32, i *instance) bool {
+	t := &c.slab.slots[k]
+	if t.state != taskFlying || t.seat == nil || t.seat.instance != i {
+		return false
+	}
+	t.state = taskRecalling
+	i.link.Append(protocol.KindRecall, t.session.number, c.slab.wireID(k), nil)
+	return true
+}
+
+// recalled queues a task again that an instance had not started, before the others of its session.
+func (c *Core) recalled(i *instance, id uint64) {
+	k := c.slab.find(id)
+	if k == 0 || c.slab.slots[k].seat == nil || c.slab.slots[k].seat.instance != i {
+		return
+	}
+	t := &c.slab.slots[k]
+	s := t.session
+	c.land(k)
+	if t.suspect {
+		t.state = taskSuspect
+		c.slab.pushFront(&s.suspects, k)
+	} else {
+		t.state = taskQueued
+		c.slab.pushFront(&s.queue, k)
+	}
+	c.fill(s)
+}
+
+// rebalance recalls tasks that wait behind others at one instance while another has nothing to do.
+func (c *Core) rebalance(m *manager) {
+	if len(m.instances) < 2 {
+		return
+	}
+	for _, idle := range m.instances {
+		if !idle.serves() || idle.reserved || idle.flight > 0 {
+			continue
+		}
+		var donor *instance
+		for _, i := range m.instances {
+			if i.serves() && !i.reserved && i.flight > i.slots && i.mean >= creditTime/2 && (donor == nil || i.flight > donor.flight) {
+				donor = i
+			}
+		}
+		if donor == nil {
+			return
+		}
+		n := max(1, (donor.flight-donor.slots)/2)
+		for _, t := range donor.seats {
+			for k := t.session.flight.tail; k != 0 && n > 0; k = c.slab.slots[k].prev {
+				if !c.slab.slots[k].suspect && c.recall(k, donor) {
+					n--
+				}
+			}
+		}
+	}
+}

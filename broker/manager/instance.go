@@ -1,0 +1,275 @@
+package manager
+
+import (
+	"time"
+
+	"github.com/weft-fabric/weft/broker/session"
+	"github.com/weft-fabric/weft/protocol"
+)
+
+// What an instance holds at most, and how its credit follows from how fast it is (docs/architecture.md, "Credit").
+const (
+	instanceBytes = 16 << 20
+	creditTime    = 2 * time.Millisecond
+	creditMost    = 8192
+)
+
+// instance is one running copy of a service.
+type instance struct {
+	*end
+	container string
+	node      string
+	manager   *manager
+	slots     int
+	places    int // sessions that it holds at once
+	byHand    bool
+
+	seats    []*seat // bound, being bound or being let go
+	turns    []*seat // seats whose session has tasks that found no credit, in order
+	flight   int     // tasks there, unanswered
+	bytes    int64   // payload bytes of them
+	mean     time.Duration
+	credit   int
+	isReady  bool
+	draining bool // gets nothing more, lets its seats go
+	left     bool // was told to leave
+	isLost   bool
+	reserved bool // gets nothing but suspects, one at a time
+	queued   bool // in Core.served
+	busy     time.Time
+}
+
+// serves says whether the instance can be given sessions and tasks.
+func (i *instance) serves() bool { return i.isReady && !i.draining && !i.isLost }
+
+// room is the number of tasks that the instance may be given now.
+func (i *instance) room() int {
+	if !i.serves() || i.reserved || (i.bytes >= instanceBytes && i.flight > 0) {
+		return 0
+	}
+	return i.credit - i.flight
+}
+
+// admit announces an instance.
+func (c *Core) admit(o *session.Admit) {
+	m := c.byID[o.Manager]
+	if m == nil || c.instances[o.Container] != nil || c.ends[o.Incarnation] != nil {
+		return
+	}
+	i := &instance{
+		end: c.newEnd(o.Incarnation), container: o.Container, node: o.Node, manager: m,
+		slots: max(o.Slots, 1), places: max(o.Sessions, 1), byHand: o.ByHand, busy: c.now,
+	}
+	i.credit = 2 * i.slots
+	i.end.instance = i
+	c.instances[i.container] = i
+	m.instances = append(m.instances, i)
+}
+
+// ready begins to use an instance: it said HELLO, its OnCreateService has returned.
+func (c *Core) ready(i *instance) {
+	i.isReady = true
+	i.busy = c.now
+	c.note(session.Note{Ready: &session.Ready{Container: i.container}})
+	m := i.manager
+	for len(m.waiting) > 0 && len(i.seats) < i.places {
+		c.bind(m.waiting[0], i)
+	}
+	for _, s := range m.sessions {
+		if len(i.seats) >= i.places {
+			break
+		}
+		if len(s.seats) == 0 {
+			c.bind(s, i)
+		}
+	}
+	for _, s := range m.sessions {
+		if s.queue.n+s.suspects.n > 0 {
+			c.fill(s)
+		}
+	}
+	c.demand(m)
+}
+
+// fromInstance takes the records of an instance's frame.
+func (c *Core) fromInstance(i *instance, in *intake) error {
+	var rec protocol.Record
+	for {
+		h, ok, err := in.next(&rec)
+		if err != nil || !ok {
+			return err
+		}
+		switch rec.Kind {
+		case protocol.KindResult, protocol.KindFailure:
+			c.answer(i, &rec, h)
+			continue
+		case protocol.KindExecuted:
+			i.executed(int64(rec.Session), time.Duration(min(rec.Task, 1<<62)))
+			c.serve(i)
+		case protocol.KindRecalled:
+			c.recalled(i, rec.Task)
+		case protocol.KindBound:
+			c.bound(i, rec.Session)
+		case protocol.KindRefused:
+			c.refused(i, rec.Session, rec.Payload)
+		case protocol.KindUnbound:
+			c.unbound(i, rec.Session)
+		case protocol.KindDrain:
+			c.dismiss(i)
+		case protocol.KindBye:
+			c.byeFrom(i)
+		default:
+			i.link.Append(protocol.KindError, rec.Session, rec.Task, protocol.Marshal(protocol.Errorf(
+				protocol.CodeUnknownKind, rec.Kind.String(), "a manager takes no such record from an instance")))
+		}
+		c.node.Release(h)
+	}
+}
+
+// executed learns from how long n tasks took together.
+func (i *instance) executed(n int64, took time.Duration) {
+	if n <= 0 {
+		return
+	}
+	m := max(took/time.Duration(n), 1)
+	if i.mean == 0 {
+		i.mean = m
+	} else {
+		i.mean += (m - i.mean) / 4
+	}
+	i.mean = max(i.mean, 1)
+	i.credit = min(max(int(creditTime/i.mean), 2*i.slots), creditMost)
+}
+
+// answer takes a result or a failure. The payload frame h, if any, is taken over.
+func (c *Core) answer(i *instance, rec *protocol.Record, h protocol.Handle) {
+	n := c.slab.find(rec.Task)
+	if n == 0 {
+		c.node.Release(h) // stale: the task was run again, or its session was killed
+		return
+	}
+	t := &c.slab.slots[n]
+	if t.seat == nil || t.seat.instance != i {
+		c.node.Release(h)
+		return
+	}
+	s := t.session
+	c.land(n)
+	if rec.Kind == protocol.KindFailure && c.again(n, rec) {
+		c.node.Release(h)
+		return
+	}
+	cl := s.client
+	cl.sent += int64(rec.Size)
+	switch {
+	case rec.External:
+		cl.link.AppendExternal(rec.Kind, s.number, uint64(t.id), rec.Size, h)
+	default:
+		cl.link.Append(rec.Kind, s.number, uint64(t.id), rec.Payload)
+	}
+	if rec.Kind == protocol.KindResult {
+		s.done++
+	} else {
+		s.failed++
+	}
+	c.finish(n)
+	c.touch(s)
+	if s.closing {
+		c.settleClose(s)
+	}
+}
+
+// again says whether a failed task is to be run again, as worker.Retry asks, and queues it.
+func (c *Core) again(n uint32, rec *protocol.Record) bool {
+	t := &c.slab.slots[n]
+	var e protocol.Error
+	if rec.External || protocol.Unmarshal(rec.Kind, rec.Payload, &e) != nil || e.Retry != 1 {
+		return false
+	}
+	t.attempts++
+	s := t.session
+	if int(t.attempts) >= s.manager.service.Limits.Attempts {
+		return false
+	}
+	t.state = taskQueued
+	c.slab.pushBack(&s.queue, n)
+	c.fill(s)
+	return true
+}
+
+// land takes an answered task off its instance: it is in no list afterwards.
+func (c *Core) land(n uint32) {
+	t := &c.slab.slots[n]
+	seat := t.seat
+	i := seat.instance
+	c.slab.remove(&t.session.flight, n)
+	seat.flight--
+	i.flight--
+	i.bytes -= int64(t.size)
+	i.busy = c.now
+	t.seat = nil
+	c.serve(i)
+}
+
+// dismiss lets an instance go when its tasks are done; what has not started is asked back.
+func (c *Core) dismiss(i *instance) {
+	if i.draining || i.isLost {
+		return
+	}
+	i.draining = true
+	if i.reserved {
+		c.unreserve(i)
+	}
+	if !i.isReady {
+		// It has not said HELLO and holds nothing: it is the control loop that ends it.
+		c.note(session.Note{Released: &session.Released{Container: i.container, Reason: "not needed any more"}})
+		c.forgetInstance(i)
+		return
+	}
+	c.recallAll(i)
+	for _, t := range append([]*seat(nil), i.seats...) {
+		c.letGo(t)
+	}
+	c.leave(i)
+}
+
+// leave tells an instance that holds nothing any more to end.
+func (c *Core) leave(i *instance) {
+	if !i.draining || i.left || len(i.seats) > 0 {
+		return
+	}
+	i.left = true
+	i.link.Append(protocol.KindLeave, 0, 0, nil)
+	c.note(session.Note{Released: &session.Released{Container: i.container, Reason: "let go"}})
+	c.demand(i.manager)
+}
+
+// byeFrom notes that an instance ended in order.
+func (c *Core) byeFrom(i *instance) {
+	if i.left {
+		return
+	}
+	c.lost(i, "the instance said BYE")
+	c.note(session.Note{Released: &session.Released{Container: i.container, Reason: "left by itself"}})
+}
+
+// forgetInstance drops an instance that holds nothing.
+func (c *Core) forgetInstance(i *instance) {
+	i.isLost = true
+	delete(c.instances, i.container)
+	i.manager.instances = without(i.manager.instances, i)
+	c.drop(i.end)
+}
+
+// checkSilence finds instances without an agent that were not heard of.
+func (c *Core) checkSilence(m *manager) {
+	for k := 0; k < len(m.instances); k++ {
+		i := m.instances[k]
+		if i.byHand && i.isReady && c.now.Sub(i.heard) >= protocol.PeerTimeout {
+			reason := "not heard of for " + protocol.PeerTimeout.String()
+			c.lost(i, reason)
+			c.note(session.Note{Silent: &session.Silent{Container: i.container, Reason: reason}})
+			k--
+		}
+	}
+}

@@ -1,0 +1,130 @@
+package manager
+
+import "github.com/weft-fabric/weft/protocol"
+
+// What happens when an instance is lost (docs/architecture.md, "Loss"). Its unanswered tasks become suspects and are run
+// again one at a time, each alone on an instance, so that a task that ends its instance is told from those that were
+// only there when it died.
+
+// lost takes an instance out of use for good.
+func (c *Core) lost(i *instance, reason string) {
+	if i.isLost {
+		return
+	}
+	i.isLost = true
+	if i.reserved {
+		c.unreserve(i)
+	}
+	alone := i.flight == 1
+	for _, t := range append([]*seat(nil), i.seats...) {
+		s := t.session
+		var next uint32
+		for k := s.flight.head; k != 0; k = next {
+			next = c.slab.slots[k].next
+			if c.slab.slots[k].seat == t {
+				c.suspect(k, alone, i, reason)
+			}
+		}
+		t.flight = 0
+		c.unseat(t)
+		if s.closed {
+			c.settleEnd(s)
+		} else if s.unfinished() > 0 {
+			c.fill(s)
+		}
+	}
+	c.forgetInstance(i)
+	c.demand(i.manager)
+}
+
+// suspect takes a task that was unanswered when its instance died. A crash counts as the task's attempt when it was
+// alone there and a suspect already; any other counts as the loss of a host.
+func (c *Core) suspect(k uint32, alone bool, i *instance, reason string) {
+	t := &c.slab.slots[k]
+	s := t.session
+	c.slab.remove(&s.flight, k)
+	t.seat = nil
+	limits := s.manager.service.Limits
+	if alone && t.suspect {
+		t.attempts++
+	} else {
+		t.losses++
+	}
+	switch {
+	case int(t.attempts) >= limits.Attempts:
+		c.giveUp(k, protocol.Errorf(protocol.CodeAttemptsSpent, "task", "it ended its instance in each of %d attempts; the last was %s on node %s: %s",
+			t.attempts, i.container, i.node, reason))
+	case int(t.losses) >= limits.HostLosses:
+		c.giveUp(k, protocol.Errorf(protocol.CodeHostLossSpent, "task", "%d instances were lost under it; the last was %s on node %s: %s",
+			t.losses, i.container, i.node, reason))
+	default:
+		t.suspect = true
+		t.state = taskSuspect
+		c.slab.pushBack(&s.suspects, k)
+	}
+}
+
+// placeSuspects finds instances on which a session's suspects can run alone: at most half of those that serve, at
+// least one.
+func (c *Core) placeSuspects(s *hosted) {
+	m := s.manager
+	for _, t := range s.seats {
+		if t.instance.reserved && t.state == seatBound {
+			c.nextSuspect(t.instance)
+		}
+	}
+	if s.suspects.n == 0 {
+		return
+	}
+	if m.reserved < max(1, m.serving()/2) {
+		var best *seat
+		for _, t := range s.seats {
+			if t.state == seatBound && t.instance.serves() && !t.instance.reserved && (best == nil || t.instance.flight < best.instance.flight) {
+				best = t
+			}
+		}
+		if best != nil {
+			best.instance.reserved = true
+			m.reserved++
+			c.nextSuspect(best.instance)
+			return
+		}
+	}
+	if len(s.seats) == 0 {
+		c.widen(s)
+	}
+}
+
+// nextSuspect runs the next suspect on a reserved instance that is empty, or gives the instance back to all.
+func (c *Core) nextSuspect(i *instance) {
+	if !i.reserved || i.flight > 0 || !i.serves() {
+		return
+	}
+	var pick *seat
+	for _, t := range i.seats {
+		if t.state == seatBound && t.session.suspects.n > 0 && (pick == nil || t.used < pick.used) {
+			pick = t
+		}
+	}
+	if pick == nil {
+		c.unreserve(i)
+		return
+	}
+	c.clock++
+	pick.used = c.clock
+	k := pick.session.suspects.head
+	c.slab.remove(&pick.session.suspects, k)
+	c.fly(k, pick)
+}
+
+// unreserve gives an instance back to all tasks, and lets suspects elsewhere have their turn.
+func (c *Core) unreserve(i *instance) {
+	i.reserved = false
+	i.manager.reserved--
+	c.serve(i)
+	for _, s := range i.manager.sessions {
+		if s.suspects.n > 0 || (s.queue.n > 0 && i.seatOf(s.number) != nil) {
+			c.fill(s)
+		}
+	}
+}

@@ -1,0 +1,247 @@
+package manager
+
+import (
+	"time"
+
+	"github.com/weft-fabric/weft/broker/session"
+	"github.com/weft-fabric/weft/protocol"
+)
+
+// seatState is where the binding of a session to an instance is.
+type seatState uint8
+
+const (
+	seatBinding seatState = iota // Bind was sent
+	seatBound
+	seatYielding // gets no more tasks; Unbind follows when those there are answered
+	seatLeaving  // Unbind was sent
+)
+
+// sliceTime is how long a session keeps a seat that another waits for.
+const sliceTime = 500 * time.Millisecond
+
+// seat is the binding of a session to an instance.
+type seat struct {
+	session  *hosted
+	instance *instance
+	state    seatState
+	flight   int    // tasks of the session at the instance, unanswered
+	used     uint64 // when it was last given a task, by Core.clock
+	since    time.Time
+	turning  bool // in instance.turns
+}
+
+// bind gives a session a seat at an instance, which must have a place.
+func (c *Core) bind(s *hosted, i *instance) {
+	c.clock++
+	t := &seat{session: s, instance: i, used: c.clock, since: c.now}
+	s.seats = append(s.seats, t)
+	i.seats = append(i.seats, t)
+	i.link.Append(protocol.KindBind, s.number, 0, s.bind)
+	if s.waits {
+		s.waits = false
+		s.manager.waiting = without(s.manager.waiting, s)
+	}
+}
+
+// seatOf finds the seat of a session at an instance.
+func (i *instance) seatOf(number protocol.SessionNumber) *seat {
+	for _, t := range i.seats {
+		if t.session.number == number {
+			return t
+		}
+	}
+	return nil
+}
+
+func (c *Core) bound(i *instance, number protocol.SessionNumber) {
+	t := i.seatOf(number)
+	if t == nil || t.state != seatBinding {
+		return
+	}
+	t.state = seatBound
+	t.since = c.now
+	s := t.session
+	if !s.running {
+		s.running = true
+		c.note(session.Note{Changed: &session.Changed{Session: s.number, State: protocol.SessionRunning}})
+	}
+	c.touch(s)
+	c.fill(s)
+}
+
+// refused takes the failure of OnSessionBind: the session fails, since another instance would do the same.
+func (c *Core) refused(i *instance, number protocol.SessionNumber, body []byte) {
+	t := i.seatOf(number)
+	if t == nil || t.flight > 0 {
+		return
+	}
+	c.unseat(t)
+	s := t.session
+	if s.closed {
+		c.settleEnd(s)
+		return
+	}
+	e := &protocol.Error{}
+	if protocol.Unmarshal(protocol.KindRefused, body, e) != nil {
+		e = protocol.Errorf(protocol.CodeBindFailed, "OnSessionBind", "instance %s refused session %d", i.container, number)
+	}
+	c.closeSession(s, true, e)
+}
+
+// letGo takes the session off an instance as soon as its tasks there are answered.
+func (c *Core) letGo(t *seat) {
+	switch {
+	case t.state == seatLeaving:
+	case t.flight == 0:
+		c.unbind(t)
+	default:
+		t.state = seatYielding
+	}
+}
+
+// unbind takes the session off an instance now.
+func (c *Core) unbind(t *seat) {
+	if t.state == seatLeaving {
+		return
+	}
+	t.state = seatLeaving
+	t.instance.link.Append(protocol.KindUnbind, t.session.number, 0, nil)
+}
+
+func (c *Core) unbound(i *instance, number protocol.SessionNumber) {
+	t := i.seatOf(number)
+	if t == nil || t.state != seatLeaving {
+		return
+	}
+	i.flight -= t.flight // of a killed session: their slots are free already
+	t.flight = 0
+	c.unseat(t)
+	s := t.session
+	if s.closed {
+		c.settleEnd(s)
+	} else if s.queue.n+s.suspects.n > 0 {
+		c.fill(s)
+	}
+	m := i.manager
+	for i.serves() && len(m.waiting) > 0 && len(i.seats) < i.places {
+		c.bind(m.waiting[0], i)
+	}
+	c.serve(i)
+	c.leave(i)
+}
+
+// unseat removes a seat that holds no tasks.
+func (c *Core) unseat(t *seat) {
+	t.session.seats = without(t.session.seats, t)
+	t.instance.seats = without(t.instance.seats, t)
+	if t.turning {
+		t.turning = false
+		t.instance.turns = without(t.instance.turns, t)
+	}
+	c.touch(t.session)
+}
+
+func (c *Core) settleEnd(s *hosted) {
+	if len(s.seats) == 0 {
+		c.gone(s, nil)
+	}
+}
+
+// seatEagerly binds a session to the instance with the most free places, if there is one.
+func (c *Core) seatEagerly(s *hosted) {
+	var best *instance
+	for _, i := range s.manager.instances {
+		if i.serves() && len(i.seats) < i.places && (best == nil || i.places-len(i.seats) > best.places-len(best.seats)) {
+			best = i
+		}
+	}
+	if best != nil {
+		c.bind(s, best)
+	}
+}
+
+// widen looks for one more seat for a session whose tasks find no credit where it is bound: a free place, or the place
+// of the session that has been idle for longest. A session without any seat waits for one.
+func (c *Core) widen(s *hosted) {
+	var best *instance
+	for _, i := range s.manager.instances {
+		if !i.serves() || i.reserved || i.seatOf(s.number) != nil || i.room() <= 0 {
+			continue
+		}
+		if len(i.seats) >= i.places && i.idleSeat() == nil {
+			continue
+		}
+		if best == nil || i.room() > best.room() {
+			best = i
+		}
+	}
+	switch {
+	case best != nil && len(best.seats) < best.places:
+		c.bind(s, best)
+	case best != nil:
+		// Unbind goes first and is done first: the place is free when Bind is read.
+		c.unbind(best.idleSeat())
+		c.bind(s, best)
+	case len(s.seats) == 0 && !s.waits:
+		if i := s.manager.yielding(); i != nil {
+			c.unbind(i.idleSeat())
+			c.bind(s, i)
+			return
+		}
+		s.waits = true
+		s.manager.waiting = append(s.manager.waiting, s)
+	}
+}
+
+// yielding gives an instance with a seat whose session is idle.
+func (m *manager) yielding() *instance {
+	for _, i := range m.instances {
+		if i.serves() && !i.reserved && (len(i.seats) < i.places || i.idleSeat() != nil) {
+			return i
+		}
+	}
+	return nil
+}
+
+// idleSeat gives the seat that was used longest ago of those whose session has nothing unfinished.
+func (i *instance) idleSeat() *seat {
+	var best *seat
+	for _, t := range i.seats {
+		if t.state == seatBound && t.flight == 0 && t.session.unfinished() == 0 && (best == nil || t.used < best.used) {
+			best = t
+		}
+	}
+	return best
+}
+
+// rotate gives sessions that wait without a seat the place of one that has had its slice of time.
+func (c *Core) rotate(m *manager) {
+	waiting := len(m.waiting)
+	for _, i := range m.instances {
+		if waiting == 0 {
+			return
+		}
+		if !i.serves() || i.reserved {
+			continue
+		}
+		leaving := len(i.seats) - i.places // places promised twice
+		var oldest *seat
+		for _, t := range i.seats {
+			if t.state >= seatYielding {
+				leaving++
+			}
+			if t.state == seatBound && (oldest == nil || t.since.Before(oldest.since)) {
+				oldest = t
+			}
+		}
+		if leaving > 0 {
+			waiting -= leaving
+			continue
+		}
+		if oldest != nil && c.now.Sub(oldest.since) >= sliceTime {
+			c.letGo(oldest)
+			waiting--
+		}
+	}
+}

@@ -1,0 +1,45 @@
+package manager
+
+import "sort"
+
+// seen remembers which sequences of a session were accepted, for the session's life: all up to a low-water mark, and
+// intervals above it.
+type seen struct {
+	low   uint64
+	above []interval // sorted, disjoint, none touching another or low
+}
+
+type interval struct{ first, last uint64 }
+
+// add notes a sequence and says whether it is new.
+func (s *seen) add(n uint64) bool {
+	if n == s.low+1 && len(s.above) == 0 {
+		s.low = n
+		return true
+	}
+	if n <= s.low {
+		return false
+	}
+	i := sort.Search(len(s.above), func(i int) bool { return s.above[i].last >= n })
+	if i < len(s.above) && s.above[i].first <= n {
+		return false
+	}
+	switch {
+	case i > 0 && s.above[i-1].last+1 == n && i < len(s.above) && s.above[i].first == n+1:
+		s.above[i-1].last = s.above[i].last
+		s.above = append(s.above[:i], s.above[i+1:]...)
+	case i > 0 && s.above[i-1].last+1 == n:
+		s.above[i-1].last = n
+	case i < len(s.above) && s.above[i].first == n+1:
+		s.above[i].first = n
+	default:
+		s.above = append(s.above, interval{})
+		copy(s.above[i+1:], s.above[i:])
+		s.above[i] = interval{n, n}
+	}
+	if s.above[0].first == s.low+1 {
+		s.low = s.above[0].last
+		s.above = s.above[1:]
+	}
+	return true
+}

@@ -1,0 +1,183 @@
+package manager
+
+import (
+	"time"
+
+	"github.com/weft-fabric/weft/broker/session"
+	"github.com/weft-fabric/weft/protocol"
+)
+
+// manager is a session manager: it serves one service.
+type manager struct {
+	id        uint32
+	service   protocol.Service
+	sessions  []*hosted
+	instances []*instance // admitted and not gone
+	waiting   []*hosted   // with tasks and without a seat, in order of arrival
+
+	wanted    int // instances, as told to the control loop with those by hand taken off
+	target    int // instances, by demand
+	backlog   int // ticks in a row that tasks waited beyond the instances' credit
+	idleSince time.Time
+	idleTold  bool
+	reserved  int // instances that run suspects
+}
+
+// obey carries out an order of the control loop.
+func (c *Core) obey(o session.Order) {
+	switch {
+	case o.Serve != nil:
+		m := &manager{id: o.Serve.Manager, service: o.Serve.Service, idleSince: c.now}
+		c.managers = append(c.managers, m)
+		c.byID[m.id] = m
+	case o.Retire != nil:
+		c.retire(o.Retire.Manager)
+	case o.Open != nil:
+		c.open(o.Open)
+	case o.Close != nil:
+		if s := c.sessions[o.Close.Session]; s != nil {
+			c.closeSession(s, o.Close.Kill, o.Close.Error)
+		}
+	case o.Admit != nil:
+		c.admit(o.Admit)
+	case o.Lost != nil:
+		if i := c.instances[o.Lost.Container]; i != nil {
+			c.lost(i, o.Lost.Reason)
+		}
+	case o.Dismiss != nil:
+		if i := c.instances[o.Dismiss.Container]; i != nil {
+			c.dismiss(i)
+		}
+	case o.Forget != nil:
+		if e := c.ends[o.Forget.Client]; e != nil && e.client != nil {
+			c.drop(e)
+		}
+	}
+}
+
+func (c *Core) retire(id uint32) {
+	m := c.byID[id]
+	if m == nil {
+		return
+	}
+	for _, s := range m.sessions {
+		c.closeSession(s, true, protocol.Errorf(protocol.CodeSessionKilled, "session", "its manager was retired"))
+	}
+	for _, i := range m.instances {
+		c.dismiss(i)
+	}
+	delete(c.byID, id)
+	c.managers = without(c.managers, m)
+}
+
+// drop forgets the other side of a data connection.
+func (c *Core) drop(e *end) {
+	if peer, ok := e.link.Peer(); ok && c.peers[peer] == e {
+		delete(c.peers, peer)
+	}
+	e.link.Close()
+	delete(c.ends, e.other)
+	c.order = without(c.order, e)
+}
+
+// tickManager looks after what no event does: demand, time slices of seats, tasks that an idle instance could take over.
+func (c *Core) tickManager(m *manager) {
+	c.rotate(m)
+	c.rebalance(m)
+	c.demand(m)
+}
+
+// demand computes how many instances the manager wants: the count of the request, min at the first session, one more
+// while tasks wait beyond the instances' credit, back to min after the idle limit.
+func (c *Core) demand(m *manager) {
+	limit := time.Duration(m.service.Limits.Idle)
+	if len(m.sessions) == 0 {
+		if m.target > 0 && c.now.Sub(m.idleSince) >= limit {
+			m.target = 0
+			for _, i := range m.instances {
+				if !i.byHand {
+					c.dismiss(i)
+				}
+			}
+		}
+		if m.target == 0 && !m.idleTold && c.now.Sub(m.idleSince) >= limit && c.unhanded(m) == 0 {
+			m.idleTold = true
+			c.note(session.Note{Idle: &session.Idle{Manager: m.id}})
+		}
+		c.tellWanted(m)
+		return
+	}
+	low, high, queued := m.bounds()
+	serving := m.serving()
+	if queued > 0 && serving >= m.target && serving > 0 {
+		m.backlog++
+	} else {
+		m.backlog = 0
+	}
+	m.target = min(max(m.target, low), high)
+	if m.backlog >= 2 && m.target < high {
+		m.target++
+		m.backlog = 0
+	}
+	if serving > low && queued == 0 {
+		for _, i := range m.instances {
+			if i.serves() && !i.byHand && i.flight == 0 && c.now.Sub(i.busy) >= limit {
+				c.dismiss(i)
+				m.target = max(low, m.target-1)
+				break
+			}
+		}
+	}
+	c.tellWanted(m)
+}
+
+// bounds gives the least and greatest number of instances that the sessions ask for, and the tasks that wait.
+func (m *manager) bounds() (low, high, queued int) {
+	low, high = m.service.Instances.Min, m.service.Instances.Max
+	for _, s := range m.sessions {
+		low, high = max(low, s.minInst), max(high, s.maxInst)
+		queued += s.queue.n
+	}
+	return low, max(low, high), queued
+}
+
+func (m *manager) serving() (n int) {
+	for _, i := range m.instances {
+		if i.serves() {
+			n++
+		}
+	}
+	return n
+}
+
+func (c *Core) unhanded(m *manager) (n int) {
+	for _, i := range m.instances {
+		if !i.byHand {
+			n++
+		}
+	}
+	return n
+}
+
+func (c *Core) tellWanted(m *manager) {
+	byHand := 0
+	for _, i := range m.instances {
+		if i.byHand && i.serves() {
+			byHand++
+		}
+	}
+	if w := max(0, m.target-byHand); w != m.wanted {
+		m.wanted = w
+		c.note(session.Note{Wanted: &session.Wanted{Manager: m.id, Instances: w}})
+	}
+}
+
+// without returns s without the first v.
+func without[T comparable](s []T, v T) []T {
+	for i := range s {
+		if s[i] == v {
+			return append(s[:i], s[i+1:]...)
+		}
+	}
+	return s
+}

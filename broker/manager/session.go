@@ -1,0 +1,332 @@
+package manager
+
+import (
+	"github.com/weft-fabric/weft/broker/session"
+	"github.com/weft-fabric/weft/protocol"
+)
+
+// hosted is a session in the care of a manager.
+type hosted struct {
+	number  protocol.SessionNumber
+	manager *manager
+	client  *client
+	bind    []byte // encoded body of Bind
+	minInst int
+	maxInst int
+	credit  int   // unfinished tasks
+	allowed int64 // bytes of them
+
+	seen     seen
+	queue    list
+	suspects list
+	flight   list
+	bytes    int64
+	seats    []*seat
+
+	done, failed uint64
+	running      bool // an instance was bound
+	closing      bool // to be closed when its tasks are done
+	closed       bool // tells nothing any more, lets its seats go
+	waits        bool // in manager.waiting
+	dirty        bool // in Core.filled
+	told         bool // in Core.changed
+}
+
+// client is the program that sessions belong to, on this loop.
+type client struct {
+	*end
+	sessions []*hosted
+	recent   *hosted // whose task came last
+	allowed  int64   // bytes of results that it takes unconsumed; 0: without limit
+	sent     int64   // bytes of results sent
+	consumed int64
+}
+
+func (s *hosted) unfinished() int { return s.queue.n + s.suspects.n + s.flight.n }
+
+// open takes a session into care.
+func (c *Core) open(o *session.Open) {
+	m := c.byID[o.Manager]
+	if m == nil || c.sessions[o.Session] != nil {
+		return
+	}
+	e := c.ends[o.Client]
+	if e == nil {
+		e = c.newEnd(o.Client)
+		e.client = &client{end: e}
+	}
+	s := &hosted{
+		number: o.Session, manager: m, client: e.client, bind: protocol.Marshal(o.Bind),
+		minInst: o.MinInst, maxInst: o.MaxInst, credit: o.TaskCredit, allowed: o.ByteCredit,
+	}
+	c.sessions[s.number] = s
+	m.sessions = append(m.sessions, s)
+	e.client.sessions = append(e.client.sessions, s)
+	m.idleTold = false
+	c.demand(m)
+	c.seatEagerly(s)
+}
+
+func (c *Core) newEnd(incarnation uint64) *end {
+	e := &end{link: c.node.Link(), other: incarnation, heard: c.now}
+	c.ends[incarnation] = e
+	c.order = append(c.order, e)
+	return e
+}
+
+// welcomed takes what a client's HELLO says.
+func (cl *client) welcomed(body protocol.Hello, resumed bool) {
+	cl.allowed = body.ResultCredit
+	if !resumed {
+		cl.sent, cl.consumed = 0, 0
+	}
+}
+
+// blocked says that the client has spent its credit for results: its tasks wait.
+func (cl *client) blocked() bool { return cl.allowed > 0 && cl.sent-cl.consumed >= cl.allowed }
+
+// fromClient takes the records of a client's frame. The payloads of its tasks share one copy of the frame.
+func (c *Core) fromClient(cl *client, records []byte, in *intake) error {
+	var (
+		rec protocol.Record
+		buf *buffer
+	)
+	err := func() error {
+		for {
+			h, ok, err := in.next(&rec)
+			if err != nil || !ok {
+				return err
+			}
+			switch rec.Kind {
+			case protocol.KindTask:
+				if buf == nil && !rec.External {
+					buf = c.buffers.copyOf(records)
+				}
+				c.task(cl, &rec, buf, uint32(in.reader.Offset()), h)
+			case protocol.KindCredit:
+				c.node.Release(h)
+				c.consumed(cl, int64(min(rec.Task, 1<<62)))
+			case protocol.KindBye:
+				c.node.Release(h)
+			default:
+				c.node.Release(h)
+				cl.link.Append(protocol.KindError, rec.Session, rec.Task, protocol.Marshal(protocol.Errorf(
+					protocol.CodeUnknownKind, rec.Kind.String(), "a manager takes no such record from a client")))
+			}
+		}
+	}()
+	if buf != nil {
+		c.buffers.drop(buf, 0)
+	}
+	return err
+}
+
+// task takes one task of a client.
+func (c *Core) task(cl *client, rec *protocol.Record, buf *buffer, off uint32, h protocol.Handle) {
+	s := cl.recent
+	if s == nil || s.number != rec.Session {
+		s = c.sessions[rec.Session]
+		if s == nil || s.client != cl || s.closed {
+			c.node.Release(h)
+			c.note(session.Note{Misdirected: &session.Misdirected{Client: cl.other, Session: rec.Session}})
+			return
+		}
+		cl.recent = s
+	}
+	id := protocol.TaskID(rec.Task)
+	if !s.seen.add(id.Sequence()) {
+		c.node.Release(h)
+		return
+	}
+	if e := c.admissible(s, rec); e != nil {
+		c.node.Release(h)
+		s.failed++
+		cl.fail(s, id, e)
+		c.touch(s)
+		return
+	}
+	i := c.slab.take()
+	t := &c.slab.slots[i]
+	t.id, t.session, t.off, t.size, t.state = id, s, off, rec.Size, taskQueued
+	if rec.External {
+		t.handle = h
+	} else {
+		t.buf = buf
+		c.buffers.hold(buf, rec.Size)
+	}
+	s.bytes += int64(rec.Size)
+	c.bytes += int64(rec.Size)
+	c.slab.pushBack(&s.queue, i)
+	c.fill(s)
+}
+
+// admissible says why a task cannot be taken; nil when it can.
+func (c *Core) admissible(s *hosted, rec *protocol.Record) *protocol.Error {
+	limits := &s.manager.service.Limits
+	switch {
+	case int64(rec.Size) > limits.Payload:
+		return protocol.Errorf(protocol.CodePayloadTooLarge, "Task", "payload of %d bytes, service %s takes at most %d (limits.payload)",
+			rec.Size, s.manager.service.Name, limits.Payload)
+	case s.closing:
+		return protocol.Errorf(protocol.CodeSessionClosed, "Task", "session %d is closing", s.number)
+	case s.unfinished() >= s.credit || (s.bytes+int64(rec.Size) > s.allowed && s.unfinished() > 0):
+		return protocol.Errorf(protocol.CodeOverloaded, "Task", "session %d has %d tasks and %d bytes unfinished, its credit is %d and %d",
+			s.number, s.unfinished(), s.bytes, s.credit, s.allowed)
+	case c.bytes+int64(rec.Size) > c.cfg.QueuedBytes:
+		e := protocol.Errorf(protocol.CodeOverloaded, "Task", "manager loop %d holds %d bytes of unfinished tasks, its limit is %d",
+			c.cfg.Loop, c.bytes, c.cfg.QueuedBytes)
+		e.RetryAfter = 100_000_000
+		return e
+	}
+	return nil
+}
+
+// fail answers a task with an error.
+func (cl *client) fail(s *hosted, id protocol.TaskID, e *protocol.Error) {
+	b := protocol.Marshal(e)
+	cl.sent += int64(len(b))
+	cl.link.Append(protocol.KindFailure, s.number, uint64(id), b)
+}
+
+// consumed takes a client's word on how many bytes of results it has taken over.
+func (c *Core) consumed(cl *client, total int64) {
+	if total <= cl.consumed || total > cl.sent {
+		return
+	}
+	was := cl.blocked()
+	cl.consumed = total
+	if was && !cl.blocked() {
+		for _, s := range cl.sessions {
+			c.fill(s)
+		}
+	}
+}
+
+// finish takes a task that is in no list out of the slab.
+func (c *Core) finish(i uint32) {
+	t := &c.slab.slots[i]
+	s := t.session
+	s.bytes -= int64(t.size)
+	c.bytes -= int64(t.size)
+	if t.buf != nil {
+		c.buffers.drop(t.buf, t.size)
+	}
+	c.node.Release(t.handle)
+	c.slab.put(i)
+}
+
+// giveUp answers a task, which is in no list, with an error and forgets it.
+func (c *Core) giveUp(i uint32, e *protocol.Error) {
+	t := &c.slab.slots[i]
+	s := t.session
+	s.failed++
+	s.client.fail(s, t.id, e)
+	c.finish(i)
+	c.touch(s)
+	c.settleClose(s)
+}
+
+// closeSession begins to close a session.
+func (c *Core) closeSession(s *hosted, kill bool, why *protocol.Error) {
+	if s.closed {
+		return
+	}
+	s.closing = true
+	if !kill {
+		c.settleClose(s)
+		return
+	}
+	for _, l := range []*list{&s.queue, &s.suspects, &s.flight} {
+		for l.head != 0 {
+			i := l.head
+			c.slab.remove(l, i)
+			c.finish(i)
+			s.failed++
+		}
+	}
+	c.end(s, why)
+}
+
+// settleClose ends a closing session whose tasks are done.
+func (c *Core) settleClose(s *hosted) {
+	if s.closing && !s.closed && s.unfinished() == 0 {
+		c.end(s, nil)
+	}
+}
+
+// end closes a session that has no tasks left, lets its seats go and tells of it.
+func (c *Core) end(s *hosted, why *protocol.Error) {
+	s.closed = true
+	s.client.recent = nil
+	for _, t := range append([]*seat(nil), s.seats...) {
+		c.unbind(t)
+	}
+	s.manager.sessions = without(s.manager.sessions, s)
+	s.manager.waiting = without(s.manager.waiting, s)
+	s.client.sessions = without(s.client.sessions, s)
+	if len(s.manager.sessions) == 0 {
+		s.manager.idleSince = c.now
+	}
+	c.touch(s)
+	if len(s.seats) == 0 || why != nil {
+		c.gone(s, why)
+	}
+}
+
+// gone tells of the end of a session, once.
+func (c *Core) gone(s *hosted, why *protocol.Error) {
+	if c.sessions[s.number] != s {
+		return
+	}
+	delete(c.sessions, s.number)
+	c.figures(s)
+	c.note(session.Note{Changed: &session.Changed{Session: s.number, State: protocol.SessionClosed, Error: why}})
+}
+
+// touch notes that a session's figures changed.
+func (c *Core) touch(s *hosted) {
+	if !s.told {
+		s.told = true
+		c.changed = append(c.changed, s)
+	}
+}
+
+// tell sends the figures that changed.
+func (c *Core) tell() {
+	for _, s := range c.changed {
+		if s.told && c.sessions[s.number] == s {
+			c.figures(s)
+		}
+	}
+	clear(c.changed)
+	c.changed = c.changed[:0]
+}
+
+func (c *Core) figures(s *hosted) {
+	s.told = false
+	var nodes []string
+	for _, t := range s.seats {
+		if t.state == seatBound {
+			nodes = insert(nodes, t.instance.node)
+		}
+	}
+	c.note(session.Note{Figures: &session.Figures{
+		Session: s.number, Queued: s.queue.n + s.suspects.n, InFlight: s.flight.n,
+		Done: s.done, Failed: s.failed, Nodes: nodes,
+	}})
+}
+
+// insert adds v to sorted s unless it is there.
+func insert(s []string, v string) []string {
+	i := 0
+	for i < len(s) && s[i] < v {
+		i++
+	}
+	if i < len(s) && s[i] == v {
+		return s
+	}
+	s = append(s, "")
+	copy(s[i+1:], s[i:])
+	s[i] = v
+	return s
+}

@@ -1,0 +1,131 @@
+package manager
+
+import "github.com/weft-fabric/weft/protocol"
+
+// taskState is where a task is. The table of legal changes is in taskMoves; tests walk it.
+type taskState uint8
+
+const (
+	taskFree      taskState = iota // the slot holds no task
+	taskQueued                     // waits in its session's queue
+	taskSuspect                    // waits to run alone: an instance died while it was unanswered
+	taskFlying                     // dispatched and unanswered
+	taskRecalling                  // dispatched, asked back, unanswered
+	taskStates
+)
+
+// taskMoves says which state may follow which: taskMoves[from] has the bit of to.
+var taskMoves = [taskStates]uint8{
+	taskFree:      1 << taskQueued,
+	taskQueued:    1<<taskFlying | 1<<taskFree,
+	taskSuspect:   1<<taskFlying | 1<<taskFree,
+	taskFlying:    1<<taskFree | 1<<taskRecalling | 1<<taskSuspect | 1<<taskQueued,
+	taskRecalling: 1<<taskFree | 1<<taskQueued | 1<<taskSuspect,
+}
+
+// slot holds one unfinished task. Its place in the slab and its generation make the id by which instances know it, so
+// that a late answer is known by its generation.
+type slot struct {
+	id         protocol.TaskID
+	session    *hosted
+	seat       *seat   // while dispatched
+	buf        *buffer // of an inline payload
+	handle     protocol.Handle
+	off, size  uint32
+	gen        uint32
+	prev, next uint32
+	state      taskState
+	suspect    bool  // it was unanswered when an instance died
+	attempts   uint8 // that failed or ended an instance
+	losses     uint8 // instances lost under it otherwise
+}
+
+// wireID is the task's id towards instances.
+func (s *slab) wireID(i uint32) uint64 { return uint64(s.slots[i].gen)<<32 | uint64(i) }
+
+// find gives the slot of an id that an instance named; 0 when it is stale or invented.
+func (s *slab) find(id uint64) uint32 {
+	i := uint32(id)
+	if i == 0 || uint64(i) >= uint64(len(s.slots)) {
+		return 0
+	}
+	if t := &s.slots[i]; t.state == taskFree || t.gen != uint32(id>>32) {
+		return 0
+	}
+	return i
+}
+
+// slab holds the unfinished tasks of a loop. Slot 0 is never used.
+type slab struct {
+	slots []slot
+	free  []uint32
+	used  int
+}
+
+func newSlab() slab { return slab{slots: make([]slot, 1, 1024)} }
+
+// take gives a free slot, which is all zero but for its generation.
+func (s *slab) take() uint32 {
+	s.used++
+	if n := len(s.free); n > 0 {
+		i := s.free[n-1]
+		s.free = s.free[:n-1]
+		return i
+	}
+	s.slots = append(s.slots, slot{})
+	return uint32(len(s.slots) - 1)
+}
+
+// put frees a slot that is in no list.
+func (s *slab) put(i uint32) {
+	t := &s.slots[i]
+	*t = slot{gen: t.gen + 1}
+	s.free = append(s.free, i)
+	s.used--
+}
+
+// list is a queue of slots; a slot is in one list at most.
+type list struct {
+	head, tail uint32
+	n          int
+}
+
+func (s *slab) pushBack(l *list, i uint32) {
+	t := &s.slots[i]
+	t.prev, t.next = l.tail, 0
+	if l.tail != 0 {
+		s.slots[l.tail].next = i
+	} else {
+		l.head = i
+	}
+	l.tail = i
+	l.n++
+}
+
+func (s *slab) pushFront(l *list, i uint32) {
+	t := &s.slots[i]
+	t.prev, t.next = 0, l.head
+	if l.head != 0 {
+		s.slots[l.head].prev = i
+	} else {
+		l.tail = i
+	}
+	l.head = i
+	l.n++
+}
+
+func (s *slab) remove(l *list, i uint32) {
+	t := &s.slots[i]
+	if t.prev != 0 {
+		s.slots[t.prev].next = t.next
+	} else {
+		l.head = t.next
+	}
+	if t.next != 0 {
+		s.slots[t.next].prev = t.prev
+	} else {
+		l.tail = t.prev
+	}
+	t.prev, t.next = 0, 0
+	l.n--
+}
