@@ -25,10 +25,11 @@ func (f *FIFO) Satisfiable(r Request) error {
 	case able == 0:
 		return &Unsatisfiable{Barrier: s.furthest, Reason: s.words(&r)}
 	case able < r.Nodes:
-		return &Unsatisfiable{
-			Barrier: Spread,
-			Reason:  fmt.Sprintf("%d distinct nodes are asked for, and %d of %d could hold it: %s", r.Nodes, able, f.nodes.Len(), s.words(&r)),
+		reason := fmt.Sprintf("%d distinct nodes are asked for, and %d of %d could hold it", r.Nodes, able, f.nodes.Len())
+		if why := s.words(&r); why != "" {
+			reason += ": " + why
 		}
+		return &Unsatisfiable{Barrier: Spread, Reason: reason}
 	default:
 		return nil
 	}
