@@ -167,6 +167,7 @@ func (c *Core) fly(k uint32, t *seat) {
 	task.state = taskFlying
 	task.seat = t
 	t.flight++
+	t.bytes += int64(task.size)
 	i.flight++
 	i.bytes += int64(task.size)
 	attempt := task.attempts + task.losses + 1

@@ -204,6 +204,7 @@ func (c *Core) land(n uint32) {
 	i := seat.instance
 	c.slab.remove(&t.session.flight, n)
 	seat.flight--
+	seat.bytes -= int64(t.size)
 	i.flight--
 	i.bytes -= int64(t.size)
 	i.busy = c.now

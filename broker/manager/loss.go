@@ -25,7 +25,7 @@ func (c *Core) lost(i *instance, reason string) {
 				c.suspect(k, alone, i, reason)
 			}
 		}
-		t.flight = 0
+		t.flight, t.bytes = 0, 0
 		c.unseat(t)
 		if s.closed {
 			c.settleEnd(s)

@@ -26,6 +26,7 @@ type seat struct {
 	instance *instance
 	state    seatState
 	flight   int    // tasks of the session at the instance, unanswered
+	bytes    int64  // payload bytes of them
 	used     uint64 // when it was last given a task, by Core.clock
 	since    time.Time
 	turning  bool // in instance.turns
@@ -115,7 +116,8 @@ func (c *Core) unbound(i *instance, number protocol.SessionNumber) {
 		return
 	}
 	i.flight -= t.flight // of a killed session: their slots are free already
-	t.flight = 0
+	i.bytes -= t.bytes
+	t.flight, t.bytes = 0, 0
 	c.unseat(t)
 	s := t.session
 	if s.closed {

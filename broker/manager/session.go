@@ -128,7 +128,7 @@ func (c *Core) task(cl *client, rec *protocol.Record, buf *buffer, off uint32, h
 		s = c.sessions[rec.Session]
 		if s == nil || s.client != cl || s.closed {
 			c.node.Release(h)
-			c.note(session.Note{Misdirected: &session.Misdirected{Client: cl.other, Session: rec.Session}})
+			c.misdirected(cl, rec.Session)
 			return
 		}
 		cl.recent = s
@@ -158,6 +158,15 @@ func (c *Core) task(cl *client, rec *protocol.Record, buf *buffer, off uint32, h
 	c.bytes += int64(rec.Size)
 	c.slab.pushBack(&s.queue, i)
 	c.fill(s)
+}
+
+// misdirected tells of a task for a session that is not here, once for a run of them.
+func (c *Core) misdirected(cl *client, number protocol.SessionNumber) {
+	m := session.Misdirected{Client: cl.other, Session: number}
+	if n := len(c.notes); n > 0 && c.notes[n-1].Misdirected != nil && *c.notes[n-1].Misdirected == m {
+		return
+	}
+	c.note(session.Note{Misdirected: &m})
 }
 
 // admissible says why a task cannot be taken; nil when it can.
@@ -244,18 +253,19 @@ func (c *Core) closeSession(s *hosted, kill bool, why *protocol.Error) {
 			s.failed++
 		}
 	}
-	c.end(s, why)
+	c.end(s, true, why)
 }
 
 // settleClose ends a closing session whose tasks are done.
 func (c *Core) settleClose(s *hosted) {
 	if s.closing && !s.closed && s.unfinished() == 0 {
-		c.end(s, nil)
+		c.end(s, false, nil)
 	}
 }
 
-// end closes a session that has no tasks left, lets its seats go and tells of it.
-func (c *Core) end(s *hosted, why *protocol.Error) {
+// end closes a session that has no tasks left, lets its seats go and tells of it: of one that was killed at once, of
+// another when OnSessionUnbind has returned everywhere.
+func (c *Core) end(s *hosted, killed bool, why *protocol.Error) {
 	s.closed = true
 	s.client.recent = nil
 	for _, t := range append([]*seat(nil), s.seats...) {
@@ -268,7 +278,7 @@ func (c *Core) end(s *hosted, why *protocol.Error) {
 		s.manager.idleSince = c.now
 	}
 	c.touch(s)
-	if len(s.seats) == 0 || why != nil {
+	if len(s.seats) == 0 || killed {
 		c.gone(s, why)
 	}
 }
