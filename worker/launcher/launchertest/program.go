@@ -23,6 +23,9 @@ import (
 // programVariable is the environment variable that a container finds its Program in.
 const programVariable = "LAUNCHERTEST_PROGRAM"
 
+// fastExit spares programs that were built with the race detector its second of sleep at the end.
+const fastExit = "GORACE=atexit_sleep_ms=0"
+
 // Ready is the last line that a program writes before it waits or ends.
 const Ready = "ready"
 
@@ -77,7 +80,7 @@ func (p Program) Spec(t testing.TB, id string) launcher.Spec {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return launcher.Spec{ID: id, Command: self, Env: []string{programVariable + "=" + string(text)}}
+	return launcher.Spec{ID: id, Command: self, Env: []string{programVariable + "=" + string(text), fastExit}}
 }
 
 // Of returns the program that a spec runs.
@@ -190,7 +193,7 @@ func (p Program) startOthers() error {
 	}{
 		{p.Child, "child", marked, false},
 		{p.Escape, "escaped", marked, true},
-		{p.EscapeUnmarked, "escaped", []string{variable}, true},
+		{p.EscapeUnmarked, "escaped", []string{variable, fastExit}, true},
 	} {
 		if !other.wanted {
 			continue

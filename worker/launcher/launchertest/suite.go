@@ -323,6 +323,7 @@ func (h Harness) close(t *testing.T) {
 	for i := range 3 {
 		all = append(all, h.start(t, l, Program{Wait: true, IgnoreStop: true}, fmt.Sprint(i)))
 	}
+	AwaitReady(t, all[0])
 	all[0].Stop(time.Hour)
 	for range 2 {
 		if err := l.Close(); err != nil {
