@@ -1,0 +1,198 @@
+package broker
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"path"
+	"runtime"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/rs/zerolog"
+	"golang.org/x/sys/unix"
+
+	"github.com/weft-fabric/weft/broker/store"
+	"github.com/weft-fabric/weft/protocol"
+)
+
+// Config says how a broker runs. The zero value listens on tcp://127.0.0.1:7700 and stores nothing on disk.
+type Config struct {
+	// Listen are the control endpoints: tcp://address:port, ipc:///folder/control, inproc://name. Manager loop i
+	// listens beside each: at port + 10 + i, at ipc:///folder/loop-<i>, at inproc://name/loop-<i>. Port 0 takes any
+	// free ports. All tcp endpoints have the same port. Default: tcp://127.0.0.1:7700.
+	Listen []string
+	// Advertise is the host that clients, agents and instances are to dial over tcp, where it is not the one that they
+	// dialled already.
+	Advertise string
+	// Insecure allows tcp addresses that are not loopback, although there are no keys.
+	Insecure bool
+	// Name is for people. Default: "broker".
+	Name string
+	// Node numbers this broker in a pair. Default: 0.
+	Node uint8
+	// Loops is the number of manager loops. Default: half the cores, at least 1.
+	Loops int
+	// IOThreads is the number of libzmq's I/O threads in this process. Default: 1.
+	IOThreads int
+	// ClientGrace is how long the sessions of a silent client live. Default: 30 s.
+	ClientGrace time.Duration
+	// MaxPayload bounds the payload of a task or result in bytes. Default: 16 MiB.
+	MaxPayload int64
+	// Memory bounds the payload bytes of all unfinished tasks. Default: a quarter of the machine's memory.
+	Memory int64
+	// Store keeps the broker's log; the broker closes it. Default: in memory.
+	Store store.Store
+	// Logger gets what people should know. Default: nothing is logged.
+	Logger *zerolog.Logger
+}
+
+// withDefaults returns c with every field that was left out set, or an error that names the field, its value and what
+// would be right.
+func (c Config) withDefaults() (Config, error) {
+	if len(c.Listen) == 0 {
+		c.Listen = []string{"tcp://127.0.0.1:" + strconv.Itoa(protocol.BasePort)}
+	}
+	if c.Name == "" {
+		c.Name = "broker"
+	}
+	if c.Loops == 0 {
+		c.Loops = max(1, runtime.NumCPU()/2)
+	}
+	if c.ClientGrace == 0 {
+		c.ClientGrace = 30 * time.Second
+	}
+	if c.MaxPayload == 0 {
+		c.MaxPayload = protocol.DefaultMaxPayload
+	}
+	if c.Memory == 0 {
+		c.Memory = quarterOfMemory()
+	}
+	if c.Store == nil {
+		c.Store = store.NewMem()
+	}
+	if c.Logger == nil {
+		nop := zerolog.Nop()
+		c.Logger = &nop
+	}
+	switch {
+	case !protocol.ValidName(c.Name):
+		return c, fmt.Errorf("broker: name: %q is not 1 to 63 of a-z, 0-9, '.', '_', '-', beginning and ending with a letter or digit", c.Name)
+	case c.Loops < 1 || c.Loops > 64:
+		return c, fmt.Errorf("broker: loops: %d is not within 1 to 64", c.Loops)
+	case c.IOThreads < 0 || c.IOThreads > 64:
+		return c, fmt.Errorf("broker: io threads: %d is not within 1 to 64", c.IOThreads)
+	case c.ClientGrace < protocol.PeerTimeout:
+		return c, fmt.Errorf("broker: client grace: %v is less than %v, after which a peer counts as silent", c.ClientGrace, protocol.PeerTimeout)
+	case c.MaxPayload < 1 || c.MaxPayload > 1<<30:
+		return c, fmt.Errorf("broker: max payload: %d is not within 1 byte to 1 GiB", c.MaxPayload)
+	case c.Memory < c.MaxPayload:
+		return c, fmt.Errorf("broker: memory: %d bytes cannot hold one payload of %d", c.Memory, c.MaxPayload)
+	}
+	return c, nil
+}
+
+func quarterOfMemory() int64 {
+	var info unix.Sysinfo_t
+	if err := unix.Sysinfo(&info); err != nil {
+		return 1 << 30
+	}
+	return max(int64(uint64(info.Totalram)*uint64(info.Unit)/4), 256<<20)
+}
+
+// listeners are the endpoints to bind: for the control loop, and a template for each manager loop.
+type listeners struct {
+	control []string
+	tcpHost []string // of the tcp endpoints, to be joined with the loop's port
+	tcpPort int      // base port
+	anyPort bool     // every loop takes a free port
+	ipcDir  []string
+	inproc  []string
+}
+
+// listeners reads Listen.
+func (c Config) listeners() (listeners, error) {
+	var l listeners
+	first := true
+	for _, e := range c.Listen {
+		scheme, rest, ok := strings.Cut(e, "://")
+		if !ok {
+			scheme, rest = "tcp", e
+		}
+		switch scheme {
+		case "tcp":
+			host, port, err := c.tcp(e, rest)
+			if err != nil {
+				return l, err
+			}
+			if !first && port != l.tcpPort {
+				return l, fmt.Errorf("broker: listen %q: all tcp endpoints have one port, %d was named before", e, l.tcpPort)
+			}
+			first, l.tcpPort, l.anyPort = false, port, port == 0
+			l.tcpHost = append(l.tcpHost, host)
+		case "ipc":
+			if !strings.HasPrefix(rest, "/") || path.Base(rest) != "control" {
+				return l, fmt.Errorf("broker: listen %q: an ipc endpoint is ipc:///folder/control", e)
+			}
+			l.control = append(l.control, e)
+			l.ipcDir = append(l.ipcDir, path.Dir(rest))
+		case "inproc":
+			if rest == "" {
+				return l, fmt.Errorf("broker: listen %q: an inproc endpoint is inproc://name", e)
+			}
+			l.control = append(l.control, e)
+			l.inproc = append(l.inproc, rest)
+		default:
+			return l, fmt.Errorf("broker: listen %q: %q is none of tcp, ipc, inproc", e, scheme)
+		}
+	}
+	return l, nil
+}
+
+// tcp reads host:port and refuses an address that is not loopback unless Insecure.
+func (c Config) tcp(endpoint, rest string) (host string, port int, err error) {
+	host, p, err := net.SplitHostPort(rest)
+	if err != nil {
+		if !strings.Contains(rest, ":") || strings.HasSuffix(rest, "]") {
+			host, p, err = strings.Trim(rest, "[]"), strconv.Itoa(protocol.BasePort), nil
+		} else {
+			return "", 0, fmt.Errorf("broker: listen %q: %w; it is tcp://address:port", endpoint, err)
+		}
+	}
+	if host == "localhost" {
+		host = "127.0.0.1"
+	}
+	if p != "*" {
+		if port, err = strconv.Atoi(p); err != nil || port < 0 || port > 65535-protocol.LoopPort-c.Loops {
+			return "", 0, fmt.Errorf("broker: listen %q: port %q is not within 0 to %d", endpoint, p, 65535-protocol.LoopPort-c.Loops)
+		}
+	}
+	loopback := false
+	if host == "*" {
+		host = "0.0.0.0"
+	}
+	if a, err := netip.ParseAddr(host); err == nil {
+		loopback = a.IsLoopback()
+	} else {
+		return "", 0, fmt.Errorf("broker: listen %q: %q is not an IP address of this machine", endpoint, host)
+	}
+	if !loopback && !c.Insecure {
+		return "", 0, fmt.Errorf("broker: listen %q: %s is not a loopback address, and there are no keys yet: whoever reaches it could run tasks; "+
+			"listen on 127.0.0.1 or ipc, or say --insecure where the network is trusted", endpoint, host)
+	}
+	if strings.Contains(host, ":") {
+		host = "[" + host + "]"
+	}
+	return host, port, nil
+}
+
+// portOf is the port of a bound tcp endpoint.
+func portOf(endpoint string) (int, error) {
+	i := strings.LastIndexByte(endpoint, ':')
+	if i < 0 {
+		return 0, errors.New("no port in " + endpoint)
+	}
+	return strconv.Atoi(endpoint[i+1:])
+}

@@ -1,0 +1,205 @@
+package broker
+
+import (
+	"fmt"
+	"runtime"
+	"time"
+
+	"github.com/weft-fabric/weft/broker/control"
+	"github.com/weft-fabric/weft/broker/manager"
+	"github.com/weft-fabric/weft/broker/session"
+	"github.com/weft-fabric/weft/internal/zmqx"
+)
+
+// burst is how many messages a loop takes before it sends.
+const burst = 64
+
+// shell is what both kinds of loops have: one goroutine that owns a ROUTER and its core. Nothing in it blocks but the
+// wait for the socket or the mailbox.
+type shell struct {
+	out     outlet
+	waiter  *zmqx.Waiter
+	wake    *zmqx.Wake
+	stop    <-chan struct{}
+	stopped bool
+}
+
+// receive takes a burst of messages; those that cannot be read are dropped with a word.
+func (s *shell) receive() (messages []zmqx.Message, drained bool, err error) {
+	messages, drained, err = s.out.socket.Recv(burst)
+	if err != nil {
+		return nil, true, err
+	}
+	for i := range messages {
+		if bad := messages[i].Bad; bad != nil {
+			s.out.log.Warn().Err(bad).Uint32("peer", messages[i].Peer).Msg("a message was dropped")
+		}
+	}
+	return messages, drained, nil
+}
+
+// sleep waits until there is something to do, or until the deadline.
+func (s *shell) sleep(deadline time.Time, timed bool) error {
+	timeout := time.Duration(-1)
+	if timed {
+		timeout = max(0, time.Until(deadline))
+	}
+	_, _, err := s.waiter.Wait(timeout)
+	return err
+}
+
+// ending says whether the loop is to end.
+func (s *shell) ending() bool {
+	select {
+	case <-s.stop:
+		return true
+	default:
+		return false
+	}
+}
+
+// controlLoop is the shell of the control core.
+type controlLoop struct {
+	shell
+	core      *control.Core
+	mail      *mailbox[control.Event]
+	managers  []*managerLoop
+	committer *committer
+}
+
+// run is the loop. It returns when it is told to stop or when its socket fails.
+func (l *controlLoop) run() error {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	var (
+		batch control.Batch
+		mail  []control.Event
+	)
+	for !l.ending() {
+		messages, drained, err := l.receive()
+		if err != nil {
+			return fmt.Errorf("broker: control loop: %w", err)
+		}
+		mail = l.mail.take(mail[:0])
+		now := time.Now()
+		for _, ev := range mail {
+			if c, ok := ev.(control.Committed); ok {
+				if err := l.out.durable(c.Position); err != nil {
+					return fmt.Errorf("broker: control loop: %w", err)
+				}
+			}
+			l.core.Step(now, ev)
+		}
+		for i := range messages {
+			if m := &messages[i]; m.Bad == nil {
+				l.core.Step(now, control.Frame{Peer: m.Peer, Bytes: m.Records, Payloads: m.Payloads})
+			}
+		}
+		for _, peer := range l.out.gone {
+			l.core.Step(now, control.PeerGone{Peer: peer})
+		}
+		l.out.gone = l.out.gone[:0]
+		if at, ok := l.core.Deadline(); ok && !now.Before(at) {
+			l.core.Tick(now)
+		}
+		batch.Reset()
+		if l.core.Take(&batch) {
+			if err := l.carryOut(&batch); err != nil {
+				return fmt.Errorf("broker: control loop: %w", err)
+			}
+		}
+		if drained && len(l.out.gone) == 0 {
+			if err := l.sleep(l.core.Deadline()); err != nil {
+				return fmt.Errorf("broker: control loop: %w", err)
+			}
+		}
+	}
+	return nil
+}
+
+// carryOut does what the core wants done: records first, then orders, so that a loop knows of a session before its
+// client does, then what is sent.
+func (l *controlLoop) carryOut(b *control.Batch) error {
+	l.committer.append(0, b.Records)
+	for _, o := range b.Orders {
+		l.managers[o.Loop].mail.put(o.Order)
+	}
+	for _, r := range b.Raw {
+		if err := l.out.send(r.Peer, r.Bytes, nil); err != nil {
+			return err
+		}
+	}
+	err := l.out.frames(b.Frames)
+	l.out.release(b.Released)
+	return err
+}
+
+// managerLoop is the shell of a manager core.
+type managerLoop struct {
+	shell
+	index   int
+	core    *manager.Core
+	mail    *mailbox[session.Order]
+	control *mailbox[control.Event]
+}
+
+// run is the loop. It returns when it is told to stop or when its socket fails.
+func (l *managerLoop) run() error {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	var (
+		batch manager.Batch
+		mail  []session.Order
+	)
+	for !l.ending() {
+		messages, drained, err := l.receive()
+		if err != nil {
+			return fmt.Errorf("broker: manager loop %d: %w", l.index, err)
+		}
+		// After receiving: an order was given before any frame that answers to it was sent.
+		mail = l.mail.take(mail[:0])
+		now := time.Now()
+		for _, o := range mail {
+			l.core.Step(now, manager.Event{Kind: manager.EventOrder, Order: o})
+		}
+		for i := range messages {
+			if m := &messages[i]; m.Bad == nil {
+				l.core.Step(now, manager.Event{Kind: manager.EventFrame, Peer: m.Peer, Records: m.Records, Payloads: m.Payloads})
+			}
+		}
+		for _, peer := range l.out.gone {
+			l.core.Step(now, manager.Event{Kind: manager.EventGone, Peer: peer})
+		}
+		l.out.gone = l.out.gone[:0]
+		if at, ok := l.core.Deadline(); ok && !now.Before(at) {
+			l.core.Tick(now)
+		}
+		batch.Reset()
+		if l.core.Take(&batch) {
+			if err := l.carryOut(&batch); err != nil {
+				return fmt.Errorf("broker: manager loop %d: %w", l.index, err)
+			}
+		}
+		if drained && len(l.out.gone) == 0 {
+			if err := l.sleep(l.core.Deadline()); err != nil {
+				return fmt.Errorf("broker: manager loop %d: %w", l.index, err)
+			}
+		}
+	}
+	return nil
+}
+
+func (l *managerLoop) carryOut(b *manager.Batch) error {
+	l.out.retain(b.Retained)
+	for _, n := range b.Notes {
+		l.control.put(control.Note{Loop: l.index, Note: n})
+	}
+	for _, r := range b.Raw {
+		if err := l.out.send(r.Peer, r.Bytes, nil); err != nil {
+			return err
+		}
+	}
+	err := l.out.frames(b.Frames)
+	l.out.release(b.Released)
+	return err
+}
