@@ -24,6 +24,9 @@ const (
 	ackBytes  = 1 << 20
 )
 
+// cutMessage is the size in bytes over which no second payload frame is put into a message.
+const cutMessage = 32 << 20
+
 // Verdict says what to do with a received frame.
 type Verdict uint8
 
@@ -106,7 +109,7 @@ func (l *Link) AppendAfter(after uint64, kind protocol.Kind, session uint32, tas
 // AppendExternal adds a record whose payload of size bytes is a payload frame. The link takes over one reference
 // to the handle and releases it when the frame is done.
 func (l *Link) AppendExternal(kind protocol.Kind, session uint32, task uint64, size uint32, h protocol.Handle) {
-	f := l.roomExternal()
+	f := l.roomExternal(size)
 	before := len(f.bytes)
 	f.bytes = protocol.AppendExternal(f.bytes, kind, session, task, size)
 	l.weigh(f, before, size)
@@ -123,7 +126,7 @@ func (l *Link) AppendDispatch(session uint32, task uint64, payload []byte, id pr
 
 // AppendDispatchExternal is [Link.AppendDispatch] for a payload frame; it takes over one reference to the handle.
 func (l *Link) AppendDispatchExternal(session uint32, task uint64, size uint32, h protocol.Handle, id protocol.TaskID, attempt uint8) {
-	f := l.roomExternal()
+	f := l.roomExternal(size)
 	before := len(f.bytes)
 	f.bytes = protocol.AppendDispatchExternal(f.bytes, session, task, size, id, attempt)
 	l.weigh(f, before, size)
@@ -145,9 +148,10 @@ func (l *Link) room(after uint64) *Frame {
 	return f
 }
 
-func (l *Link) roomExternal() *Frame {
+// roomExternal gives a frame that has room for a payload frame of size bytes beside those that it has.
+func (l *Link) roomExternal(size uint32) *Frame {
 	f := l.room(0)
-	if len(f.payloads) < protocol.MaxPayloadFrames {
+	if n := len(f.payloads); n == 0 || n < protocol.MaxPayloadFrames && f.weight+int64(size) <= cutMessage {
 		return f
 	}
 	l.cut()

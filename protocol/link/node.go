@@ -26,6 +26,9 @@ func NewNode(epoch protocol.Epoch, incarnation uint64) *Node {
 // Link makes a link without a conversation.
 func (n *Node) Link() *Link { return &Link{node: n} }
 
+// Dial makes a link that greets. What leaves on it is for peer, by which the caller means a connection of its own.
+func (n *Node) Dial(peer protocol.Peer) *Link { return &Link{node: n, peer: peer} }
+
 // Take appends the frames that are ready to leave to dst, in order for each link. The caller calls [Frame.Leave] and
 // [Frame.Sent] on each, in order.
 func (n *Node) Take(dst []*Frame) []*Frame {
