@@ -1,25 +1,25 @@
 package zmqx
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
-	"hash/fnv"
 	"os"
 	"strings"
 )
 
-// Host names what this process can meet over ipc: it is equal for two processes of one user on one running machine
-// that see the same file systems. It is what Hello.Host carries. It is safe for concurrent use.
-func Host() string {
-	h := fnv.New64a()
-	for _, path := range []string{"/proc/sys/kernel/random/boot_id", "/etc/machine-id"} {
-		if b, err := os.ReadFile(path); err == nil {
-			h.Write([]byte(strings.TrimSpace(string(b))))
-			break
-		}
+// HostID returns a text that is equal for two processes when they run on one host, since the same boot, in one
+// network namespace and as one user: then they can meet over ipc. It is empty when that cannot be told; an empty one
+// is like no other.
+func HostID() string {
+	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	if err != nil || strings.TrimSpace(string(boot)) == "" {
+		return ""
 	}
-	// The mount namespace says which files are seen: its link reads mnt:[4026531840].
-	if ns, err := os.Readlink("/proc/self/ns/mnt"); err == nil {
-		h.Write([]byte(ns))
+	namespace, err := os.Readlink("/proc/self/ns/net")
+	if err != nil {
+		return ""
 	}
-	return fmt.Sprintf("%016x:%d", h.Sum64(), os.Getuid())
+	sum := sha256.Sum256(fmt.Appendf(nil, "%s\x00%s\x00%d", strings.TrimSpace(string(boot)), namespace, os.Getuid()))
+	return hex.EncodeToString(sum[:16])
 }

@@ -1,0 +1,274 @@
+package instance
+
+import (
+	"bytes"
+	"time"
+
+	"github.com/weft-fabric/weft/protocol"
+	"github.com/weft-fabric/weft/protocol/link"
+)
+
+// Receive takes a message that came over a line: its frame of records, valid only during the call, and its payload
+// frames, one reference each, which the engine takes over. It allocates at most once for a frame of tasks: their inline
+// payloads are sub-slices of one copy, which is theirs for good.
+func (e *Engine) Receive(now time.Time, line Line, frame []byte, payloads []protocol.Handle) {
+	in := intake{engine: e, now: now, line: line, payloads: payloads}
+	in.frame(frame)
+	for _, h := range in.payloads {
+		e.lines[line].node.Release(h)
+	}
+	e.advance(now)
+}
+
+// intake is one message being taken in.
+type intake struct {
+	engine   *Engine
+	now      time.Time
+	line     Line
+	payloads []protocol.Handle // that no record has taken yet
+	copied   bool
+}
+
+func (in *intake) frame(frame []byte) {
+	e := in.engine
+	w := &e.lines[in.line]
+	h, rest, err := protocol.ParseHeader(frame)
+	if err != nil || w.link == nil || h.Epoch < e.epoch {
+		return // not of weft, or of a line or a reign that is over: whoever sent it will hear of that by REHELLO
+	}
+	if h.Sequence.Count() == 0 {
+		in.bare(rest)
+		return
+	}
+	if h.Epoch > e.epoch {
+		e.adopt(in.now, h.Epoch)
+		if w.link == nil {
+			return
+		}
+	}
+	if !w.link.Up() {
+		in.open(h, rest)
+		return
+	}
+	switch w.link.Receive(h, len(frame)) {
+	case link.Ignore:
+		return
+	case link.Gap:
+		w.wait = 0
+		e.greet(in.now, in.line)
+		return
+	case link.Fresh:
+	}
+	w.heard = in.now
+	in.records(rest)
+}
+
+// bare takes a frame outside of any conversation: a request to say HELLO, or a refusal of it.
+func (in *intake) bare(rest []byte) {
+	e := in.engine
+	w := &e.lines[in.line]
+	var rec protocol.Record
+	reader := protocol.NewReader(rest)
+	if ok, err := reader.Next(&rec); !ok || err != nil {
+		return
+	}
+	switch rec.Kind { //nolint:exhaustive // nothing else is said outside of a conversation
+	case protocol.KindRehello:
+		if w.link.Up() || w.greetAt.IsZero() {
+			w.wait = 0
+			e.greet(in.now, in.line)
+		}
+	case protocol.KindError:
+		in.refused(&rec)
+	}
+}
+
+// refused takes the answer to a HELLO that is not a WELCOME.
+func (in *intake) refused(rec *protocol.Record) {
+	e := in.engine
+	w := &e.lines[in.line]
+	var refusal protocol.Error
+	if protocol.Unmarshal(rec.Kind, rec.Payload, &refusal) != nil {
+		return
+	}
+	if in.line == Control {
+		if !refusal.Code.Retryable() {
+			e.blame(&refusal)
+			e.move(in.now, Rejected)
+		}
+		return
+	}
+	// The loop does not know this instance (yet): the control loop says where to go.
+	w.link.Lost()
+	if w.greetAt.IsZero() {
+		w.greetAt = in.now.Add(e.cfg.Jitter(minGreet))
+	}
+	if c := &e.lines[Control]; c.link.Up() && in.now.Sub(w.dialled) >= w.timeout {
+		w.dialled = in.now
+		c.wait = 0
+		e.greet(in.now, Control)
+	}
+}
+
+// open takes the first frame of a conversation, which begins with the WELCOME.
+func (in *intake) open(h protocol.Header, rest []byte) {
+	e := in.engine
+	w := &e.lines[in.line]
+	var rec protocol.Record
+	reader := protocol.NewReader(rest)
+	if ok, err := reader.Next(&rec); !ok || err != nil {
+		return
+	}
+	if rec.Kind == protocol.KindError {
+		in.refused(&rec)
+		return
+	}
+	var welcome protocol.Welcome
+	if rec.Kind != protocol.KindWelcome || protocol.Unmarshal(rec.Kind, rec.Payload, &welcome) != nil ||
+		!w.link.Opened(h, welcome) {
+		return
+	}
+	w.node.Version = welcome.Version
+	w.heard, w.greetAt, w.wait = in.now, time.Time{}, 0
+	if welcome.Timeout > 0 {
+		w.timeout = welcome.Timeout
+	}
+	if in.line == Data {
+		if welcome.MaxPayload > 0 {
+			e.maxPayload = welcome.MaxPayload
+		}
+		if !welcome.Resumed {
+			if w.opened {
+				e.newEra()
+			}
+			if e.state == Draining {
+				w.link.Append(protocol.KindDrain, 0, 0, nil)
+			}
+		}
+	}
+	w.opened = true
+	for {
+		if ok, err := reader.Next(&rec); !ok || err != nil {
+			return
+		}
+		in.record(&rec)
+	}
+}
+
+// records takes the records of a frame of an open conversation.
+func (in *intake) records(rest []byte) {
+	if in.line == Data && len(rest) > 0 && holdsInline(rest) {
+		rest = bytes.Clone(rest)
+	}
+	var rec protocol.Record
+	reader := protocol.NewReader(rest)
+	for {
+		ok, err := reader.Next(&rec)
+		if !ok || err != nil {
+			return // the rest of a malformed frame is lost, and its tasks with it: a defect of the broker
+		}
+		in.record(&rec)
+	}
+}
+
+// holdsInline says whether a frame may hold the payload of a task, which outlives the frame.
+func holdsInline(rest []byte) bool {
+	var rec protocol.Record
+	reader := protocol.NewReader(rest)
+	for {
+		ok, err := reader.Next(&rec)
+		if !ok || err != nil {
+			return false
+		}
+		if rec.Kind == protocol.KindDispatch && len(rec.Payload) > 0 {
+			return true
+		}
+	}
+}
+
+func (in *intake) record(rec *protocol.Record) {
+	e := in.engine
+	var handle protocol.Handle
+	if rec.External && len(in.payloads) > 0 {
+		handle, in.payloads = in.payloads[0], in.payloads[1:]
+	}
+	if in.line == Data && rec.Kind == protocol.KindDispatch {
+		if rec.External == (handle != 0) {
+			e.dispatch(rec, handle)
+		}
+		return
+	}
+	e.lines[in.line].node.Release(handle)
+	if in.line == Control {
+		in.control(rec)
+	} else {
+		in.data(rec)
+	}
+}
+
+// control takes a record of the control line.
+func (in *intake) control(rec *protocol.Record) {
+	e := in.engine
+	switch rec.Kind { //nolint:exhaustive // an instance is told nothing else on its control line
+	case protocol.KindRefer:
+		var refer protocol.Refer
+		if protocol.Unmarshal(rec.Kind, rec.Payload, &refer) == nil {
+			e.referred(in.now, refer)
+		}
+	case protocol.KindError:
+		in.refused(rec)
+	case protocol.KindBye:
+		in.bye()
+	}
+}
+
+// data takes a record of the data line that is no task.
+func (in *intake) data(rec *protocol.Record) {
+	e := in.engine
+	switch rec.Kind { //nolint:exhaustive // a manager tells an instance nothing else
+	case protocol.KindBind:
+		var body protocol.Bind
+		if err := protocol.Unmarshal(rec.Kind, rec.Payload, &body); err != nil {
+			e.lines[Data].link.Append(protocol.KindRefused, rec.Session, 0, protocol.Marshal(protocol.AsError(err, "bind")))
+			return
+		}
+		body.Session = rec.Session
+		e.bind(body)
+	case protocol.KindUnbind:
+		e.unbind(rec.Session)
+	case protocol.KindRecall:
+		e.recall(rec.Session, rec.Task)
+	case protocol.KindLeave:
+		e.move(in.now, Leave)
+	case protocol.KindError:
+		in.refused(rec)
+	case protocol.KindBye:
+		in.bye()
+	}
+}
+
+// bye notes that the other end is gone: HELLO is said until somebody is there again.
+func (in *intake) bye() {
+	w := &in.engine.lines[in.line]
+	w.link.Lost()
+	w.wait = minGreet
+	w.greetAt = in.now.Add(in.engine.cfg.Jitter(minGreet))
+}
+
+// referred takes the word of where the service is served.
+func (e *Engine) referred(now time.Time, refer protocol.Refer) {
+	if refer.Epoch < e.epoch || refer.Endpoint == "" {
+		return
+	}
+	e.refer = refer.Endpoint
+	data := &e.lines[Data]
+	switch {
+	case data.link == nil:
+	case data.endpoint != refer.Endpoint:
+		e.hangUp()
+	case !data.link.Up():
+		data.wait = 0
+		e.greet(now, Data)
+	}
+	e.move(now, Referred)
+}

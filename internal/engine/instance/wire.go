@@ -1,0 +1,135 @@
+package instance
+
+import (
+	"time"
+
+	"github.com/weft-fabric/weft/protocol"
+	"github.com/weft-fabric/weft/protocol/link"
+)
+
+// wire is one line of an instance: where it leads, and the conversation over it.
+type wire struct {
+	node     *link.Node
+	link     *link.Link // nil: not dialled
+	endpoint string
+	dialled  time.Time
+	heard    time.Time     // last frame of the conversation
+	greetAt  time.Time     // when to say HELLO again; zero: it is not waited for
+	wait     time.Duration // before the next HELLO
+	timeout  time.Duration // of silence
+	opened   bool          // a conversation over this endpoint was opened
+}
+
+func newWire(incarnation uint64) wire {
+	return wire{node: link.NewNode(0, incarnation), timeout: protocol.PeerTimeout}
+}
+
+// waits says whether the other end can be expected to acknowledge something.
+func (w *wire) waits() bool { return w.link != nil && w.link.Up() && w.link.Unacked() > 0 }
+
+// dial leads a line to an endpoint and says HELLO there.
+func (e *Engine) dial(now time.Time, line Line, endpoint string) {
+	w := &e.lines[line]
+	if w.link == nil || line == Data {
+		w.link = w.node.Link()
+	} else {
+		w.link.Lost()
+	}
+	w.endpoint, w.dialled, w.heard, w.wait, w.opened = endpoint, now, now, 0, false
+	e.order(Order{Kind: Dial, Line: line, Endpoint: endpoint})
+	e.greet(now, line)
+}
+
+// hangUp gives up the data line, and with it all sessions.
+func (e *Engine) hangUp() {
+	w := &e.lines[Data]
+	if w.link == nil {
+		return
+	}
+	e.newEra()
+	w.link.Close()
+	w.link, w.endpoint, w.greetAt = nil, "", time.Time{}
+	e.order(Order{Kind: HangUp, Line: Data})
+}
+
+// newEra lets go of everything that came from a manager that is no more: its sessions and their tasks.
+func (e *Engine) newEra() {
+	e.era++
+	e.executed, e.spent = 0, 0
+	e.releaseAll(true)
+}
+
+// greet says HELLO, and again after a while.
+func (e *Engine) greet(now time.Time, line Line) {
+	w := &e.lines[line]
+	if w.link == nil {
+		return
+	}
+	hello := e.cfg.Hello
+	hello.MinVersion, hello.MaxVersion, hello.Role = protocol.MinVersion, protocol.MaxVersion, protocol.RoleInstance
+	hello.Endpoint, hello.Slots = w.endpoint, e.cfg.Slots
+	w.wait = min(max(2*w.wait, minGreet), maxGreet)
+	w.greetAt = now.Add(e.cfg.Jitter(w.wait))
+	w.link.Greet(hello)
+}
+
+// Blocked notes that the socket of a line has no connection: nothing was sent.
+func (e *Engine) Blocked(line Line) {
+	if w := &e.lines[line]; w.link != nil {
+		w.link.Lost()
+		w.greetAt = time.Time{} // [Engine.Writable] comes when there is one
+	}
+}
+
+// Writable notes that the socket of a line, which was blocked, has a connection.
+func (e *Engine) Writable(now time.Time, line Line) {
+	if w := &e.lines[line]; w.link != nil && !w.link.Up() {
+		w.wait = 0
+		e.greet(now, line)
+	}
+}
+
+// beat sends signs of life, and looks for those of the others.
+func (e *Engine) beat(now time.Time) {
+	for line := range Lines {
+		w := &e.lines[line]
+		if w.link == nil {
+			continue
+		}
+		w.link.Beat(true)
+		if w.link.Up() && now.Sub(w.heard) >= w.timeout {
+			w.wait = 0
+			e.greet(now, line)
+		}
+	}
+	w := &e.lines[Control]
+	if n := len(e.cfg.Endpoints); n > 1 && !w.link.Up() && now.Sub(later(w.dialled, w.heard)) >= w.timeout {
+		e.at = (e.at + 1) % n
+		e.dial(now, Control, e.cfg.Endpoints[e.at])
+	}
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+// adopt takes a higher epoch over: whatever was referred to before is void.
+func (e *Engine) adopt(now time.Time, epoch protocol.Epoch) {
+	first := e.epoch == 0
+	e.epoch = epoch
+	for line := range Lines {
+		e.lines[line].node.Epoch = epoch
+	}
+	if first {
+		return
+	}
+	e.refer = ""
+	e.hangUp()
+	if w := &e.lines[Control]; w.link.Up() {
+		w.wait = 0
+		e.greet(now, Control)
+	}
+}
