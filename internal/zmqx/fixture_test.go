@@ -72,6 +72,23 @@ func (p *party) await(t testing.TB) {
 	}
 }
 
+// refused sends until that is refused with want. Wait does not tell that a peer went, so it looks now and then.
+func (p *party) refused(t *testing.T, want error, peer uint32, payloads ...Handle) {
+	t.Helper()
+	end := time.Now().Add(deadline)
+	for !errors.Is(p.Send(peer, []byte("lost"), payloads), want) {
+		if time.Now().After(end) {
+			t.Fatalf("no %v after %v", want, deadline)
+		}
+		if _, _, err := p.waiter.Wait(time.Millisecond); err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := p.Recv(0); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // each receives n messages and hands every one to f.
 func (p *party) each(t testing.TB, n int, f func(Message)) {
 	t.Helper()
@@ -104,7 +121,7 @@ func (p *party) one(t testing.TB) Message {
 func (p *party) send(t testing.TB, peer uint32, records string, payloads ...Handle) {
 	t.Helper()
 	err := p.Send(peer, []byte(records), payloads)
-	for err == ErrAgain {
+	for errors.Is(err, ErrAgain) {
 		p.await(t)
 		if _, _, err := p.Recv(1); err != nil {
 			t.Fatal(err)

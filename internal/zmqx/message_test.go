@@ -224,7 +224,7 @@ func TestMessagesOverACapAreDrained(t *testing.T) {
 		if c.bad == nil {
 			want = len(c.parts[0])
 		}
-		if m.Bad != c.bad || m.Peer == 0 || m.Peer == peer || len(m.Payloads) != c.payloads || len(m.Records) != want {
+		if !errors.Is(m.Bad, c.bad) || m.Peer == 0 || m.Peer == peer || len(m.Payloads) != c.payloads || len(m.Records) != want {
 			t.Errorf("%s: %d bytes from %d, %d payloads, %v", c.name, len(m.Records), m.Peer, len(m.Payloads), m.Bad)
 		}
 		for _, h := range m.Payloads {
@@ -255,7 +255,7 @@ func TestForeignRoutingIDsAreRefused(t *testing.T) {
 	for _, id := range []string{"me", "12345", "\x00\x00\x00\x00\x00", "\x00123456"} {
 		z := stranger(t, endpoint, id)
 		sendParts(t, z, []byte("records"), []byte("payload"))
-		if m := router.one(t); m.Bad != ErrForeignID || m.Peer != 0 || len(m.Records)+len(m.Payloads) != 0 {
+		if m := router.one(t); !errors.Is(m.Bad, ErrForeignID) || m.Peer != 0 || len(m.Records)+len(m.Payloads) != 0 {
 			t.Errorf("id %q: %+v, want ErrForeignID", id, m)
 		}
 	}
@@ -269,7 +269,7 @@ func TestSendToNobody(t *testing.T) {
 	router, dealer, peer := connected(t, "tcp://127.0.0.1:*", Options{})
 	h := router.table.New(make([]byte, 8192))
 	for _, unknown := range []uint32{0, peer + 1} {
-		if err := router.Send(unknown, []byte("r"), []Handle{h}); err != ErrGone {
+		if err := router.Send(unknown, []byte("r"), []Handle{h}); !errors.Is(err, ErrGone) {
 			t.Errorf("Send(%d) = %v, want ErrGone", unknown, err)
 		}
 	}
@@ -283,12 +283,7 @@ func TestSendToNobody(t *testing.T) {
 	if err := dealer.Close(); err != nil {
 		t.Fatal(err)
 	}
-	for router.Send(peer, []byte("r"), []Handle{h}) != ErrGone {
-		router.await(t)
-		if _, _, err := router.Recv(0); err != nil {
-			t.Fatal(err)
-		}
-	}
+	router.refused(t, ErrGone, peer, h)
 	router.table.Release(h)
 	if router.table.Len() != 0 {
 		t.Error("payload frames left")

@@ -135,7 +135,7 @@ func TestSystemError(t *testing.T) {
 		{zmq.EFSM, zmq.EFSM},
 		{zmq.EADDRINUSE, syscall.EADDRINUSE},
 	} {
-		if got := systemError(c.in); got != c.want {
+		if got := systemError(c.in); !errors.Is(got, c.want) {
 			t.Errorf("systemError(%v) = %v, want %v", c.in, got, c.want)
 		}
 	}

@@ -196,12 +196,7 @@ func TestDealerConnectsAgain(t *testing.T) {
 	if err := router.Close(); err != nil {
 		t.Fatal(err)
 	}
-	for dealer.Send(0, []byte("lost"), nil) != ErrAgain {
-		dealer.await(t)
-		if _, _, err := dealer.Recv(0); err != nil {
-			t.Fatal(err)
-		}
-	}
+	dealer.refused(t, ErrAgain, 0)
 	next := newParty(t, NewRouter, Options{})
 	next.bind(t, endpoint)
 	dealer.send(t, 0, "again")

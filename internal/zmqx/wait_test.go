@@ -2,6 +2,7 @@ package zmqx
 
 import (
 	"encoding/binary"
+	"errors"
 	"path/filepath"
 	"runtime"
 	"sync"
@@ -71,7 +72,7 @@ func TestWaitReportsAConnection(t *testing.T) {
 	if err := dealer.Connect(endpoint); err != nil {
 		t.Fatal(err)
 	}
-	if err := dealer.Send(0, []byte("early"), nil); err != ErrAgain {
+	if err := dealer.Send(0, []byte("early"), nil); !errors.Is(err, ErrAgain) {
 		t.Fatalf("Send without a connection: %v, want ErrAgain", err)
 	}
 	if ready, _, err := dealer.waiter.Wait(0); len(ready) > 0 || err != nil {
