@@ -1,6 +1,10 @@
 package link
 
-import "github.com/weft-fabric/weft/protocol"
+import (
+	"slices"
+
+	"github.com/weft-fabric/weft/protocol"
+)
 
 // Frame is one message on its way: a frame of records and the payload frames that follow it. It belongs to the link
 // that made it; who holds a reference may read it.
@@ -12,22 +16,36 @@ type Frame struct {
 	bytes    []byte
 	payloads []protocol.Handle
 	link     *Link
-	stamp    protocol.Stamp
+	stamp    protocol.Stamp // as it left last; 0 when it has not left since the conversation began
 	refs     int32
-	weight   int64 // bytes of records and payloads, as counted in the link
-	volatile bool // nothing but a header or a greeting: not kept, not sent again
+	age      uint32 // of the link when the frame was made
+	weight   int64  // bytes of records and payloads, as counted in the link
+	volatile bool   // nothing but a header or a greeting: not kept, not sent again
 }
 
 // Leave stamps the frame with the next sequence of its link and returns what is to be sent, to whom. ok is false when
-// the link has no peer at the moment: the frame is kept and leaves again when the conversation is resumed.
+// the frame is not to be sent: the link has no peer at the moment, and keeps the frame until the conversation is
+// resumed; or the frame is obsolete.
 // The shell calls it once for each frame that Take gave it, in order, and then [Frame.Sent].
 func (f *Frame) Leave() (peer protocol.Peer, records []byte, payloads []protocol.Handle, ok bool) {
 	l := f.link
-	if l.state == closed {
+	switch {
+	case f.age != l.age, f.volatile && f != l.greet && (l.state != up || l.again >= 0):
+		// Dropped with the conversation that it was for, or a header whose moment is over, or a greeting that was
+		// overtaken by the next.
 		return 0, nil, nil, false
-	}
-	if l.state != up && !f.volatile {
+	case f == l.greet:
+		l.greet = nil
+	case l.state != up:
+		f.stamp = 0
 		l.kept = append(l.kept, f)
+		f.refs++
+		return 0, nil, nil, false
+	case l.again >= 0:
+		// The conversation began while the shell held the frame: what left before it leaves again first.
+		f.stamp = 0
+		l.queue = slices.Insert(l.queue, l.again, f)
+		l.again++
 		f.refs++
 		return 0, nil, nil, false
 	}
