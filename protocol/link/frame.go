@@ -1,10 +1,6 @@
 package link
 
-import (
-	"slices"
-
-	"github.com/weft-fabric/weft/protocol"
-)
+import "github.com/weft-fabric/weft/protocol"
 
 // Frame is one message on its way: a frame of records and the payload frames that follow it. It belongs to the link
 // that made it; who holds a reference may read it.
@@ -21,6 +17,7 @@ type Frame struct {
 	age      uint32 // of the link when the frame was made
 	weight   int64  // bytes of records and payloads, as counted in the link
 	volatile bool   // nothing but a header or a greeting: not kept, not sent again
+	greeting bool   // HELLO or WELCOME
 }
 
 // Leave stamps the frame with the next sequence of its link and returns what is to be sent, to whom. ok is false when
@@ -30,23 +27,20 @@ type Frame struct {
 func (f *Frame) Leave() (peer protocol.Peer, records []byte, payloads []protocol.Handle, ok bool) {
 	l := f.link
 	switch {
-	case f.age != l.age, f.volatile && f != l.greet && (l.state != up || l.again >= 0):
-		// Dropped with the conversation that it was for, or a header whose moment is over, or a greeting that was
-		// overtaken by the next.
+	case f.age != l.age, f.greeting && f != l.greet:
+		// Dropped with the conversation that it was for, or a greeting that the next has overtaken.
 		return 0, nil, nil, false
-	case f == l.greet:
+	case f.greeting:
 		l.greet = nil
 	case l.state != up:
-		f.stamp = 0
-		l.kept = append(l.kept, f)
-		f.refs++
+		l.keep(f, &l.kept, len(l.kept))
 		return 0, nil, nil, false
-	case l.again >= 0:
-		// The conversation began while the shell held the frame: what left before it leaves again first.
-		f.stamp = 0
-		l.queue = slices.Insert(l.queue, l.again, f)
-		l.again++
-		f.refs++
+	case l.begun || l.greet != nil:
+		// The conversation began while the shell held the frame: the greeting, and what left before, go first.
+		if l.keep(f, &l.queue, l.again) {
+			l.again++
+			l.mark()
+		}
 		return 0, nil, nil, false
 	}
 	l.sent++

@@ -7,7 +7,11 @@
 // holds the lock around them.
 package link
 
-import "github.com/weft-fabric/weft/protocol"
+import (
+	"slices"
+
+	"github.com/weft-fabric/weft/protocol"
+)
 
 type state uint8
 
@@ -49,10 +53,15 @@ type Link struct {
 	received     uint64         // count of frames taken over in this conversation
 	last         protocol.Stamp // last frame taken over that was no greeting, in whatever conversation
 
-	kept  []*Frame // left and not acknowledged, in order
+	kept  []*Frame // left and not acknowledged, in order; then what could not leave
 	queue []*Frame // complete, not taken by the shell, in order
 	open  *Frame   // being filled; after all in queue
 	held  int64    // bytes of records and payloads in frames that are not done
+
+	greet *Frame // the greeting that is to leave before anything else
+	begun bool   // the conversation began and nothing was taken since
+	again int    // how many frames at the head of queue left before, or should have
+	age   uint32 // counts how often everything was dropped: older frames are obsolete
 
 	owedFrames, owedBytes int
 	dirty                 bool
@@ -68,7 +77,8 @@ func (l *Link) Up() bool { return l.state == up }
 // Other is the incarnation of the other end, 0 before the first conversation.
 func (l *Link) Other() uint64 { return l.other }
 
-// Unacked is the number of frames that the other end has not acknowledged or that have not left.
+// Unacked is the number of frames that the other end has not acknowledged or that have not left. A frame that the shell
+// has taken, and that is neither sent nor given back to the link, is not counted.
 func (l *Link) Unacked() int {
 	n := len(l.kept) + len(l.queue)
 	if l.open != nil {
@@ -77,7 +87,8 @@ func (l *Link) Unacked() int {
 	return n
 }
 
-// Held is the number of bytes, payload frames included, of the records that the other end has not acknowledged.
+// Held is the number of bytes, payload frames included, of the records that the other end has not acknowledged, whether
+// they have left or not.
 func (l *Link) Held() int64 { return l.held }
 
 // weigh counts what was added to f since it had size bytes, and external bytes of payload frames.
@@ -109,6 +120,10 @@ func (l *Link) AppendAfter(after uint64, kind protocol.Kind, session uint32, tas
 // AppendExternal adds a record whose payload of size bytes is a payload frame. The link takes over one reference
 // to the handle and releases it when the frame is done.
 func (l *Link) AppendExternal(kind protocol.Kind, session uint32, task uint64, size uint32, h protocol.Handle) {
+	if l.state == closed {
+		l.node.Release(h)
+		return
+	}
 	f := l.roomExternal(size)
 	before := len(f.bytes)
 	f.bytes = protocol.AppendExternal(f.bytes, kind, session, task, size)
@@ -126,6 +141,10 @@ func (l *Link) AppendDispatch(session uint32, task uint64, payload []byte, id pr
 
 // AppendDispatchExternal is [Link.AppendDispatch] for a payload frame; it takes over one reference to the handle.
 func (l *Link) AppendDispatchExternal(session uint32, task uint64, size uint32, h protocol.Handle, id protocol.TaskID, attempt uint8) {
+	if l.state == closed {
+		l.node.Release(h)
+		return
+	}
 	f := l.roomExternal(size)
 	before := len(f.bytes)
 	f.bytes = protocol.AppendDispatchExternal(f.bytes, session, task, size, id, attempt)
@@ -135,6 +154,9 @@ func (l *Link) AppendDispatchExternal(session uint32, task uint64, size uint32, 
 
 // room gives the frame being filled, a new one when it is full or waits for another position.
 func (l *Link) room(after uint64) *Frame {
+	if l.state == closed {
+		l.forget() // what is appended now goes nowhere; the last frame is there for its caller to look at
+	}
 	if f := l.open; f != nil {
 		if f.After == after && len(f.bytes) < protocol.CutFrame {
 			return f
@@ -185,11 +207,13 @@ func (l *Link) Greet(body protocol.Hello) {
 	l.greeting(protocol.KindHello, body)
 }
 
-// Opened takes the WELCOME that came with header h as the answer to [Link.Greet], and says whether it was one.
+// Opened takes the WELCOME that came with header h as the answer to [Link.Greet], and says whether it was one: not when
+// it answers an earlier greeting, or resumes what was with another process.
 // When the body says that the conversation was not resumed, everything that was kept is dropped: the caller sends again
 // what is unfinished.
 func (l *Link) Opened(h protocol.Header, body protocol.Welcome) bool {
-	if l.state != opening || h.Sequence != protocol.NewStamp(l.conversation, 1) {
+	if l.state != opening || h.Sequence != protocol.NewStamp(l.conversation, 1) ||
+		body.Resumed && (l.other == 0 || h.Incarnation != l.other) {
 		return false
 	}
 	l.begin(h, body.Resumed, body.Received)
@@ -198,10 +222,13 @@ func (l *Link) Opened(h protocol.Header, body protocol.Welcome) bool {
 
 // Accept takes the HELLO that came from peer with header h as the beginning of a conversation and answers it: a
 // WELCOME with the body's Resumed and Received filled in is the next to leave. It says whether the conversation
-// before is resumed; if not, whatever was kept or queued is dropped.
+// before is resumed; if not, whatever was kept or queued is dropped. A HELLO that is [Link.Stale] changes nothing.
 func (l *Link) Accept(peer protocol.Peer, h protocol.Header, hello protocol.Hello, body protocol.Welcome) (resumed bool) {
 	if l.state == closed {
 		return false
+	}
+	if l.Stale(h) {
+		return true
 	}
 	resumed = l.other != 0 && h.Incarnation == l.other && hello.Peer == l.node.Incarnation
 	body.Resumed, body.Received = resumed, l.last
@@ -217,6 +244,17 @@ func (l *Link) Accept(peer protocol.Peer, h protocol.Header, hello protocol.Hell
 	return resumed
 }
 
+// staleGreetings is how far behind the number of the last conversation a HELLO is taken for one that was overtaken on
+// another connection. Beyond it the sender's numbers have wrapped around while nothing of it arrived.
+const staleGreetings = 256
+
+// Stale says whether the HELLO with header h was said no later than the one that began the last conversation, by the
+// same process: a connection that broke delivered it late. The caller ignores it. To accept it would bring back a
+// state of the other end that is past, and send again what it has taken over since.
+func (l *Link) Stale(h protocol.Header) bool {
+	return l.other != 0 && h.Incarnation == l.other && l.conversation-h.Sequence.Conversation() < staleGreetings
+}
+
 // begin opens a conversation: frames up to the stamp were taken over by the other end, the others leave again.
 func (l *Link) begin(h protocol.Header, resumed bool, upTo protocol.Stamp) {
 	l.other = h.Incarnation
@@ -226,26 +264,42 @@ func (l *Link) begin(h protocol.Header, resumed bool, upTo protocol.Stamp) {
 		l.forget()
 	}
 	l.release(upTo)
-	if len(l.kept) > 0 {
+	l.again = len(l.kept)
+	if l.again > 0 {
+		for _, f := range l.kept {
+			f.stamp = 0
+		}
 		l.queue = append(l.kept, l.queue...)
 		l.kept = nil
 	}
-	l.state = up
-	l.dirty = false
+	l.owedFrames, l.owedBytes = 0, 0
+	l.state, l.begun = up, true
 	l.mark()
 }
 
 func (l *Link) greeting(kind protocol.Kind, body any) {
 	f := l.node.frame(l)
-	f.volatile = true
+	f.volatile, f.greeting = true, true
 	f.bytes = protocol.AppendBody(f.bytes, kind, 0, 0, body)
+	l.greet = f
 	l.node.out = append(l.node.out, f)
+}
+
+// keep takes a frame that the shell could not send into one of the link's lists. A header alone is not worth it.
+func (l *Link) keep(f *Frame, list *[]*Frame, at int) bool {
+	if f.volatile {
+		return false
+	}
+	f.stamp = 0
+	f.refs++
+	*list = slices.Insert(*list, at, f)
+	return true
 }
 
 // Lost notes that the connection to the peer is gone. What is appended queues until the conversation is resumed.
 func (l *Link) Lost() {
 	if l.state == up || l.state == opening {
-		l.state = down
+		l.state, l.greet = down, nil
 	}
 }
 
@@ -257,13 +311,22 @@ func (l *Link) Close() {
 
 func (l *Link) forget() {
 	l.cut()
+	l.age++
+	l.again = 0
 	for _, f := range l.kept {
-		f.Drop()
+		l.done(f)
 	}
 	for _, f := range l.queue {
-		f.Drop()
+		l.done(f)
 	}
 	l.kept, l.queue = nil, nil
+}
+
+// done lets go of a frame that need not be sent again.
+func (l *Link) done(f *Frame) {
+	l.held -= f.weight
+	f.weight = 0
+	f.Drop()
 }
 
 // Receive judges the frame of size bytes that came with header h, and takes its acknowledgement.
@@ -293,8 +356,9 @@ func (l *Link) Receive(h protocol.Header, size int) Verdict {
 // release drops the kept frames that the other end has taken over.
 func (l *Link) release(upTo protocol.Stamp) {
 	n := 0
-	for n < len(l.kept) && l.kept[n].stamp.Conversation() == upTo.Conversation() && l.kept[n].stamp <= upTo {
-		l.kept[n].Drop()
+	for n < len(l.kept) && l.kept[n].stamp != 0 &&
+		l.kept[n].stamp.Conversation() == upTo.Conversation() && l.kept[n].stamp <= upTo {
+		l.done(l.kept[n])
 		n++
 	}
 	if n == 0 {
@@ -329,6 +393,7 @@ func (l *Link) take() {
 	if l.state != up {
 		return
 	}
+	l.begun, l.again = false, 0
 	l.cut()
 	if len(l.queue) == 0 && (l.owedFrames >= ackFrames || l.owedBytes >= ackBytes) {
 		f := l.node.frame(l)

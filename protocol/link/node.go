@@ -86,7 +86,7 @@ func (n *Node) frame(l *Link) *Frame {
 	} else {
 		f = &Frame{}
 	}
-	f.link, f.refs, f.After, f.volatile = l, 1, 0, false
+	f.link, f.refs, f.After, f.age, f.stamp, f.volatile, f.greeting = l, 1, 0, l.age, 0, false, false
 	f.bytes = protocol.AppendHeader(f.bytes[:0], protocol.Header{})
 	return f
 }
