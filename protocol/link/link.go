@@ -303,6 +303,17 @@ func (l *Link) Lost() {
 	}
 }
 
+// Restart drops what the link holds and forgets the other end, for a dialler that turns to another one: the next
+// conversation resumes nothing. Its number follows the last one's, so that it is not taken for an old one.
+func (l *Link) Restart() {
+	if l.state == closed {
+		return
+	}
+	l.Lost()
+	l.forget()
+	l.other, l.last = 0, 0
+}
+
 // Close ends the link for good and drops what it holds.
 func (l *Link) Close() {
 	l.forget()
