@@ -196,7 +196,7 @@ func (e *Engine) move(now time.Time, ev Event) {
 	}
 	switch next {
 	case Draining:
-		if w := &e.lines[Data]; w.link != nil {
+		if w := &e.lines[Data]; w.live() {
 			w.link.Append(protocol.KindDrain, 0, 0, nil)
 		}
 	case Leaving:
@@ -210,11 +210,11 @@ func (e *Engine) move(now time.Time, ev Event) {
 func (e *Engine) advance(now time.Time) {
 	switch e.state {
 	case Serving:
-		if e.lines[Data].link == nil && e.refer != "" {
+		if !e.lines[Data].live() && e.refer != "" {
 			e.dial(now, Data, e.refer)
 		}
 	case Draining:
-		if e.created != underWay && e.lines[Data].link == nil {
+		if e.created != underWay && !e.lines[Data].live() {
 			e.move(now, Orphaned)
 		}
 	case Leaving:
@@ -302,7 +302,7 @@ func (e *Engine) Tick(now time.Time) {
 func (e *Engine) Take(b *Batch) {
 	data := &e.lines[Data]
 	if e.executed > 0 {
-		if data.link != nil {
+		if data.live() {
 			data.link.Append(protocol.KindExecuted, e.executed, e.spent, nil)
 		}
 		e.executed, e.spent = 0, 0

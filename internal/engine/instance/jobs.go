@@ -132,7 +132,7 @@ func (e *Engine) taskDone(now time.Time, job *Job, out *Outcome) {
 	s := job.Session
 	s.running--
 	data := &e.lines[Data]
-	if job.era != e.era || data.link == nil { // nobody waits for it
+	if job.era != e.era || !data.live() { // nobody waits for it
 		data.node.Release(out.Handle)
 	} else {
 		switch {
@@ -160,9 +160,6 @@ func (e *Engine) Account(n uint32, d time.Duration) {
 	e.spent += uint64(max(d, 0))
 }
 
-// Unsent says whether tasks were accounted for since the last [Engine.Take].
-func (e *Engine) Unsent() bool { return e.executed > 0 }
-
 func (e *Engine) createDone(now time.Time, out *Outcome) {
 	if out.Err == nil {
 		e.created = done
@@ -179,7 +176,7 @@ func (e *Engine) createDone(now time.Time, out *Outcome) {
 
 func (e *Engine) bindDone(s *Session, out *Outcome) {
 	s.running--
-	lives := s.era == e.era && e.lines[Data].link != nil
+	lives := s.era == e.era && e.lines[Data].live()
 	if out.Err != nil {
 		for s.queue.live > 0 {
 			e.lines[Data].node.Release(s.queue.pop().handle)
@@ -198,4 +195,19 @@ func (e *Engine) bindDone(s *Session, out *Outcome) {
 		e.active = append(e.active, s)
 	}
 	e.settle(s)
+}
+
+// Ready is how many jobs could begin now, at most.
+func (e *Engine) Ready() int {
+	n := len(e.hooks)
+	switch e.state {
+	case Creating, Leaving:
+		n++
+	case Serving:
+		for _, s := range e.active {
+			n += s.queue.live
+		}
+	case Connecting, Draining, Ended:
+	}
+	return min(n, e.cfg.Slots-e.running)
 }

@@ -33,7 +33,7 @@ func (in *intake) frame(frame []byte) {
 	e := in.engine
 	w := &e.lines[in.line]
 	h, rest, err := protocol.ParseHeader(frame)
-	if err != nil || w.link == nil || h.Epoch < e.epoch {
+	if err != nil || !w.live() || h.Epoch < e.epoch {
 		return // not of weft, or of a line or a reign that is over: whoever sent it will hear of that by REHELLO
 	}
 	if h.Sequence.Count() == 0 {
@@ -42,7 +42,7 @@ func (in *intake) frame(frame []byte) {
 	}
 	if h.Epoch > e.epoch {
 		e.adopt(in.now, h.Epoch)
-		if w.link == nil {
+		if !w.live() {
 			return
 		}
 	}
@@ -263,7 +263,7 @@ func (e *Engine) referred(now time.Time, refer protocol.Refer) {
 	e.refer = refer.Endpoint
 	data := &e.lines[Data]
 	switch {
-	case data.link == nil:
+	case !data.live():
 	case data.endpoint != refer.Endpoint:
 		e.hangUp()
 	case !data.link.Up():

@@ -99,7 +99,11 @@ func (e *Engine) settle(s *Session) {
 
 // drop forgets a session that holds nothing of the service.
 func (e *Engine) drop(s *Session) {
-	s.seat = gone
+	if s.seat == unbinding {
+		s.take(left)
+	} else {
+		s.take(bindLost)
+	}
 	if s.asked && s.era == e.era {
 		e.lines[Data].link.Append(protocol.KindUnbound, s.Bind.Session, 0, nil)
 	}
@@ -169,13 +173,4 @@ func (e *Engine) recall(number protocol.SessionNumber, name uint64) {
 		e.deactivate(s)
 	}
 	e.lines[Data].link.Append(protocol.KindRecalled, number, name, nil)
-}
-
-// Queued is how many tasks have not started.
-func (e *Engine) Queued() int {
-	n := 0
-	for _, s := range e.active {
-		n += s.queue.live
-	}
-	return n
 }

@@ -10,8 +10,8 @@ import (
 // wire is one line of an instance: where it leads, and the conversation over it.
 type wire struct {
 	node     *link.Node
-	link     *link.Link // nil: not dialled
-	endpoint string
+	link     *link.Link
+	endpoint string // empty: not dialled
 	dialled  time.Time
 	heard    time.Time     // last frame of the conversation
 	greetAt  time.Time     // when to say HELLO again; zero: it is not waited for
@@ -21,17 +21,21 @@ type wire struct {
 }
 
 func newWire(incarnation uint64) wire {
-	return wire{node: link.NewNode(0, incarnation), timeout: protocol.PeerTimeout}
+	node := link.NewNode(0, incarnation)
+	return wire{node: node, link: node.Link(), timeout: protocol.PeerTimeout}
 }
 
+// live says whether the line was dialled.
+func (w *wire) live() bool { return w.endpoint != "" }
+
 // waits says whether the other end can be expected to acknowledge something.
-func (w *wire) waits() bool { return w.link != nil && w.link.Up() && w.link.Unacked() > 0 }
+func (w *wire) waits() bool { return w.live() && w.link.Up() && w.link.Unacked() > 0 }
 
 // dial leads a line to an endpoint and says HELLO there.
 func (e *Engine) dial(now time.Time, line Line, endpoint string) {
 	w := &e.lines[line]
-	if w.link == nil || line == Data {
-		w.link = w.node.Link()
+	if line == Data {
+		w.link.Restart()
 	} else {
 		w.link.Lost()
 	}
@@ -43,12 +47,12 @@ func (e *Engine) dial(now time.Time, line Line, endpoint string) {
 // hangUp gives up the data line, and with it all sessions.
 func (e *Engine) hangUp() {
 	w := &e.lines[Data]
-	if w.link == nil {
+	if !w.live() {
 		return
 	}
 	e.newEra()
-	w.link.Close()
-	w.link, w.endpoint, w.greetAt = nil, "", time.Time{}
+	w.link.Restart()
+	w.endpoint, w.greetAt = "", time.Time{}
 	e.order(Order{Kind: HangUp, Line: Data})
 }
 
@@ -62,7 +66,7 @@ func (e *Engine) newEra() {
 // greet says HELLO, and again after a while.
 func (e *Engine) greet(now time.Time, line Line) {
 	w := &e.lines[line]
-	if w.link == nil {
+	if !w.live() {
 		return
 	}
 	hello := e.cfg.Hello
@@ -75,7 +79,7 @@ func (e *Engine) greet(now time.Time, line Line) {
 
 // Blocked notes that the socket of a line has no connection: nothing was sent.
 func (e *Engine) Blocked(line Line) {
-	if w := &e.lines[line]; w.link != nil {
+	if w := &e.lines[line]; w.live() {
 		w.link.Lost()
 		w.greetAt = time.Time{} // [Engine.Writable] comes when there is one
 	}
@@ -83,7 +87,7 @@ func (e *Engine) Blocked(line Line) {
 
 // Writable notes that the socket of a line, which was blocked, has a connection.
 func (e *Engine) Writable(now time.Time, line Line) {
-	if w := &e.lines[line]; w.link != nil && !w.link.Up() {
+	if w := &e.lines[line]; w.live() && !w.link.Up() {
 		w.wait = 0
 		e.greet(now, line)
 	}
@@ -93,7 +97,7 @@ func (e *Engine) Writable(now time.Time, line Line) {
 func (e *Engine) beat(now time.Time) {
 	for line := range Lines {
 		w := &e.lines[line]
-		if w.link == nil {
+		if !w.live() {
 			continue
 		}
 		w.link.Beat(true)
@@ -132,4 +136,15 @@ func (e *Engine) adopt(now time.Time, epoch protocol.Epoch) {
 		w.wait = 0
 		e.greet(now, Control)
 	}
+}
+
+// Broken notes that the socket of a line is of no use any more: the line is dialled again.
+func (e *Engine) Broken(now time.Time, line Line) {
+	w := &e.lines[line]
+	if !w.live() {
+		return
+	}
+	w.link.Lost()
+	e.order(Order{Kind: Dial, Line: line, Endpoint: w.endpoint})
+	w.greetAt = now.Add(e.cfg.Jitter(minGreet))
 }

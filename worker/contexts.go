@@ -1,0 +1,145 @@
+package worker
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"github.com/weft-fabric/weft/protocol"
+)
+
+// Limits of what a service keeps in a session with [SessionContext.Put].
+const (
+	// MaxValue is the largest value in bytes.
+	MaxValue = 64 << 10
+	// MaxKey is the longest key in bytes.
+	MaxKey = 256
+	// MaxData is how many bytes the keys and values of one session may have together.
+	MaxData = 1 << 20
+)
+
+// ServiceContext says which instance of which service this is.
+type ServiceContext struct {
+	Service   string
+	Version   string // empty when the instance was started by hand without one
+	Container string // empty when the instance was started by hand
+	Node      string // name of the compute node; empty when the instance was started by hand
+	Slots     int    // OnTaskExec at once
+	Logger    zerolog.Logger
+}
+
+// SessionContext is one session at this instance, from OnSessionBind to OnSessionUnbind. It is safe for concurrent use.
+type SessionContext struct {
+	bind   protocol.Bind
+	log    zerolog.Logger
+	ctx    context.Context //nolint:containedctx // of the session's hooks; it is handed to them
+	cancel context.CancelFunc
+	state  any // of Stateful
+
+	mu   sync.Mutex
+	data map[string][]byte
+	size int
+}
+
+// Number is the session's number in its fabric.
+func (s *SessionContext) Number() protocol.SessionNumber { return s.bind.Session }
+
+// Name is what the client called the session; it may be empty.
+func (s *SessionContext) Name() string { return s.bind.Name }
+
+// Environment is the name of the environment that the session belongs to.
+func (s *SessionContext) Environment() string { return s.bind.Environment }
+
+// Parameters is what the client gave the session on its way. It must not be changed.
+func (s *SessionContext) Parameters() []byte { return s.bind.Parameters }
+
+// Logger is the instance's logger, with the session's number.
+func (s *SessionContext) Logger() *zerolog.Logger { return &s.log }
+
+// Put keeps a copy of value under key for the session's later tasks at this instance, in memory; it is gone with
+// OnSessionUnbind. Values have at most MaxValue bytes, keys 1 to MaxKey, all of a session together MaxData; beyond
+// that nothing changes and the error is a *protocol.Error.
+func (s *SessionContext) Put(key string, value []byte) error {
+	if len(key) == 0 || len(key) > MaxKey {
+		return protocol.Errorf(protocol.CodeInvalid, "put", "key of %d bytes, it must have 1 to %d", len(key), MaxKey)
+	}
+	if len(value) > MaxValue {
+		return protocol.Errorf(protocol.CodePayloadTooLarge, "put", "value of %d bytes under %q, at most %d are kept",
+			len(value), key, MaxValue)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	size := s.size + len(key) + len(value)
+	if old, ok := s.data[key]; ok {
+		size -= len(key) + len(old)
+	}
+	if size > MaxData {
+		return protocol.Errorf(protocol.CodeOverloaded, "put", "%q would make %d bytes in session %d, at most %d are kept",
+			key, size, s.bind.Session, MaxData)
+	}
+	if s.data == nil {
+		s.data = make(map[string][]byte)
+	}
+	s.data[key], s.size = bytes.Clone(value), size
+	return nil
+}
+
+// Get gives a copy of what was put under key, and whether there was something.
+func (s *SessionContext) Get(key string) ([]byte, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	v, ok := s.data[key]
+	return bytes.Clone(v), ok
+}
+
+// Delete removes what was put under key, if anything.
+func (s *SessionContext) Delete(key string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if old, ok := s.data[key]; ok {
+		s.size -= len(key) + len(old)
+		delete(s.data, key)
+	}
+}
+
+// TaskContext is one task in OnTaskExec, and valid only until that returns. The payload is valid for as long as
+// somebody refers to it.
+type TaskContext struct {
+	session *SessionContext
+	id      protocol.TaskID
+	attempt uint8
+	payload []byte
+}
+
+// Session is the task's session.
+func (t *TaskContext) Session() *SessionContext { return t.session }
+
+// TaskID is the client's id of the task.
+func (t *TaskContext) TaskID() protocol.TaskID { return t.id }
+
+// Key names the task in its fabric, as "session/sequence": the same in each attempt, and so a key of idempotency.
+func (t *TaskContext) Key() string {
+	return fmt.Sprintf("%d/%d", t.session.bind.Session, t.id.Sequence())
+}
+
+// Attempt counts the times that the task is run, from 1.
+func (t *TaskContext) Attempt() int { return int(t.attempt) }
+
+// Payload is what the client sent. The service may keep and change it. Small payloads that arrived together share
+// memory: who keeps one for long should keep a copy.
+func (t *TaskContext) Payload() []byte { return t.payload }
+
+// Context is the context that OnTaskExec got.
+func (t *TaskContext) Context() context.Context { return t.session.ctx }
+
+// Deadline is when the task's context ends by itself, and whether it does.
+func (t *TaskContext) Deadline() (time.Time, bool) { return t.session.ctx.Deadline() }
+
+// Logger is a logger with the numbers of session and task.
+func (t *TaskContext) Logger() zerolog.Logger {
+	return t.session.log.With().Uint64("task", t.id.Sequence()).Int("attempt", int(t.attempt)).Logger()
+}

@@ -1,0 +1,76 @@
+package worker
+
+import (
+	"context"
+	"io"
+
+	"github.com/vmihailenco/msgpack/v5"
+
+	"github.com/weft-fabric/weft/protocol"
+)
+
+// Func makes a service of a function. Payloads and results are the msgpack encodings of In and Out, as client.Method
+// writes and reads them; where a type is []byte, they are the bytes as they are.
+func Func[In, Out any](fn func(ctx context.Context, in In) (Out, error)) Service {
+	return &typed[struct{}, In, Out]{exec: func(ctx context.Context, _ struct{}, in In) (Out, error) { return fn(ctx, in) }}
+}
+
+// Stateful makes a service whose sessions have a state: bind makes it when a session is bound, exec computes with it.
+// When State is an [io.Closer], it is closed when the session is let go. Payloads are as those of [Func]. With more
+// than one slot exec must guard the state itself.
+func Stateful[State, In, Out any](
+	bind func(ctx context.Context, s *SessionContext) (State, error),
+	exec func(ctx context.Context, state State, in In) (Out, error),
+) Service {
+	return &typed[State, In, Out]{bind: bind, exec: exec}
+}
+
+type typed[State, In, Out any] struct {
+	Base
+	bind func(context.Context, *SessionContext) (State, error)
+	exec func(context.Context, State, In) (Out, error)
+}
+
+func (f *typed[State, In, Out]) OnSessionBind(ctx context.Context, s *SessionContext) error {
+	if f.bind == nil {
+		return nil
+	}
+	state, err := f.bind(ctx, s)
+	if err == nil {
+		s.state = state
+	}
+	return err
+}
+
+func (f *typed[State, In, Out]) OnTaskExec(ctx context.Context, t *TaskContext) ([]byte, error) {
+	var in In
+	if raw, ok := any(&in).(*[]byte); ok {
+		*raw = t.Payload()
+	} else if err := msgpack.Unmarshal(t.Payload(), &in); err != nil {
+		return nil, Permanent(protocol.Errorf(protocol.CodeInvalid, "task",
+			"payload of %d bytes is not the msgpack encoding of a %T: %v", len(t.Payload()), in, err))
+	}
+	var state State
+	if t.session.state != nil {
+		state, _ = t.session.state.(State)
+	}
+	out, err := f.exec(ctx, state, in)
+	if err != nil {
+		return nil, err
+	}
+	if raw, ok := any(out).([]byte); ok {
+		return raw, nil
+	}
+	b, err := msgpack.Marshal(out)
+	if err != nil {
+		return nil, Permanent(protocol.Errorf(protocol.CodeTaskFailed, "task", "result %T: %v", out, err))
+	}
+	return b, nil
+}
+
+func (f *typed[State, In, Out]) OnSessionUnbind(_ context.Context, s *SessionContext) error {
+	if c, ok := s.state.(io.Closer); ok {
+		return c.Close()
+	}
+	return nil
+}
