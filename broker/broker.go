@@ -127,7 +127,7 @@ func (b *Broker) build(l listeners) error {
 	if err := b.bindControl(&l); err != nil {
 		return err
 	}
-	places := control.Places{Advertise: b.cfg.Advertise, HostID: zmqx.Host()}
+	places := control.Places{Advertise: b.cfg.Advertise, HostID: zmqx.HostID()}
 	if len(l.ipcDir) > 0 {
 		places.Dir = l.ipcDir[0]
 	}
@@ -268,10 +268,15 @@ func (b *Broker) loop(err error, s *shell) {
 }
 
 func (b *Broker) closeShell(s *shell) {
+	var err error
 	if s.out.socket != nil {
-		if err := s.out.socket.Close(); err != nil {
-			b.cfg.Logger.Error().Err(err).Msg("a socket was not closed in order")
-		}
+		err = s.out.socket.Close()
+	}
+	if s.wake != nil {
+		err = errors.Join(err, s.wake.Close())
+	}
+	if err != nil {
+		b.cfg.Logger.Error().Err(err).Msg("a socket was not closed in order")
 	}
 }
 

@@ -62,6 +62,10 @@ type Batch struct {
 	Released []protocol.Handle
 }
 
+func (b *Batch) size() int {
+	return len(b.Retained) + len(b.Frames) + len(b.Raw) + len(b.Notes) + len(b.Released)
+}
+
 // Reset empties the batch and keeps its memory.
 func (b *Batch) Reset() {
 	clear(b.Frames)
@@ -199,7 +203,7 @@ func (c *Core) Deadline() (at time.Time, ok bool) {
 // Take moves what the core wants done to out and says whether there was anything.
 func (c *Core) Take(out *Batch) bool {
 	c.settle()
-	n := len(out.Frames) + len(out.Raw) + len(out.Notes) + len(out.Released)
+	n := out.size()
 	out.Frames = c.node.Take(out.Frames)
 	out.Retained = c.node.Retained(out.Retained)
 	out.Raw = append(out.Raw, c.raw...)
@@ -208,7 +212,7 @@ func (c *Core) Take(out *Batch) bool {
 	clear(c.raw)
 	clear(c.notes)
 	c.raw, c.notes = c.raw[:0], c.notes[:0]
-	return len(out.Frames)+len(out.Raw)+len(out.Notes)+len(out.Released) > n
+	return out.size() > n
 }
 
 // Released appends the handles to be released since the last call to dst; the shell asks after it sent frames.

@@ -238,6 +238,9 @@ func (c *Core) rebalance(m *manager) {
 		}
 		n := max(1, (donor.flight-donor.slots)/2)
 		for _, t := range donor.seats {
+			if t.flight == 0 || !c.seatAt(t.session, idle) {
+				continue
+			}
 			for k := t.session.flight.tail; k != 0 && n > 0; k = c.slab.slots[k].prev {
 				if !c.slab.slots[k].suspect && c.recall(k, donor) {
 					n--
@@ -245,4 +248,15 @@ func (c *Core) rebalance(m *manager) {
 			}
 		}
 	}
+}
+
+// seatAt says whether a session is bound to an instance, and has it bound where there is a place.
+func (c *Core) seatAt(s *hosted, i *instance) bool {
+	if t := i.seatOf(s.number); t != nil {
+		return t.state == seatBound
+	}
+	if i.hasPlace() {
+		c.place(s, i)
+	}
+	return false
 }

@@ -171,39 +171,39 @@ func (c *Core) widen(s *hosted) {
 		if !i.serves() || i.reserved || i.seatOf(s.number) != nil || i.room() <= 0 {
 			continue
 		}
-		if len(i.seats) >= i.places && i.idleSeat() == nil {
-			continue
-		}
 		if best == nil || i.room() > best.room() {
-			best = i
+			if i.hasPlace() {
+				best = i
+			}
 		}
 	}
-	switch {
-	case best != nil && len(best.seats) < best.places:
-		c.bind(s, best)
-	case best != nil:
-		// Unbind goes first and is done first: the place is free when Bind is read.
-		c.unbind(best.idleSeat())
-		c.bind(s, best)
-	case len(s.seats) == 0 && !s.waits:
-		if i := s.manager.yielding(); i != nil {
-			c.unbind(i.idleSeat())
-			c.bind(s, i)
+	if best != nil {
+		c.place(s, best)
+		return
+	}
+	if len(s.seats) > 0 || s.waits {
+		return
+	}
+	for _, i := range s.manager.instances {
+		if i.serves() && !i.reserved && i.hasPlace() {
+			c.place(s, i)
 			return
 		}
-		s.waits = true
-		s.manager.waiting = append(s.manager.waiting, s)
 	}
+	s.waits = true
+	s.manager.waiting = append(s.manager.waiting, s)
 }
 
-// yielding gives an instance with a seat whose session is idle.
-func (m *manager) yielding() *instance {
-	for _, i := range m.instances {
-		if i.serves() && !i.reserved && (len(i.seats) < i.places || i.idleSeat() != nil) {
-			return i
-		}
+// hasPlace says whether a session can be bound: there is a free place, or a session with nothing to do gives up its own.
+func (i *instance) hasPlace() bool { return len(i.seats) < i.places || i.idleSeat() != nil }
+
+// place binds a session to an instance that has a place.
+func (c *Core) place(s *hosted, i *instance) {
+	if len(i.seats) >= i.places {
+		// Unbind goes first and is done first: the place is free when Bind is read.
+		c.unbind(i.idleSeat())
 	}
-	return nil
+	c.bind(s, i)
 }
 
 // idleSeat gives the seat that was used longest ago of those whose session has nothing unfinished.

@@ -1,0 +1,650 @@
+package manager
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/weft-fabric/weft/broker/session"
+	"github.com/weft-fabric/weft/protocol"
+)
+
+func TestTaskGoesToItsInstanceAndBack(t *testing.T) {
+	w := newWorld(t)
+	w.serve(nil)
+	c := w.client(100, 1)
+	c.submit(1, 1, "early") // before there is an instance
+	w.settle()
+	i := w.instance("a", 200, nil)
+	w.settle()
+	if len(i.tasks) != 1 || i.tasks[0].attempt != 1 || i.tasks[0].client != protocol.NewTaskID(1, 1) {
+		t.Fatalf("the instance was given %+v", i.tasks)
+	}
+	big := strings.Repeat("x", 20_000)
+	c.submit(1, 2, big)
+	w.settle()
+	w.runAll()
+	c.want(t, 1, "r:early")
+	c.want(t, 2, "r:"+big)
+	if got := w.changed(1); !slices.Equal(got, []string{protocol.SessionRunning}) {
+		t.Fatalf("session went through %v", got)
+	}
+	w.drained()
+}
+
+func TestCreditFollowsExecutionTime(t *testing.T) {
+	for _, tc := range []struct {
+		name  string
+		slots int
+		each  time.Duration
+		want  int
+	}{
+		{"unknown", 1, 0, 2},
+		{"unknown, 4 slots", 4, 0, 8},
+		{"slow", 1, 10 * time.Millisecond, 2},
+		{"one millisecond", 1, time.Millisecond, 2},
+		{"100 microseconds", 1, 100 * time.Microsecond, 20},
+		{"fast", 1, 50, 8192},
+		{"slow, 4 slots", 4, time.Second, 8},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			w := newWorld(t)
+			w.serve(nil)
+			c := w.client(100, 1)
+			i := w.instance("a", 200, func(a *session.Admit) { a.Slots = tc.slots })
+			if tc.each > 0 {
+				i.executed(10, 10*tc.each)
+			}
+			w.settle()
+			for n := range uint64(10_000) {
+				c.submit(1, n+1, "")
+			}
+			w.settle()
+			if len(i.tasks) != tc.want {
+				t.Fatalf("%d tasks were dispatched, want %d", len(i.tasks), tc.want)
+			}
+			w.runAll()
+			if len(c.answers) != 10_000 {
+				t.Fatalf("%d of 10000 answered", len(c.answers))
+			}
+			w.drained()
+		})
+	}
+}
+
+func TestDuplicateTaskIsSuppressed(t *testing.T) {
+	w := newWorld(t)
+	w.serve(nil)
+	c := w.client(100, 1)
+	i := w.instance("a", 200, nil)
+	for range 3 {
+		c.submit(1, 1, "x")
+	}
+	w.settle()
+	if len(i.tasks) != 1 {
+		t.Fatalf("%d executions, want 1", len(i.tasks))
+	}
+	w.runAll()
+	c.submit(1, 1, "x")
+	w.settle()
+	if len(i.tasks) != 0 {
+		t.Fatal("a finished task was executed again")
+	}
+	c.want(t, 1, "r:x")
+	w.drained()
+}
+
+func TestSessionWithOneTaskIsNotHeldUpByOneWithMany(t *testing.T) {
+	w := newWorld(t)
+	w.serve(nil)
+	c := w.client(100, 1, 2)
+	i := w.instance("a", 200, nil)
+	i.executed(1, time.Millisecond)
+	for n := range uint64(5000) {
+		c.submit(1, n+1, "flood")
+	}
+	w.settle()
+	c.submit(2, 1, "single")
+	w.settle()
+	at := slices.IndexFunc(i.tasks, func(g given) bool { return g.session == 2 })
+	if at < 0 || at > 2 {
+		t.Fatalf("the single task is at place %d of %d at the instance, want within the first 3", at, len(i.tasks))
+	}
+	w.runAll()
+	if len(c.answers[protocol.NewTaskID(1, 1)]) != 2 { // of both sessions
+		t.Fatal("not all were answered")
+	}
+	w.drained()
+}
+
+func TestIdleSessionYieldsItsSeat(t *testing.T) {
+	w := newWorld(t)
+	w.serve(nil)
+	numbers := []uint32{1, 2, 3, 4, 5}
+	c := w.client(100, numbers...)
+	i := w.instance("a", 200, func(a *session.Admit) { a.Sessions = 2 })
+	if len(i.bound) != 2 {
+		t.Fatalf("%d sessions are bound, want 2", len(i.bound))
+	}
+	for round := range uint64(3) {
+		for _, n := range numbers {
+			c.submit(n, round+1, fmt.Sprint(n))
+			w.settle()
+			w.runAll()
+			if len(i.bound) > 2 {
+				t.Fatalf("%d sessions are bound, at most 2 have a place", len(i.bound))
+			}
+		}
+	}
+	for round := range uint64(3) {
+		if got := c.answers[protocol.NewTaskID(round+1, uint32(round+1))]; len(got) != 5 {
+			t.Fatalf("round %d: %v", round, got)
+		}
+	}
+	w.drained()
+}
+
+func TestBusySessionsTakeTurnsOverSeats(t *testing.T) {
+	w := newWorld(t)
+	w.serve(nil)
+	c := w.client(100, 1, 2, 3)
+	i := w.instance("a", 200, func(a *session.Admit) { a.Sessions = 1 })
+	i.executed(1, 10*time.Millisecond)
+	for n := range uint64(1000) {
+		for s := range uint32(3) {
+			c.submit(s+1, n+1, fmt.Sprint(s+1))
+		}
+	}
+	w.settle()
+	served := map[string]int{}
+	for range 100 {
+		for _, g := range i.tasks[:min(1, len(i.tasks))] {
+			served[g.payload]++
+		}
+		i.run(1)
+		w.settle()
+		w.pass(50 * time.Millisecond)
+	}
+	for _, s := range []string{"1", "2", "3"} {
+		if served[s] < 20 {
+			t.Fatalf("of 100 tasks %v were served; each session should have about a third", served)
+		}
+	}
+}
+
+func TestLostInstanceMakesSuspectsThatRunAlone(t *testing.T) {
+	w := newWorld(t)
+	w.serve(func(s *protocol.Service) { s.Instances = protocol.Instances{Min: 2, Max: 2} })
+	c := w.client(100, 1)
+	a := w.instance("a", 200, nil)
+	a.executed(100, time.Millisecond)
+	w.settle()
+	for n := range uint64(50) {
+		c.submit(1, n+1, fmt.Sprint(n+1))
+	}
+	w.settle()
+	flying := len(a.tasks)
+	if flying < 10 {
+		t.Fatalf("only %d tasks are at the instance", flying)
+	}
+	b := w.instance("b", 201, nil)
+	a.die()
+	alone := 0
+	for len(c.answers) < 50 {
+		if len(b.tasks) == 0 {
+			t.Fatalf("%d of 50 were answered and nothing is dispatched", len(c.answers))
+		}
+		if b.tasks[0].attempt == 2 {
+			alone++
+			if len(b.tasks) != 1 {
+				t.Fatalf("a suspect shares its instance with %d others", len(b.tasks)-1)
+			}
+		}
+		b.run(1)
+		w.settle()
+	}
+	if alone != flying {
+		t.Fatalf("%d tasks ran alone, %d were unanswered when the instance died", alone, flying)
+	}
+	for n := range uint64(50) {
+		c.want(t, n+1, "r:"+fmt.Sprint(n+1))
+	}
+	w.drained()
+}
+
+func TestPoisonTaskIsGivenUpAndNoOther(t *testing.T) {
+	w := newWorld(t)
+	w.serve(nil)
+	c := w.client(100, 1)
+	for n := range uint64(20) {
+		payload := "good"
+		if n == 5 {
+			payload = "poison"
+		}
+		c.submit(1, n+1, payload)
+	}
+	deaths := 0
+	for round := range uint64(40) {
+		i := w.instance(fmt.Sprintf("i%d", round), 1000+round, nil)
+		i.executed(100, time.Millisecond)
+		w.settle()
+		for len(i.tasks) > 0 && i.tasks[0].payload != "poison" {
+			i.run(1)
+			w.settle()
+		}
+		if len(i.tasks) == 0 {
+			break
+		}
+		deaths++
+		i.die()
+	}
+	if deaths != 5 { // once among others, then alone in each of 4 attempts
+		t.Fatalf("the poison task ended %d instances, want 5", deaths)
+	}
+	c.want(t, 6, "!AttemptsSpent")
+	for n := range uint64(20) {
+		if n != 5 {
+			c.want(t, n+1, "r:good")
+		}
+	}
+	w.drained()
+}
+
+func TestHostLossesAreCountedApart(t *testing.T) {
+	w := newWorld(t)
+	w.serve(func(s *protocol.Service) { s.Limits.HostLosses = 3 })
+	c := w.client(100, 1)
+	// Two tasks always together: neither is ever alone, so neither is to blame.
+	for round := range uint64(3) {
+		i := w.instance(fmt.Sprintf("i%d", round), 1000+round, nil)
+		if round == 0 {
+			c.submit(1, 1, "x")
+			c.submit(1, 2, "y")
+			w.settle()
+		}
+		if len(i.tasks) == 0 {
+			t.Fatal("nothing was dispatched")
+		}
+		i.die()
+	}
+	if got := c.answers[protocol.NewTaskID(1, 1)]; len(got) > 0 && got[0] == "!AttemptsSpent" {
+		t.Fatalf("answered %v after 3 losses", got)
+	}
+}
+
+func TestKillFreesTasksAtOnce(t *testing.T) {
+	w := newWorld(t)
+	w.serve(nil)
+	c := w.client(100, 1, 2)
+	i := w.instance("a", 200, nil)
+	i.executed(100, time.Millisecond)
+	for n := range uint64(1000) {
+		c.submit(1, n+1, "x")
+	}
+	c.submit(2, 1, "other")
+	w.settle()
+	w.order(session.Order{Close: &session.Close{Session: 1, Kill: true, Error: protocol.Errorf(protocol.CodeSessionKilled, "kill", "by test")}})
+	if got := w.changed(1); !slices.Equal(got, []string{"running", "closed:SessionKilled"}) {
+		t.Fatalf("session went through %v", got)
+	}
+	if i.bound[1] {
+		t.Fatal("the killed session is still bound")
+	}
+	w.runAll()
+	if got := c.answers[protocol.NewTaskID(1, 1)]; len(got) != 1 || got[0] != "r:other" {
+		t.Fatalf("the other session's task was answered %v", got)
+	}
+	c.submit(1, 1001, "late")
+	w.settle()
+	last := w.notes[len(w.notes)-1]
+	if last.Misdirected == nil || last.Misdirected.Session != 1 || last.Misdirected.Client != 100 {
+		t.Fatalf("a task for the closed session was noted as %+v", last)
+	}
+	w.drained()
+}
+
+func TestFinishWaitsForTasksAndUnbind(t *testing.T) {
+	w := newWorld(t)
+	w.serve(nil)
+	c := w.client(100, 1)
+	i := w.instance("a", 200, nil)
+	for n := range uint64(5) {
+		c.submit(1, n+1, "x")
+	}
+	w.settle()
+	w.order(session.Order{Close: &session.Close{Session: 1}})
+	c.submit(1, 6, "too late")
+	w.settle()
+	if got := w.changed(1); slices.Contains(got, "closed") {
+		t.Fatal("closed before its tasks were done")
+	}
+	w.runAll()
+	for n := range uint64(5) {
+		c.want(t, n+1, "r:x")
+	}
+	c.want(t, 6, "!SessionClosed")
+	if got := w.changed(1); !slices.Equal(got, []string{"running", "closed"}) || i.bound[1] {
+		t.Fatalf("session went through %v, bound %v", got, i.bound)
+	}
+	w.drained()
+}
+
+func TestDrainRecallsWhatHasNotStarted(t *testing.T) {
+	w := newWorld(t)
+	w.serve(nil)
+	c := w.client(100, 1)
+	a := w.instance("a", 200, nil)
+	a.executed(100, time.Millisecond)
+	w.settle()
+	for n := range uint64(10) {
+		c.submit(1, n+1, "x")
+	}
+	w.settle()
+	a.link.Append(protocol.KindDrain, 0, 0, nil)
+	w.settle()
+	if len(a.tasks) != 1 || a.left {
+		t.Fatalf("%d tasks are left at the draining instance (left: %v), want the running one", len(a.tasks), a.left)
+	}
+	b := w.instance("b", 201, nil)
+	w.runAll()
+	if !a.left || b.left {
+		t.Fatal("the drained instance was not let go")
+	}
+	for n := range uint64(10) {
+		c.want(t, n+1, "r:x")
+	}
+	w.drained()
+}
+
+func TestIdleInstanceTakesOverWaitingTasks(t *testing.T) {
+	w := newWorld(t)
+	w.serve(func(s *protocol.Service) { s.Instances = protocol.Instances{Min: 2, Max: 2} })
+	c := w.client(100, 1)
+	a := w.instance("a", 200, nil)
+	a.executed(1, time.Second)
+	w.settle()
+	c.submit(1, 1, "x")
+	c.submit(1, 2, "y")
+	w.settle()
+	if len(a.tasks) != 2 {
+		t.Fatalf("%d tasks are at a, want 2", len(a.tasks))
+	}
+	b := w.instance("b", 201, nil)
+	b.executed(1, time.Second)
+	w.pass(200 * time.Millisecond)
+	if len(a.tasks) != 1 || len(b.tasks) != 1 {
+		t.Fatalf("a has %d tasks, b has %d; want one each", len(a.tasks), len(b.tasks))
+	}
+	w.runAll()
+	w.drained()
+}
+
+func TestResultCreditStopsDispatch(t *testing.T) {
+	w := newWorld(t)
+	w.serve(nil)
+	c := w.client(100, 1)
+	i := w.instance("a", 200, nil)
+	c.keeps = true
+	big := strings.Repeat("x", 300_000)
+	for n := range uint64(20) {
+		c.submit(1, n+1, big)
+	}
+	work := func() {
+		w.settle()
+		for len(i.tasks) > 0 {
+			i.executed(i.run(1), 10*time.Millisecond)
+			w.settle()
+		}
+	}
+	work()
+	if first := len(c.answers); first < 4 || first > 6 { // 1 MiB and what was at the instance
+		t.Fatalf("a client that takes no results got %d of 20", first)
+	}
+	for len(c.answers) < 20 {
+		before := len(c.answers)
+		c.link.Append(protocol.KindCredit, 0, uint64(300_002*before), nil)
+		work()
+		if len(c.answers) == before {
+			t.Fatalf("stuck at %d of 20 answers", before)
+		}
+	}
+	w.drained()
+}
+
+func TestBadTasksAreRefused(t *testing.T) {
+	w := newWorld(t)
+	w.serve(func(s *protocol.Service) { s.Limits.Payload = 100 })
+	c := w.client(100, 1)
+	i := w.instance("a", 200, nil)
+	c.submit(1, 1, strings.Repeat("x", 101))
+	c.submit(1, 2, "ok")
+	c.link.Append(protocol.KindBind, 1, 0, nil)
+	w.settle()
+	w.runAll()
+	c.want(t, 1, "!PayloadTooLarge")
+	c.want(t, 2, "r:ok")
+	if !slices.Equal(c.refused, []string{"record"}) {
+		t.Fatalf("a Bind from a client was answered %v", c.refused)
+	}
+	i.link.Append(protocol.KindResult, 1, 1<<40|99, []byte("invented"))
+	i.link.Append(protocol.KindTask, 1, 1, nil)
+	w.settle()
+	if len(i.refused) != 1 {
+		t.Fatalf("a Task from an instance was answered %v", i.refused)
+	}
+	w.drained()
+}
+
+func TestFramesOutsideOfAConversation(t *testing.T) {
+	w := newWorld(t)
+	w.serve(nil)
+	c := w.client(100, 1)
+	i := w.instance("a", 200, nil)
+	// A connection that was lost: the same process comes back under another number, data first.
+	c.submit(1, 1, "x")
+	w.settle()
+	w.core.Step(w.now, Event{Kind: EventGone, Peer: c.peer})
+	delete(w.parties, c.peer)
+	w.nextPeer++
+	c.peer = w.nextPeer
+	w.parties[c.peer] = c
+	i.run(1)
+	w.settle() // the result waits for the conversation
+	if len(c.answers) != 0 {
+		t.Fatal("a result reached a connection that is gone")
+	}
+	c.submit(1, 2, "y")
+	w.settle()
+	w.runAll()
+	c.want(t, 1, "r:x")
+	c.want(t, 2, "r:y")
+	// Nobody knows this one.
+	s := w.party("stranger", 999, protocol.Hello{Role: protocol.RoleClient})
+	s.link.Greet(s.hello)
+	w.settle()
+	if !slices.Equal(s.refused, []string{"UnknownSession"}) {
+		t.Fatalf("a stranger's HELLO was answered %v", s.refused)
+	}
+	// An older epoch.
+	old := protocol.AppendHeader(nil, protocol.Header{Version: 1, Epoch: protocol.NewEpoch(4, 0), Incarnation: 100, Sequence: protocol.NewStamp(2, 5)})
+	old = protocol.AppendRecord(old, protocol.KindTask, 1, uint64(protocol.NewTaskID(9, 9)), nil)
+	w.core.Step(w.now, Event{Kind: EventFrame, Peer: c.peer, Records: old})
+	w.core.Step(w.now, Event{Kind: EventFrame, Peer: c.peer, Records: []byte("garbage")})
+	w.settle()
+	if len(i.tasks) != 0 {
+		t.Fatal("a task of an old epoch was executed")
+	}
+	w.drained()
+}
+
+func TestWantedGrowsWithBacklogAndShrinksWhenIdle(t *testing.T) {
+	w := newWorld(t)
+	w.serve(func(s *protocol.Service) {
+		s.Instances = protocol.Instances{Min: 1, Max: 3}
+		s.Limits.Idle = protocol.Duration(time.Second)
+	})
+	wanted := func() (n []int) {
+		for _, x := range w.notes {
+			if x.Wanted != nil {
+				n = append(n, x.Wanted.Instances)
+			}
+		}
+		return n
+	}
+	c := w.client(100, 1)
+	if got := wanted(); !slices.Equal(got, []int{1}) {
+		t.Fatalf("wanted %v at the first session, want 1", got)
+	}
+	a := w.instance("a", 200, nil)
+	a.executed(1, time.Second)
+	for n := range uint64(100) {
+		c.submit(1, n+1, "x")
+	}
+	w.settle()
+	w.pass(500 * time.Millisecond)
+	if got := wanted(); !slices.Equal(got, []int{1, 2}) {
+		t.Fatalf("wanted %v with a backlog and one instance to come, want 1, 2", got)
+	}
+	w.instance("b", 201, nil)
+	w.pass(500 * time.Millisecond)
+	w.instance("c", 202, nil)
+	w.pass(500 * time.Millisecond)
+	if got := wanted(); !slices.Equal(got, []int{1, 2, 3}) {
+		t.Fatalf("wanted %v, want up to 3", got)
+	}
+	w.runAll()
+	w.pass(5 * time.Second)
+	if got := wanted(); got[len(got)-1] != 1 {
+		t.Fatalf("wanted %v after the idle limit, want 1 at the end", got)
+	}
+	w.order(session.Order{Close: &session.Close{Session: 1}})
+	w.pass(5 * time.Second)
+	for _, p := range w.all {
+		if p.left {
+			p.die()
+		}
+	}
+	w.pass(time.Second)
+	if got := wanted(); got[len(got)-1] != 0 {
+		t.Fatalf("wanted %v without sessions, want 0 at the end", got)
+	}
+	if last := w.notes[len(w.notes)-1]; last.Idle == nil {
+		t.Fatalf("an idle manager told %+v last", last)
+	}
+}
+
+func TestSilentInstanceByHandIsLost(t *testing.T) {
+	w := newWorld(t)
+	w.serve(nil)
+	c := w.client(100, 1)
+	hand := w.instance("hand-1", 200, func(a *session.Admit) { a.ByHand = true })
+	agent := w.instance("agent-1", 201, nil)
+	c.submit(1, 1, "x")
+	w.settle()
+	hand.dead, agent.dead = true, true
+	w.pass(protocol.PeerTimeout + time.Second)
+	var silent []string
+	for _, n := range w.notes {
+		if n.Silent != nil {
+			silent = append(silent, n.Silent.Container)
+		}
+	}
+	if !slices.Equal(silent, []string{"hand-1"}) {
+		t.Fatalf("%v were found silent, want hand-1 alone: an agent attests the other", silent)
+	}
+}
+
+// TestRandomLives runs random lives of sessions and instances: whatever happens, each task of a session that is not
+// killed is answered exactly once, and nothing is left.
+func TestRandomLives(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		w := newWorld(t)
+		w.serve(func(s *protocol.Service) { s.Limits.HostLosses, s.Limits.Attempts = 200, 100 })
+		c := w.client(100, 1, 2, 3)
+		next := map[uint32]uint64{1: 0, 2: 0, 3: 0}
+		killed := map[uint32]bool{}
+		var live []*party
+		made := uint64(0)
+		start := func() {
+			made++
+			live = append(live, w.instance(fmt.Sprintf("i%d", made), 1000+made, func(a *session.Admit) {
+				a.Slots, a.Sessions = rapid.IntRange(1, 3).Draw(t, "slots"), rapid.IntRange(1, 3).Draw(t, "sessions")
+			}))
+		}
+		start()
+		for range rapid.IntRange(1, 80).Draw(t, "steps") {
+			switch rapid.IntRange(0, 9).Draw(t, "op") {
+			case 0, 1, 2, 3:
+				n := rapid.Uint32Range(1, 3).Draw(t, "session")
+				if killed[n] {
+					continue
+				}
+				for range rapid.IntRange(1, 40).Draw(t, "tasks") {
+					next[n]++
+					size := rapid.SampledFrom([]int{0, 5, 9000}).Draw(t, "size")
+					c.submit(n, next[n], strings.Repeat("p", size))
+				}
+			case 4, 5:
+				if len(live) > 0 {
+					p := live[rapid.IntRange(0, len(live)-1).Draw(t, "instance")]
+					k := p.run(rapid.IntRange(1, 20).Draw(t, "run"))
+					p.executed(k, time.Duration(k)*rapid.SampledFrom([]time.Duration{50, time.Millisecond, 5 * time.Millisecond}).Draw(t, "took"))
+				}
+			case 6:
+				start()
+			case 7:
+				if len(live) > 0 {
+					k := rapid.IntRange(0, len(live)-1).Draw(t, "victim")
+					live[k].die()
+					live = slices.Delete(live, k, k+1)
+				}
+			case 8:
+				w.pass(rapid.SampledFrom([]time.Duration{busyTick, time.Second}).Draw(t, "time"))
+			case 9:
+				n := rapid.Uint32Range(1, 3).Draw(t, "session")
+				if n == 3 && !killed[n] {
+					killed[n] = true
+					w.order(session.Order{Close: &session.Close{Session: n, Kill: true, Error: protocol.Errorf(protocol.CodeSessionKilled, "", "")}})
+				} else if len(live) > 1 {
+					live[0].link.Append(protocol.KindDrain, 0, 0, nil)
+				}
+			}
+			w.settle()
+			live = slices.DeleteFunc(live, func(p *party) bool { return p.left })
+		}
+		start()
+		for range 200 {
+			w.runAll()
+			w.pass(busyTick)
+			if w.core.slab.used == 0 {
+				break
+			}
+		}
+		for n := range uint32(2) {
+			w.order(session.Order{Close: &session.Close{Session: n + 1}})
+		}
+		want := 0
+		for n, k := range next {
+			if !killed[n] {
+				want += int(k)
+			}
+		}
+		got := 0
+		for _, a := range c.answers {
+			for _, r := range a {
+				if strings.HasPrefix(r, "!") {
+					t.Fatalf("a task failed: %s", r)
+				}
+				got++
+			}
+		}
+		if got < want || (len(killed) == 0 && got != want) {
+			t.Fatalf("%d answers to %d tasks:%s", got, want, w.describe())
+		}
+		w.drained()
+	})
+}
