@@ -1,0 +1,107 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/weft-fabric/weft/client"
+)
+
+// loader is what a client of a run does.
+type loader struct {
+	session *client.Session
+	payload []byte
+	done    atomic.Uint64 // tasks that were completed
+	stop    context.CancelFunc
+	ended   chan error // of the load that runs
+}
+
+func (l *loader) obey(ctx context.Context, o order) (answer, error) {
+	switch o.Do {
+	case "rtt":
+		return l.roundTrips(ctx, o.Seconds)
+	case "load":
+		return answer{}, l.start(ctx, o.Seconds)
+	case "count":
+		return l.count(o.Seconds)
+	case "rest":
+		l.stop()
+		return answer{}, <-l.ended
+	default:
+		return answer{}, fmt.Errorf("unknown order %q", o.Do)
+	}
+}
+
+// roundTrips calls one task after the other.
+func (l *loader) roundTrips(ctx context.Context, d time.Duration) (answer, error) {
+	var a answer
+	for begin := time.Now(); a.Elapsed < d; {
+		sent := time.Since(begin)
+		out, err := l.session.Call(ctx, l.payload)
+		a.Elapsed = time.Since(begin)
+		if err != nil {
+			return answer{}, err
+		}
+		if len(out) != len(l.payload) {
+			return answer{}, fmt.Errorf("a result of %d bytes for a task of %d", len(out), len(l.payload))
+		}
+		a.Trips = append(a.Trips, a.Elapsed-sent)
+	}
+	return a, nil
+}
+
+// start begins to keep the window full, and returns when that has gone on for a while.
+func (l *loader) start(ctx context.Context, warm time.Duration) error {
+	ctx, l.stop = context.WithCancel(ctx)
+	l.ended = make(chan error, 1)
+	go func() { l.ended <- l.load(ctx) }()
+	select {
+	case err := <-l.ended:
+		return errors.Join(errors.New("the load ended early"), err)
+	case <-time.After(warm):
+		return nil
+	}
+}
+
+// count waits, and says how many tasks were completed meanwhile.
+func (l *loader) count(d time.Duration) (answer, error) {
+	before, begin := l.done.Load(), time.Now()
+	select {
+	case err := <-l.ended:
+		return answer{}, errors.Join(errors.New("the load ended early"), err)
+	case <-time.After(d):
+		elapsed := time.Since(begin)
+		return answer{Tasks: l.done.Load() - before, Elapsed: elapsed}, nil
+	}
+}
+
+// load keeps the window full until ctx is done, and returns when nothing is outstanding any more.
+func (l *loader) load(ctx context.Context) error {
+	var failed atomic.Pointer[error]
+	var outstanding sync.WaitGroup
+	note := func(r client.Result) {
+		if r.Err != nil {
+			failed.CompareAndSwap(nil, &r.Err)
+		}
+		l.done.Add(1)
+		outstanding.Done()
+	}
+	for ctx.Err() == nil && failed.Load() == nil {
+		outstanding.Add(1)
+		if err := l.session.SubmitFunc(ctx, l.payload, note); err != nil {
+			outstanding.Done()
+			if ctx.Err() == nil {
+				return err
+			}
+		}
+	}
+	outstanding.Wait()
+	if err := failed.Load(); err != nil {
+		return *err
+	}
+	return nil
+}

@@ -1,0 +1,228 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/weft-fabric/weft/client"
+	"github.com/weft-fabric/weft/protocol"
+)
+
+// What a run measures.
+const (
+	modeRTT        = "rtt"
+	modeThroughput = "throughput"
+	modeBoth       = "both"
+)
+
+// runConfig is what a run is told.
+type runConfig struct {
+	payload, clients, instances, window int
+	transport, mode, format             string
+	seconds                             float64
+}
+
+func newRun() *cobra.Command {
+	var r runConfig
+	cmd := &cobra.Command{
+		Use:   "run",
+		Short: "Measure the round trip of one task, and how many tasks a second go through",
+		Long: `Measure the round trip of a task by a client that has one outstanding, and how many tasks are completed in a second
+while each client keeps a window of them outstanding. The service gives back what it gets.
+
+With --format lines the result is RESULT|weft|payload|clients|instances|p50us|p99us|tasks/s.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := r.validate(); err != nil {
+				return err
+			}
+			measured, err := r.measure(cmd.Context())
+			if err != nil {
+				return err
+			}
+			return measured.write(cmd.OutOrStdout(), r.format)
+		},
+	}
+	flags := cmd.Flags()
+	flags.IntVar(&r.payload, "payload", 16, "bytes of a task and of its result")
+	flags.IntVar(&r.clients, "clients", 1, "client processes")
+	flags.IntVar(&r.instances, "instances", 1, "instances of the service")
+	flags.IntVar(&r.window, "window", 4096, "tasks that a client keeps outstanding")
+	flags.StringVar(&r.transport, "transport", "tcp", "tcp or ipc")
+	flags.Float64Var(&r.seconds, "seconds", 3, "how long each figure is measured")
+	flags.StringVar(&r.mode, "mode", modeBoth, "rtt, throughput or both")
+	flags.StringVar(&r.format, "format", formatTable, "table, lines or json")
+	return cmd
+}
+
+// validate names the first flag that cannot be.
+func (r *runConfig) validate() error {
+	within := func(flag string, v, least, most int) error {
+		if v < least || v > most {
+			return fmt.Errorf("--%s: %d is not within %d to %d", flag, v, least, most)
+		}
+		return nil
+	}
+	oneOf := func(flag, v string, values ...string) error {
+		if !slices.Contains(values, v) {
+			return fmt.Errorf("--%s: %q is not one of %q", flag, v, values)
+		}
+		return nil
+	}
+	if !(r.seconds > 0 && r.seconds <= 3600) {
+		return fmt.Errorf("--seconds: %v is not above 0 and at most 3600", r.seconds)
+	}
+	return errors.Join(
+		within("payload", r.payload, 0, 1<<30),
+		within("clients", r.clients, 1, 1000),
+		within("instances", r.instances, 1, 1000),
+		within("window", r.window, 1, protocol.MaxTaskSlot),
+		oneOf("transport", r.transport, "tcp", "ipc"),
+		oneOf("mode", r.mode, modeRTT, modeThroughput, modeBoth),
+		oneOf("format", r.format, formatTable, formatLines, formatJSON),
+	)
+}
+
+// measure runs a fabric for the measurement.
+func (r *runConfig) measure(ctx context.Context) (_ result, err error) {
+	f, err := startFabric(ctx, plan{
+		transport: r.transport, instances: r.instances, payload: int64(r.payload),
+		tasks: max(r.window, protocol.DefaultTaskCredit),
+	})
+	if err != nil {
+		return result{}, err
+	}
+	defer func() { err = errors.Join(err, f.close()) }()
+	var clients []*party
+	for i := range r.clients {
+		p, err := f.start(ctx, fmt.Sprintf("client %d", i+1), clientCommand,
+			"--payload", strconv.Itoa(r.payload), "--window", strconv.Itoa(r.window))
+		if err != nil {
+			return result{}, err
+		}
+		clients = append(clients, p)
+	}
+	if err := f.ready(ctx, r.instances); err != nil {
+		return result{}, err
+	}
+	res := result{Name: "weft", Payload: r.payload, Clients: r.clients, Instances: r.instances, Window: r.window}
+	if r.transport != "tcp" {
+		res.Name += " " + r.transport
+	}
+	duration := time.Duration(r.seconds * float64(time.Second))
+	if r.mode != modeThroughput {
+		if err := res.roundTrip(ctx, clients[0], duration); err != nil {
+			return result{}, err
+		}
+	}
+	if r.mode != modeRTT {
+		if err := res.throughput(ctx, clients, duration); err != nil {
+			return result{}, err
+		}
+	}
+	m, err := memoryOf(f.broker.pid())
+	res.BrokerPeak = m.peak
+	return res, err
+}
+
+// ready waits until all instances serve.
+func (f *fabric) ready(ctx context.Context, instances int) error {
+	c, err := f.dial(ctx, "bench")
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.serving(ctx, c, instances), c.Close())
+}
+
+// roundTrip lets one client have one task outstanding.
+func (r *result) roundTrip(ctx context.Context, p *party, duration time.Duration) error {
+	ctx, stop := within(ctx, duration)
+	defer stop()
+	if _, err := p.ask(ctx, order{Do: "rtt", Seconds: warmUp}); err != nil {
+		return err
+	}
+	a, err := p.ask(ctx, order{Do: "rtt", Seconds: duration})
+	if err != nil {
+		return err
+	}
+	r.RoundTrips = len(a.Trips)
+	r.P50, r.P99 = quantile(a.Trips, 0.5), quantile(a.Trips, 0.99)
+	return nil
+}
+
+// warmUp is how long a load runs before it is measured.
+const warmUp = 500 * time.Millisecond
+
+// throughput lets all clients keep their windows full, and counts what they complete in the same time.
+func (r *result) throughput(ctx context.Context, clients []*party, duration time.Duration) error {
+	ctx, stop := within(ctx, duration)
+	defer stop()
+	if _, err := askAll(ctx, clients, order{Do: "load", Seconds: warmUp}); err != nil {
+		return err
+	}
+	answers, err := askAll(ctx, clients, order{Do: "count", Seconds: duration})
+	if err != nil {
+		return err
+	}
+	for _, a := range answers {
+		r.Tasks += a.Tasks
+		r.PerSecond += float64(a.Tasks) / a.Elapsed.Seconds()
+	}
+	_, err = askAll(ctx, clients, order{Do: "rest"})
+	return err
+}
+
+// within gives an order that takes some time that time, and patience.
+func within(ctx context.Context, duration time.Duration) (context.Context, context.CancelFunc) {
+	limit := duration + warmUp + patience
+	return context.WithTimeoutCause(ctx, limit, fmt.Errorf("no answer within %v", limit))
+}
+
+// askAll gives all parties an order at the same time, and waits for all answers.
+func askAll(ctx context.Context, parties []*party, o order) ([]answer, error) {
+	answers, errs := make([]answer, len(parties)), make([]error, len(parties))
+	done := make(chan struct{})
+	for i, p := range parties {
+		go func() {
+			answers[i], errs[i] = p.ask(ctx, o)
+			done <- struct{}{}
+		}()
+	}
+	for range parties {
+		<-done
+	}
+	return answers, errors.Join(errs...)
+}
+
+// newPartyClient is a client of a run.
+func newPartyClient() *cobra.Command {
+	var endpoint string
+	var payload, window int
+	cmd := &cobra.Command{
+		Use: clientCommand, Hidden: true, Args: cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) (err error) {
+			ctx := partyContext()
+			c, err := dial(ctx, endpoint, "bench-client")
+			if err != nil {
+				return err
+			}
+			defer func() { err = errors.Join(err, c.Close()) }()
+			s, err := c.OpenSession(ctx, serviceName, client.WithWindow(window, 0))
+			if err != nil {
+				return err
+			}
+			l := loader{session: s, payload: make([]byte, payload)}
+			return obey(ctx, answer{}, l.obey)
+		},
+	}
+	cmd.Flags().StringVar(&endpoint, "broker", "", "control endpoint")
+	cmd.Flags().IntVar(&payload, "payload", 0, "bytes of a task")
+	cmd.Flags().IntVar(&window, "window", 0, "tasks outstanding")
+	return cmd
+}

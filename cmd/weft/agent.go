@@ -1,0 +1,76 @@
+package main
+
+import (
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"github.com/weft-fabric/weft/protocol"
+	"github.com/weft-fabric/weft/worker/agent"
+)
+
+// agentFlags are the flags of an agent's configuration.
+type agentFlags struct {
+	config   agent.Config
+	capacity string
+}
+
+func (f *agentFlags) add(cmd *cobra.Command) {
+	flags := cmd.Flags()
+	flags.StringVar(&f.config.NodeType, "node-type", "", "cpu or gpu (default gpu if --capacity has some)")
+	flags.StringVar(&f.config.Rack, "rack", "", "where the node stands")
+	flags.StringVar(&f.capacity, "capacity", "", "what the node offers, as cpu=4000,memory=8GiB (default what is measured)")
+	flags.StringVar(&f.config.Dir, "dir", "", "folder for the agent's state and its containers' logs "+
+		"(default /var/lib/weft/agent-NAME for root, else in the user's cache folder)")
+}
+
+// newAgent makes an agent as the flags say.
+func (f *agentFlags) newAgent() (*agent.Agent, error) {
+	capacity, err := parseCapacity(f.capacity)
+	if err != nil {
+		return nil, badInput("--capacity: %w", err)
+	}
+	f.config.Capacity = capacity
+	if f.config.Dir != "" {
+		if f.config.Dir, err = filepath.Abs(f.config.Dir); err != nil {
+			return nil, badInput("--dir: %w", err)
+		}
+	}
+	return agent.New(f.config)
+}
+
+func newAgent(a *app) *cobra.Command {
+	var f agentFlags
+	var level string
+	cmd := &cobra.Command{
+		Use:   "agent",
+		Short: "Run the daemon of a compute node",
+		Long: `Run the daemon of a compute node: it measures the node, registers it with the broker, and starts and stops
+containers as the broker says. While no broker answers it goes on trying. It stops in order, and its containers with
+it, on SIGTERM or Ctrl-C.`,
+		Args: takes(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			logger, err := newLogger(a.errOut, level)
+			if err != nil {
+				return err
+			}
+			if _, err := protocol.ParseEndpoints(a.broker); err != nil {
+				return badInput("--broker: %w", err)
+			}
+			f.config.Broker, f.config.Logger = a.broker, logger
+			n, err := f.newAgent()
+			if err != nil {
+				return err
+			}
+			logger.Info().Str("version", buildVersion()).Str("node", n.Name()).Str("dir", n.Dir()).
+				Str("broker", a.broker).Msg("agent starts")
+			return n.Run(cmd.Context())
+		},
+	}
+	a.brokerFlag(cmd)
+	cmd.Flags().StringVar(&f.config.Name, "name", "", "name of the node, unique in the fabric (default the host's)")
+	cmd.Flags().IntVar(&f.config.IOThreads, "io-threads", 0, "ZeroMQ's I/O threads (default 1)")
+	f.add(cmd)
+	logFlag(cmd, &level)
+	return cmd
+}

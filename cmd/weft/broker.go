@@ -1,0 +1,98 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/weft-fabric/weft/broker"
+)
+
+// stopPatience is how long a broker has to stop in order.
+const stopPatience = 15 * time.Second
+
+// brokerFlags are the flags of a broker's configuration.
+type brokerFlags struct {
+	config broker.Config
+	level  string
+}
+
+func (f *brokerFlags) add(cmd *cobra.Command) {
+	flags := cmd.Flags()
+	flags.StringSliceVar(&f.config.Listen, "listen", nil, "control endpoint to listen at, may be repeated "+
+		"(default "+defaultEndpoint()+" and ipc in a runtime folder of this user)")
+	flags.StringVar(&f.config.Advertise, "advertise", "", "host by which others reach this broker, where it is not the one they dialled")
+	flags.IntVar(&f.config.Loops, "loops", 0, "manager loops, each with its own port (default half the cores)")
+	flags.IntVar(&f.config.IOThreads, "io-threads", 0, "ZeroMQ's I/O threads (default 1)")
+	flags.BoolVar(&f.config.Insecure, "insecure", false, "allow addresses that other machines reach: without keys, whoever reaches it can run programs")
+	flags.StringVar(&f.config.Name, "name", "", "name of the broker, for people (default broker)")
+	logFlag(cmd, &f.level)
+}
+
+func newBroker(a *app) *cobra.Command {
+	var f brokerFlags
+	cmd := &cobra.Command{
+		Use:   "broker",
+		Short: "Run the daemon of a management node",
+		Long: `Run the daemon of a management node. It needs nothing but itself, and stops in order on SIGTERM or Ctrl-C.
+
+A broker at tcp://ADDRESS:7700 also uses the ports from 7710 on, one for each manager loop. Port 0 takes any free
+ports; what was taken is printed.`,
+		Args: takes(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			b, err := a.startBroker(&f)
+			if err != nil {
+				return err
+			}
+			for _, endpoint := range b.Endpoints() {
+				fmt.Fprintln(a.out, "listening at", endpoint) //nolint:errcheck // nobody may be listening to that
+			}
+			select {
+			case <-cmd.Context().Done():
+			case <-b.Done():
+			}
+			return stopBroker(b)
+		},
+	}
+	f.add(cmd)
+	return cmd
+}
+
+// startBroker starts a broker as the flags say.
+func (a *app) startBroker(f *brokerFlags) (*broker.Broker, error) {
+	logger, err := newLogger(a.errOut, f.level)
+	if err != nil {
+		return nil, err
+	}
+	f.config.Logger = &logger
+	if len(f.config.Listen) == 0 {
+		folder, err := runtimeFolder(a.getenv, os.Getuid())
+		if err != nil {
+			return nil, err
+		}
+		f.config.Listen = []string{defaultEndpoint(), "ipc://" + filepath.Join(folder, "control")}
+	}
+	return broker.Start(f.config)
+}
+
+func stopBroker(b *broker.Broker) error {
+	ctx, stop := context.WithTimeout(context.Background(), stopPatience)
+	defer stop()
+	return b.Stop(ctx)
+}
+
+// runtimeFolder gives the folder for this user's ipc sockets, which only the user can enter, and makes it if need be.
+func runtimeFolder(getenv func(string) string, uid int) (string, error) {
+	folder := filepath.Join(os.TempDir(), fmt.Sprintf("weft-%d", uid))
+	if base := getenv("XDG_RUNTIME_DIR"); base != "" {
+		folder = filepath.Join(base, "weft")
+	}
+	if err := os.MkdirAll(folder, 0o700); err != nil {
+		return "", fmt.Errorf("runtime folder: %w (XDG_RUNTIME_DIR sets another, --listen avoids it)", err)
+	}
+	return folder, checkPrivate(folder, uid)
+}

@@ -1,0 +1,62 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/weft-fabric/weft/protocol"
+)
+
+// What the command exits with; exitHelp says it to the user.
+const (
+	exitOK          = 0
+	exitFailure     = 1
+	exitUsage       = 2
+	exitNotFound    = 3
+	exitUnavailable = 4
+	exitState       = 5
+)
+
+const exitHelp = `Exit codes:
+  0  done
+  1  it failed; the message says why
+  2  bad usage or input: a flag, an argument, a file, a field
+  3  what was named does not exist
+  4  no broker answered, or the fabric cannot do it at the moment; the same command may succeed later
+  5  what was named is not in a state for it (exists already, is in use, is closed)`
+
+// inputError is an error of what the user typed or wrote.
+type inputError struct{ error }
+
+func (e inputError) Unwrap() error { return e.error }
+
+func badInput(format string, args ...any) error { return inputError{fmt.Errorf(format, args...)} }
+
+// exitCode gives what the command exits with after err.
+func exitCode(err error) int {
+	if err == nil {
+		return exitOK
+	}
+	if _, ok := errors.AsType[inputError](err); ok {
+		return exitUsage
+	}
+	if e, ok := errors.AsType[*protocol.Error](err); ok {
+		switch e.Code {
+		case protocol.CodeInvalid, protocol.CodePayloadTooLarge:
+			return exitUsage
+		case protocol.CodeUnknownService, protocol.CodeUnknownSession, protocol.CodeNotFound:
+			return exitNotFound
+		case protocol.CodeUnavailable, protocol.CodeOverloaded, protocol.CodeIndeterminate, protocol.CodeDeadline:
+			return exitUnavailable
+		case protocol.CodeAlreadyExists, protocol.CodeInUse, protocol.CodeSessionClosed, protocol.CodeSessionKilled:
+			return exitState
+		default:
+			return exitFailure
+		}
+	}
+	if errors.Is(err, context.DeadlineExceeded) {
+		return exitUnavailable
+	}
+	return exitFailure
+}

@@ -1,0 +1,310 @@
+package main
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"reflect"
+	"strings"
+
+	"github.com/goccy/go-yaml"
+	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/parser"
+
+	"github.com/weft-fabric/weft/protocol"
+)
+
+// serviceFile is a service as its YAML says it: [protocol.Service] with amounts that people write (64MiB, 0.5 cores).
+// It is the one place where they are converted.
+type serviceFile struct {
+	Name      string                       `yaml:"name"`
+	Version   text                         `yaml:"version"`
+	Function  string                       `yaml:"function"`
+	Tags      []string                     `yaml:"tags"`
+	Artefacts map[string]artefactFile      `yaml:"artefacts"`
+	Requests  []requestFile                `yaml:"requests"`
+	Slots     int                          `yaml:"slots"`
+	Sessions  int                          `yaml:"sessions"`
+	Queue     string                       `yaml:"queue"`
+	Instances protocol.Instances           `yaml:"instances"`
+	Interface protocol.Interface           `yaml:"interface"`
+	Limits    limitsFile                   `yaml:"limits"`
+	Env       map[string]text              `yaml:"env"`
+}
+
+type artefactFile struct {
+	Command string `yaml:"command"`
+	Args    []text `yaml:"args"`
+	Dir     string `yaml:"dir"`
+}
+
+type requestFile struct {
+	Capacity capacityFile `yaml:"capacity"`
+	Priority int          `yaml:"priority"`
+	Node     string       `yaml:"node"`
+	Rack     string       `yaml:"rack"`
+	NodeType string       `yaml:"node_type"`
+	Nodes    int          `yaml:"nodes"`
+}
+
+type capacityFile struct {
+	CPU     cpuAmount  `yaml:"cpu"`
+	GPU     int64      `yaml:"gpu"`
+	Memory  byteAmount `yaml:"memory"`
+	Network byteAmount `yaml:"network"`
+	DiskIO  byteAmount `yaml:"disk_io"`
+}
+
+type limitsFile struct {
+	Payload    byteAmount        `yaml:"payload"`
+	Tasks      int               `yaml:"tasks"`
+	Bytes      byteAmount        `yaml:"bytes"`
+	Attempts   int               `yaml:"attempts"`
+	HostLosses int               `yaml:"host_losses"`
+	Idle       protocol.Duration `yaml:"idle"`
+	Start      protocol.Duration `yaml:"start"`
+	Grace      protocol.Duration `yaml:"grace"`
+}
+
+// byteAmount is an amount of bytes, cpuAmount one of millicores, text whatever was written: version 1.20 is not 1.2.
+type (
+	byteAmount int64
+	cpuAmount  int64
+	text       string
+)
+
+// UnmarshalYAML takes a number or a truth value as it was written.
+func (v *text) UnmarshalYAML(n ast.Node) error {
+	if _, ok := n.(ast.ScalarNode); !ok {
+		return fmt.Errorf("%q is not a text", n)
+	}
+	*v = text(scalar(n))
+	return nil
+}
+
+// UnmarshalYAML reads what [parseBytes] reads.
+func (a *byteAmount) UnmarshalYAML(n ast.Node) error {
+	v, err := parseBytes(scalar(n))
+	*a = byteAmount(v)
+	return err
+}
+
+// UnmarshalYAML reads what [parseCPU] reads.
+func (a *cpuAmount) UnmarshalYAML(n ast.Node) error {
+	v, err := parseCPU(scalar(n))
+	*a = cpuAmount(v)
+	return err
+}
+
+// scalar gives the text of a value as it was written, without quotes.
+func scalar(n ast.Node) string {
+	if s, ok := n.(*ast.StringNode); ok {
+		return s.Value
+	}
+	return n.GetToken().Value
+}
+
+// readService reads one service from the YAML text of the file path. Relative commands and working folders of its
+// artefacts are resolved against the file's folder. Errors name the file, the line and what would be right.
+func readService(path string, text []byte) (protocol.Service, error) {
+	var none protocol.Service
+	file, err := parser.ParseBytes(text, 0)
+	if err != nil {
+		return none, yamlError(path, err)
+	}
+	if len(file.Docs) != 1 || file.Docs[0].Body == nil {
+		return none, badInput("%s: %d YAML documents; a file has exactly one service", path, filled(file))
+	}
+	if err := check(path, "", file.Docs[0].Body, reflect.TypeFor[serviceFile]()); err != nil {
+		return none, err
+	}
+	var f serviceFile
+	if err := yaml.NodeToValue(file.Docs[0].Body, &f, yaml.Strict()); err != nil {
+		return none, yamlError(path, err)
+	}
+	folder, err := filepath.Abs(filepath.Dir(path))
+	if err != nil {
+		return none, fmt.Errorf("folder of %s: %w", path, err)
+	}
+	s := f.service(folder)
+	if err := s.WithDefaults().Validate(); err != nil {
+		return none, fmt.Errorf("%s: %w", path, err)
+	}
+	return s, nil
+}
+
+func filled(f *ast.File) int {
+	n := 0
+	for _, d := range f.Docs {
+		if d.Body != nil {
+			n++
+		}
+	}
+	return n
+}
+
+// service converts f; relative paths begin at folder.
+func (f serviceFile) service(folder string) protocol.Service {
+	s := protocol.Service{
+		Name: f.Name, Version: string(f.Version), Function: f.Function, Tags: f.Tags, Slots: f.Slots, Sessions: f.Sessions,
+		Queue: f.Queue, Instances: f.Instances, Interface: f.Interface,
+		Limits: protocol.Limits{
+			Payload: int64(f.Limits.Payload), Tasks: f.Limits.Tasks, Bytes: int64(f.Limits.Bytes),
+			Attempts: f.Limits.Attempts, HostLosses: f.Limits.HostLosses,
+			Idle: f.Limits.Idle, Start: f.Limits.Start, Grace: f.Limits.Grace,
+		},
+	}
+	for _, r := range f.Requests {
+		s.Requests = append(s.Requests, protocol.ContainerRequest{
+			Capacity: protocol.Capacity{
+				CPU: int64(r.Capacity.CPU), GPU: r.Capacity.GPU, Memory: int64(r.Capacity.Memory),
+				Network: int64(r.Capacity.Network), DiskIO: int64(r.Capacity.DiskIO),
+			},
+			Priority: r.Priority, Node: r.Node, Rack: r.Rack, NodeType: r.NodeType, Nodes: r.Nodes,
+		})
+	}
+	for platform, a := range f.Artefacts { // order does not matter: fills a map
+		if s.Artefacts == nil {
+			s.Artefacts = map[string]protocol.Artefact{}
+		}
+		made := protocol.Artefact{Command: within(folder, a.Command), Dir: within(folder, a.Dir)}
+		for _, arg := range a.Args {
+			made.Args = append(made.Args, string(arg))
+		}
+		s.Artefacts[platform] = made
+	}
+	for name, value := range f.Env { // order does not matter: fills a map
+		if s.Env == nil {
+			s.Env = map[string]string{}
+		}
+		s.Env[name] = string(value)
+	}
+	return s
+}
+
+func within(folder, path string) string {
+	if path == "" || filepath.IsAbs(path) {
+		return path
+	}
+	return filepath.Join(folder, path)
+}
+
+// yamlError gives an error of the YAML library as "file:line: message".
+func yamlError(path string, err error) error {
+	if e, ok := errors.AsType[yaml.Error](err); ok && e.GetToken() != nil {
+		return badInput("%s:%d: %s", path, e.GetToken().Position.Line, e.GetMessage())
+	}
+	return badInput("%s: %v", path, err)
+}
+
+// check walks the YAML beside the type that it is to fill. It refuses the first key that the type has no field for, and
+// the first value that does not fit, naming it by its path.
+func check(path, at string, n ast.Node, t reflect.Type) error {
+	if anchor, ok := n.(*ast.AnchorNode); ok {
+		n = anchor.Value
+	}
+	if n.Type() == ast.NullType || n.Type() == ast.AliasType { // an alias was checked where its anchor is
+		return nil
+	}
+	name := strings.TrimSuffix(at, ".")
+	line := n.GetToken().Position.Line
+	switch t.Kind() {
+	case reflect.Struct, reflect.Map:
+		pairs, ok := entries(n)
+		if !ok {
+			return badInput("%s:%d: %s: %q is not a mapping of keys to values", path, line, cmp.Or(name, "service"), n)
+		}
+		fields := fieldsOf(t)
+		for _, kv := range pairs {
+			key := scalar(kv.Key)
+			value, ok := fields[key]
+			if t.Kind() == reflect.Map {
+				value, ok = t.Elem(), true
+			}
+			if !ok {
+				return unknownKey(path, at, key, kv.Key.GetToken().Position.Line, t)
+			}
+			if err := check(path, at+key+".", kv.Value, value); err != nil {
+				return err
+			}
+		}
+	case reflect.Slice:
+		list, ok := n.(*ast.SequenceNode)
+		if !ok {
+			return badInput("%s:%d: %s: %q is not a list", path, line, name, n)
+		}
+		for i, v := range list.Values {
+			if err := check(path, fmt.Sprintf("%s[%d].", name, i), v, t.Elem()); err != nil {
+				return err
+			}
+		}
+	default:
+		if err := fits(n, t); err != nil {
+			return badInput("%s:%d: %s: %w", path, line, name, err)
+		}
+	}
+	return nil
+}
+
+// fits says why a value does not fit a type that is neither struct, map nor slice.
+func fits(n ast.Node, t reflect.Type) error {
+	err := yaml.NodeToValue(n, reflect.New(t).Interface())
+	switch {
+	case err == nil:
+		return nil
+	case t == reflect.TypeFor[int](), t == reflect.TypeFor[int64]():
+		return fmt.Errorf("%q is not a whole number", n)
+	case t.Kind() == reflect.String:
+		return fmt.Errorf("%q is not a text", n)
+	}
+	if e, ok := errors.AsType[*protocol.Error](err); ok {
+		return errors.New(e.Msg)
+	}
+	return err
+}
+
+// entries gives the pairs of a mapping, and false for anything else.
+func entries(n ast.Node) ([]*ast.MappingValueNode, bool) {
+	switch n := n.(type) {
+	case *ast.MappingNode:
+		return n.Values, true
+	case *ast.MappingValueNode:
+		return []*ast.MappingValueNode{n}, true
+	default:
+		return nil, false
+	}
+}
+
+// fieldsOf gives the types of a struct's fields by their keys in YAML; nothing for other types.
+func fieldsOf(t reflect.Type) map[string]reflect.Type {
+	fields := map[string]reflect.Type{}
+	if t.Kind() != reflect.Struct {
+		return fields
+	}
+	for f := range t.Fields() {
+		fields[keyOf(f)] = f.Type
+	}
+	return fields
+}
+
+// keyOf gives a field's key: of its yaml tag, or of its json tag where it has none.
+func keyOf(f reflect.StructField) string {
+	tag, ok := f.Tag.Lookup("yaml")
+	if !ok {
+		tag = f.Tag.Get("json")
+	}
+	key, _, _ := strings.Cut(tag, ",")
+	return key
+}
+
+func unknownKey(path, at, key string, line int, t reflect.Type) error {
+	var valid []string
+	for f := range t.Fields() {
+		valid = append(valid, keyOf(f))
+	}
+	if near, ok := nearest(key, valid); ok {
+		return badInput("%s:%d: unknown key %q: did you mean %q?", path, line, at+key, at+near)
+	}
+	return badInput("%s:%d: unknown key %q: there are %s", path, line, at+key, strings.Join(valid, ", "))
+}

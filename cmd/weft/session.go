@@ -1,0 +1,25 @@
+package main
+
+import (
+	"strconv"
+
+	"github.com/spf13/cobra"
+
+	"github.com/weft-fabric/weft/protocol"
+)
+
+func newSession(a *app) *cobra.Command {
+	cmd := group(&cobra.Command{Use: "session", Short: "See sessions, and close them"})
+	a.brokerFlag(cmd)
+	cmd.AddCommand(newSessionList(a), newSessionGet(a), newSessionClose(a))
+	return cmd
+}
+
+// sessionNumber reads a session's number as the user typed it.
+func sessionNumber(s string) (protocol.SessionNumber, error) {
+	n, err := strconv.ParseUint(s, 10, 32)
+	if err != nil || n == 0 {
+		return 0, badInput("%q is not the number of a session (see: weft session list)", s)
+	}
+	return protocol.SessionNumber(n), nil
+}

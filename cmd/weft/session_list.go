@@ -1,0 +1,31 @@
+package main
+
+import (
+	"context"
+
+	"github.com/spf13/cobra"
+
+	"github.com/weft-fabric/weft/protocol"
+)
+
+func newSessionList(a *app) *cobra.Command {
+	var filter protocol.ListRequest
+	cmd := &cobra.Command{
+		Use:   "list",
+		Short: "List the sessions",
+		Args:  takes(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return a.ask(cmd.Context(), func(ctx context.Context, c operator) error {
+				sessions, err := collect(c.Sessions(ctx, filter))
+				if err != nil {
+					return err
+				}
+				return printList(a.out, a.form, sessions, sessionColumns(a.now()))
+			})
+		},
+	}
+	cmd.Flags().StringVar(&filter.Service, "service", "", "only the sessions of this service")
+	cmd.Flags().BoolVar(&filter.All, "all", false, "also those that are over")
+	a.formFlag(cmd)
+	return cmd
+}

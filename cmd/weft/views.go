@@ -1,0 +1,172 @@
+package main
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/weft-fabric/weft/protocol"
+)
+
+// serviceColumns is the table of the catalogue.
+func serviceColumns() []column[protocol.ServiceInfo] {
+	type info = protocol.ServiceInfo
+	return []column[info]{
+		{"SERVICE", false, func(s info) string { return s.Service.Name }},
+		{"VERSION", false, func(s info) string { return s.Service.Version }},
+		{"PLATFORMS", false, func(s info) string { return strings.Join(platformsOf(s.Service), " ") }},
+		{"SESSIONS", true, func(s info) string { return humanCount(s.Sessions) }},
+		{"INSTANCES", true, func(s info) string { return humanCount(s.Instances) }},
+		{"STARTING", true, func(s info) string { return humanCount(s.Starting) }},
+		{"FUNCTION", false, func(s info) string { return s.Service.Function }},
+		{"REASON", false, func(s info) string { return firstLine(s.Reason) }},
+	}
+}
+
+// describeService is one service of the catalogue in full.
+func describeService(s protocol.ServiceInfo, now time.Time) []pair {
+	v := s.Service
+	pairs := []pair{
+		{"name", v.Name},
+		{"version", v.Version},
+		{"function", v.Function},
+		{"tags", strings.Join(v.Tags, ", ")},
+		{"registered", humanDuration(now.Sub(s.Registered)) + " ago"},
+		{"sessions", humanCount(s.Sessions)},
+		{"instances", fmt.Sprintf("%s serving, %s starting (%d to %d while it has sessions)",
+			humanCount(s.Instances), humanCount(s.Starting), v.Instances.Min, v.Instances.Max)},
+		{"reason", s.Reason},
+		{"slots", fmt.Sprintf("%d (tasks that an instance executes at once)", v.Slots)},
+		{"sessions each", fmt.Sprintf("%d (bound at once to an instance)", v.Sessions)},
+		{"queue", v.Queue},
+		{"task", v.Interface.Task},
+		{"result", v.Interface.Result},
+	}
+	for _, p := range platformsOf(v) {
+		a := v.Artefacts[p]
+		pairs = append(pairs, pair{p, strings.Join(append([]string{a.Command}, a.Args...), " ")})
+	}
+	for _, r := range v.Requests {
+		pairs = append(pairs, pair{"each needs", describeRequest(r)})
+	}
+	l := v.Limits
+	pairs = append(
+		pairs,
+		pair{"limits", fmt.Sprintf("payload %s; a session: %s tasks, %s; %d attempts, %d host losses",
+			humanBytes(l.Payload), humanCount(l.Tasks), humanBytes(l.Bytes), l.Attempts, l.HostLosses)},
+		pair{"times", fmt.Sprintf("idle %v, start %v, grace %v",
+			time.Duration(l.Idle), time.Duration(l.Start), time.Duration(l.Grace))},
+	)
+	for _, k := range slices.Sorted(maps.Keys(v.Env)) {
+		pairs = append(pairs, pair{"env " + k, v.Env[k]})
+	}
+	return pairs
+}
+
+func describeRequest(r protocol.ContainerRequest) string {
+	parts := []string{describeCapacity(r.Capacity)}
+	add := func(name, value string) {
+		if value != "" {
+			parts = append(parts, name+" "+value)
+		}
+	}
+	add("on node", r.Node)
+	add("in rack", r.Rack)
+	add("of type", r.NodeType)
+	if r.Nodes > 0 {
+		add("on at least", strconv.Itoa(r.Nodes)+" nodes")
+	}
+	if r.Priority != 0 {
+		add("priority", strconv.Itoa(r.Priority))
+	}
+	return strings.Join(parts, ", ")
+}
+
+func describeCapacity(c protocol.Capacity) string {
+	parts := []string{humanCores(c.CPU) + " cores"}
+	if c.GPU > 0 {
+		parts = append(parts, fmt.Sprintf("%d GPUs", c.GPU))
+	}
+	parts = append(parts, humanBytes(c.Memory))
+	if c.Network > 0 {
+		parts = append(parts, "network "+humanBytes(c.Network)+"/s")
+	}
+	if c.DiskIO > 0 {
+		parts = append(parts, "disk "+humanBytes(c.DiskIO)+"/s")
+	}
+	return strings.Join(parts, ", ")
+}
+
+func platformsOf(s protocol.Service) []string { return slices.Sorted(maps.Keys(s.Artefacts)) }
+
+// sessionColumns is the table of the sessions.
+func sessionColumns(now time.Time) []column[protocol.SessionInfo] {
+	type info = protocol.SessionInfo
+	return []column[info]{
+		{"SESSION", true, func(s info) string { return strconv.FormatUint(uint64(s.Session), 10) }},
+		{"NAME", false, func(s info) string { return s.Name }},
+		{"SERVICE", false, func(s info) string { return s.Service }},
+		{"CLIENT", false, func(s info) string { return s.Client }},
+		{"STATE", false, func(s info) string { return s.State }},
+		{"AGE", true, func(s info) string { return humanDuration(now.Sub(s.Opened)) }},
+		{"QUEUED", true, func(s info) string { return humanCount(s.Queued) }},
+		{"IN FLIGHT", true, func(s info) string { return humanCount(s.InFlight) }},
+		{"DONE", true, func(s info) string { return humanCount(s.Done) }},
+		{"FAILED", true, func(s info) string { return humanCount(s.Failed) }},
+		{"NODES", false, func(s info) string { return strings.Join(s.Nodes, " ") }},
+		{"REASON", false, func(s info) string { return firstLine(s.Reason) }},
+	}
+}
+
+// describeSession is one session in full.
+func describeSession(s protocol.SessionInfo, now time.Time) []pair {
+	started := ""
+	if s.StartDelay > 0 {
+		started = humanDuration(s.StartDelay) + " after it was opened"
+	}
+	return []pair{
+		{"session", strconv.FormatUint(uint64(s.Session), 10)},
+		{"name", s.Name},
+		{"service", strings.TrimSpace(s.Service + " " + s.Version)},
+		{"environment", s.Environment},
+		{"client", s.Client},
+		{"state", s.State},
+		{"reason", s.Reason},
+		{"opened", humanDuration(now.Sub(s.Opened)) + " ago"},
+		{"running", started},
+		{"tasks", fmt.Sprintf("%s queued, %s in flight, %s done, %s failed",
+			humanCount(s.Queued), humanCount(s.InFlight), humanCount(s.Done), humanCount(s.Failed))},
+		{"nodes", strings.Join(s.Nodes, " ")},
+	}
+}
+
+// nodeColumns is the table of the nodes.
+func nodeColumns() []column[protocol.NodeInfo] {
+	type info = protocol.NodeInfo
+	return []column[info]{
+		{"NODE", false, func(n info) string { return n.Name }},
+		{"STATE", false, func(n info) string { return n.State }},
+		{"PLATFORM", false, func(n info) string { return n.Platform }},
+		{"TYPE", false, func(n info) string { return n.NodeType }},
+		{"RACK", false, func(n info) string { return n.Rack }},
+		{"CORES FREE", true, func(n info) string { return humanCores(n.Free.CPU) + " of " + humanCores(n.Capacity.CPU) }},
+		{"MEMORY FREE", true, func(n info) string { return humanBytes(n.Free.Memory) + " of " + humanBytes(n.Capacity.Memory) }},
+		{"GPUS FREE", true, func(n info) string {
+			if n.Capacity.GPU == 0 {
+				return ""
+			}
+			return fmt.Sprintf("%d of %d", n.Free.GPU, n.Capacity.GPU)
+		}},
+		{"CONTAINERS", true, func(n info) string { return humanCount(n.Containers) }},
+		{"LOAD", true, func(n info) string { return strconv.FormatFloat(n.Detail.Load1, 'f', 2, 64) }},
+		{"SEEN", true, func(n info) string { return humanDuration(n.LastSeen) + " ago" }},
+	}
+}
+
+func firstLine(s string) string {
+	line, _, _ := strings.Cut(s, "\n")
+	return line
+}

@@ -1,0 +1,151 @@
+package main
+
+import (
+	"bytes"
+	"flag"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/weft-fabric/weft/protocol"
+)
+
+var rewrite = flag.Bool("rewrite", false, "write what the tests got to testdata, to be read before it is committed")
+
+// golden compares got with testdata/name.
+func golden(t *testing.T, name, got string) {
+	t.Helper()
+	file := filepath.Join("testdata", name)
+	if *rewrite {
+		if err := os.WriteFile(file, []byte(got), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got != string(want) {
+		t.Errorf("%s (go test ./cmd/weft -rewrite writes it anew):\n--- got\n%s--- want\n%s", name, got, want)
+	}
+}
+
+func noon() time.Time { return time.Date(2026, 3, 4, 12, 0, 0, 0, time.UTC) }
+
+func someServices() []protocol.ServiceInfo {
+	price := protocol.Service{
+		Name: "price", Version: "1.20", Function: "prices trades", Tags: []string{"risk", "eod"},
+		Artefacts: map[string]protocol.Artefact{
+			"linux/arm64": {Command: "/opt/arm/price"}, "linux/amd64": {Command: "/opt/price", Args: []string{"serve"}},
+		},
+		Requests: []protocol.ContainerRequest{{
+			Capacity: protocol.Capacity{CPU: 500, GPU: 1, Memory: 64 << 20, Network: 1 << 20, DiskIO: 1 << 30},
+			Priority: 3, Node: "n1", Rack: "r1", NodeType: "gpu", Nodes: 2,
+		}},
+		Instances: protocol.Instances{Min: 2, Max: 8}, Interface: protocol.Interface{Task: "Trade", Result: "Price"},
+		Env: map[string]string{"MODE": "fast", "LEVEL": "3"},
+	}
+	return []protocol.ServiceInfo{
+		{Service: price.WithDefaults(), Registered: noon().Add(-90 * time.Minute), Sessions: 1200, Instances: 3, Starting: 1},
+		{
+			Service:    protocol.Service{Name: "by-hand"}.WithDefaults(),
+			Registered: noon().Add(-50 * time.Hour), Reason: "no node has 4 cores\nlast lines: …",
+		},
+	}
+}
+
+func someSessions() []protocol.SessionInfo {
+	return []protocol.SessionInfo{
+		{
+			Session: 7, Name: "nightly", Service: "price", Version: "1.20", Environment: "default", Client: "risk-ui",
+			State: protocol.SessionRunning, Opened: noon().Add(-75 * time.Second), StartDelay: 123 * time.Millisecond,
+			Queued: 65536, InFlight: 12, Done: 1234567, Failed: 2, Nodes: []string{"n1", "n2"},
+		},
+		{
+			Session: 12, Service: "by-hand", Environment: "default", Client: "count", State: protocol.SessionQueued,
+			Opened: noon().Add(-1500 * time.Millisecond),
+		},
+	}
+}
+
+func someNodes() []protocol.NodeInfo {
+	return []protocol.NodeInfo{
+		{
+			Name: "n1", State: "ready", Platform: "linux/amd64", NodeType: "cpu",
+			Capacity: protocol.Capacity{CPU: 4000, Memory: 8 << 30}, Free: protocol.Capacity{CPU: 2500, Memory: 6 << 30},
+			Containers: 3, LastSeen: 420 * time.Millisecond, Detail: protocol.NodeDetail{Load1: 1.25, Cores: 4},
+		},
+		{
+			Name: "gpu-1", State: "lost", Platform: "linux/arm64", NodeType: "gpu", Rack: "r7",
+			Capacity: protocol.Capacity{CPU: 64000, Memory: 512 << 30, GPU: 8},
+			Free:     protocol.Capacity{CPU: 64000, Memory: 512 << 30, GPU: 8}, LastSeen: 3 * time.Minute,
+		},
+	}
+}
+
+func TestTables(t *testing.T) {
+	var b bytes.Buffer
+	check := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.WriteString("\n")
+	}
+	check(printList(&b, formTable, someServices(), serviceColumns()))
+	check(printList(&b, formTable, someSessions(), sessionColumns(noon())))
+	check(printList(&b, formTable, someNodes(), nodeColumns()))
+	check(printList(&b, formTable, nil, nodeColumns()))
+	check(printPairs(&b, describeService(someServices()[0], noon())))
+	check(printPairs(&b, describeService(someServices()[1], noon())))
+	check(printPairs(&b, describeSession(someSessions()[0], noon())))
+	golden(t, "tables.txt", b.String())
+}
+
+func TestOtherForms(t *testing.T) {
+	for _, form := range []string{formJSON, formYAML} {
+		var b bytes.Buffer
+		if err := printList(&b, form, someServices()[:1], serviceColumns()); err != nil {
+			t.Fatal(err)
+		}
+		if err := printList(&b, form, someSessions(), sessionColumns(noon())); err != nil {
+			t.Fatal(err)
+		}
+		if err := printList[protocol.NodeInfo](&b, form, nil, nil); err != nil {
+			t.Fatal(err)
+		}
+		golden(t, "lists."+form, b.String())
+	}
+}
+
+func TestHumanize(t *testing.T) {
+	cases := []struct{ got, want string }{
+		{humanBytes(0), "0 B"},
+		{humanBytes(1023), "1023 B"},
+		{humanBytes(64 << 20), "64 MiB"},
+		{humanBytes(5 << 28), "1.25 GiB"},
+		{humanBytes(1 << 62), "4 EiB"},
+		{humanCores(4000), "4"},
+		{humanCores(250), "0.25"},
+		{humanCount(0), "0"},
+		{humanCount(999), "999"},
+		{humanCount(1000), "1,000"},
+		{humanCount(uint64(1234567)), "1,234,567"},
+		{humanCount(-1234), "-1,234"},
+		{humanDuration(0), "0 ns"},
+		{humanDuration(12500), "12.5 us"},
+		{humanDuration(350 * time.Millisecond), "350 ms"},
+		{humanDuration(12 * time.Second), "12 s"},
+		{humanDuration(1500 * time.Millisecond), "1.5 s"},
+		{humanDuration(192 * time.Second), "3m12s"},
+		{humanDuration(5*time.Hour + 7*time.Minute), "5h07m"},
+		{humanDuration(12*24*time.Hour + 4*time.Hour), "12d04h"},
+		{humanDuration(-2 * time.Second), "-2 s"},
+	}
+	for _, c := range cases {
+		if c.got != c.want {
+			t.Errorf("got %q, want %q", c.got, c.want)
+		}
+	}
+}
