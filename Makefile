@@ -103,11 +103,11 @@ acceptance-throughput: build ## - at least 1,000,000 small tasks/s through one c
 
 .PHONY: acceptance-kill
 acceptance-kill: build ## - 100,000 tasks while one of four instances is killed every 2 s
-	@tools/acceptance test TestAcceptanceKill ./internal/e2e
+	$(BIN)/weft-bench kill --tasks 100000 --instances 4 --every 2s
 
 .PHONY: acceptance-fairness
 acceptance-fairness: build ## - one session with a million tasks does not slow another down
-	@tools/acceptance test TestAcceptanceFairness ./internal/e2e
+	$(BIN)/weft-bench fairness --sessions 1000 --tasks 1000000
 
 .PHONY: acceptance-callbacks
 acceptance-callbacks: build ## - callbacks that block, panic or close; contexts that end at random

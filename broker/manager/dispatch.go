@@ -164,7 +164,7 @@ func (c *Core) fly(k uint32, t *seat) {
 	task := &c.slab.slots[k]
 	s, i := t.session, t.instance
 	c.slab.pushBack(&s.flight, k)
-	task.state = taskFlying
+	task.move(taskFlying)
 	task.seat = t
 	t.flight++
 	t.bytes += int64(task.size)
@@ -194,7 +194,7 @@ func (c *Core) recall(k uint32, i *instance) bool {
 	if t.state != taskFlying || t.seat == nil || t.seat.instance != i {
 		return false
 	}
-	t.state = taskRecalling
+	t.move(taskRecalling)
 	i.link.Append(protocol.KindRecall, t.session.number, c.slab.wireID(k), nil)
 	return true
 }
@@ -209,10 +209,10 @@ func (c *Core) recalled(i *instance, id uint64) {
 	s := t.session
 	c.land(k)
 	if t.suspect {
-		t.state = taskSuspect
+		t.move(taskSuspect)
 		c.slab.pushFront(&s.suspects, k)
 	} else {
-		t.state = taskQueued
+		t.move(taskQueued)
 		c.slab.pushFront(&s.queue, k)
 	}
 	c.fill(s)

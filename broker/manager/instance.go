@@ -191,7 +191,7 @@ func (c *Core) again(n uint32, rec *protocol.Record) bool {
 	if int(t.attempts) >= s.manager.service.Limits.Attempts {
 		return false
 	}
-	t.state = taskQueued
+	t.move(taskQueued)
 	c.slab.pushBack(&s.queue, n)
 	c.fill(s)
 	return true

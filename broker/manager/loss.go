@@ -59,7 +59,7 @@ func (c *Core) suspect(k uint32, alone bool, i *instance, reason string) {
 			t.losses, i.container, i.node, reason))
 	default:
 		t.suspect = true
-		t.state = taskSuspect
+		t.move(taskSuspect)
 		c.slab.pushBack(&s.suspects, k)
 	}
 }

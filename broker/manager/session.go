@@ -147,7 +147,8 @@ func (c *Core) task(cl *client, rec *protocol.Record, buf *buffer, off uint32, h
 	}
 	i := c.slab.take()
 	t := &c.slab.slots[i]
-	t.id, t.session, t.off, t.size, t.state = id, s, off, rec.Size, taskQueued
+	t.id, t.session, t.off, t.size = id, s, off, rec.Size
+	t.move(taskQueued)
 	if rec.External {
 		t.handle = h
 	} else {

@@ -1,6 +1,10 @@
 package manager
 
-import "github.com/weft-fabric/weft/protocol"
+import (
+	"fmt"
+
+	"github.com/weft-fabric/weft/protocol"
+)
 
 // taskState is where a task is. The table of legal changes is in taskMoves; tests walk it.
 type taskState uint8
@@ -38,6 +42,15 @@ type slot struct {
 	suspect    bool  // it was unanswered when an instance died
 	attempts   uint8 // that failed or ended an instance
 	losses     uint8 // instances lost under it otherwise
+}
+
+// move changes the state. A change that the table does not have is a defect of this package, and ends the program
+// before it answers anybody wrong.
+func (t *slot) move(to taskState) {
+	if taskMoves[t.state]&(1<<to) == 0 {
+		panic(fmt.Sprintf("manager: a task cannot go from state %d to %d", t.state, to))
+	}
+	t.state = to
 }
 
 // wireID is the task's id towards instances.
@@ -79,6 +92,7 @@ func (s *slab) take() uint32 {
 // put frees a slot that is in no list.
 func (s *slab) put(i uint32) {
 	t := &s.slots[i]
+	t.move(taskFree)
 	*t = slot{gen: t.gen + 1}
 	s.free = append(s.free, i)
 	s.used--

@@ -1,0 +1,106 @@
+package manager
+
+import (
+	"slices"
+	"testing"
+
+	"pgregory.net/rapid"
+)
+
+func TestTaskStatesMoveByTheTable(t *testing.T) {
+	legal := map[taskState][]taskState{
+		taskFree:      {taskQueued},
+		taskQueued:    {taskFlying, taskFree},
+		taskSuspect:   {taskFlying, taskFree},
+		taskFlying:    {taskFree, taskRecalling, taskSuspect, taskQueued},
+		taskRecalling: {taskFree, taskQueued, taskSuspect},
+	}
+	for from := range taskStates {
+		for to := range taskStates {
+			refused := func() (refused bool) {
+				defer func() { refused = recover() != nil }()
+				s := slot{state: from}
+				s.move(to)
+				return false
+			}()
+			if refused == slices.Contains(legal[from], to) {
+				t.Errorf("from %d to %d: refused %v", from, to, refused)
+			}
+		}
+	}
+}
+
+func TestStaleIDsFindNothing(t *testing.T) {
+	s := newSlab()
+	i := s.take()
+	s.slots[i].move(taskQueued)
+	id := s.wireID(i)
+	if s.find(id) != i {
+		t.Fatal("a task in use is not found")
+	}
+	s.slots[i].move(taskFlying)
+	s.put(i)
+	if s.find(id) != 0 {
+		t.Fatal("a finished task is found")
+	}
+	if j := s.take(); j != i {
+		t.Fatalf("slot %d was taken, %d is free", j, i)
+	}
+	s.slots[i].move(taskQueued)
+	for _, stale := range []uint64{id, 0, 1 << 40, uint64(len(s.slots)), ^uint64(0)} {
+		if s.find(stale) != 0 {
+			t.Errorf("id %x finds slot %d", stale, s.find(stale))
+		}
+	}
+}
+
+// TestSeenAgainstASet holds the intervals against a plain set of sequences.
+func TestSeenAgainstASet(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		var s seen
+		set := map[uint64]bool{}
+		for range rapid.IntRange(1, 200).Draw(t, "n") {
+			n := rapid.Uint64Range(1, 60).Draw(t, "sequence")
+			if got, want := s.add(n), !set[n]; got != want {
+				t.Fatalf("%d is new: %v, want %v", n, got, want)
+			}
+			set[n] = true
+			for i, v := range s.above {
+				if v.first > v.last || v.first <= s.low+1 || (i > 0 && v.first <= s.above[i-1].last+1) {
+					t.Fatalf("low %d and intervals %v touch or overlap", s.low, s.above)
+				}
+			}
+		}
+	})
+}
+
+func TestSparseBuffersAreCompacted(t *testing.T) {
+	var p buffers
+	s := newSlab()
+	// Of each 64 KiB frame one small task is left.
+	for range 2000 {
+		b := p.copyOf(make([]byte, 60<<10))
+		p.hold(b, 16)
+		i := s.take()
+		s.slots[i].buf, s.slots[i].size, s.slots[i].off = b, 16, 100
+		b.data[100] = 7
+		p.drop(b, 0)
+	}
+	if !p.sparse() {
+		t.Fatalf("%d bytes pinned for %d is not sparse", p.pinned, p.live)
+	}
+	p.compact(&s)
+	if p.live != 2000*16 || p.pinned > 2000*64 {
+		t.Fatalf("%d bytes pinned for %d after compaction", p.pinned, p.live)
+	}
+	for i := 1; i < len(s.slots); i++ {
+		v := &s.slots[i]
+		if v.buf.data[v.off] != 7 {
+			t.Fatal("a payload changed")
+		}
+		p.drop(v.buf, v.size)
+	}
+	if p.live != 0 || p.pinned != 0 {
+		t.Fatalf("%d bytes pinned for %d at the end", p.pinned, p.live)
+	}
+}
