@@ -23,9 +23,6 @@ import (
 // programVariable is the environment variable that a container finds its Program in.
 const programVariable = "LAUNCHERTEST_PROGRAM"
 
-// fastExit spares programs that were built with the race detector its second of sleep at the end.
-const fastExit = "GORACE=atexit_sleep_ms=0"
-
 // Ready is the last line that a program writes before it waits or ends.
 const Ready = "ready"
 
@@ -80,7 +77,7 @@ func (p Program) Spec(t testing.TB, id string) launcher.Spec {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return launcher.Spec{ID: id, Command: self, Env: []string{programVariable + "=" + string(text), fastExit}}
+	return launcher.Spec{ID: id, Command: self, Env: []string{programVariable + "=" + string(text)}}
 }
 
 // Of returns the program that a spec runs.
@@ -131,6 +128,7 @@ func IdentityLine(identity []byte) string {
 }
 
 // RunProgram runs this process's program and returns its exit code, if it was started as a container of the suite.
+// TestMain should then end by syscall.Exit, which neither sleeps for the race detector nor writes about coverage.
 func RunProgram() (code int, ran bool) {
 	text, ok := os.LookupEnv(programVariable)
 	if !ok {
@@ -193,7 +191,7 @@ func (p Program) startOthers() error {
 	}{
 		{p.Child, "child", marked, false},
 		{p.Escape, "escaped", marked, true},
-		{p.EscapeUnmarked, "escaped", []string{variable, fastExit}, true},
+		{p.EscapeUnmarked, "escaped", []string{variable}, true},
 	} {
 		if !other.wanted {
 			continue

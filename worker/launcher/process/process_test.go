@@ -13,6 +13,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 
@@ -32,7 +33,7 @@ func TestMain(m *testing.M) {
 		os.Exit(beAgent(text))
 	}
 	if code, ran := launchertest.RunProgram(); ran {
-		os.Exit(code)
+		syscall.Exit(code)
 	}
 	goleak.VerifyTestMain(m)
 }
@@ -307,25 +308,67 @@ func TestHiddenDescendantHoldsNothingUp(t *testing.T) {
 	}
 }
 
-// The parent-death signal follows the thread that forked: one that ends must not take containers along.
+// The parent-death signal follows the thread that forked: one that ends must not take containers along. Several, since
+// the main thread, which any of them may have, does not end.
 func TestThreadOfCallerEnds(t *testing.T) {
 	l := open(t, Options{})
-	spec := launchertest.Program{Wait: true, Code: 9}.Spec(t, "a")
 	started := make(chan launcher.Container)
-	go func() {
-		runtime.LockOSThread() // and never unlocked: the thread ends with the goroutine
-		c, err := l.Start(t.Context(), spec)
-		if err != nil {
-			t.Error(err)
-		}
-		started <- c
-	}()
-	c := <-started
-	launchertest.AwaitReady(t, c)
-	c.Stop(1e10)
-	if e := launchertest.AwaitExit(t, c); e.Code != 9 {
-		t.Errorf("%+v, want code 9", e)
+	const count = 4
+	var together sync.WaitGroup
+	together.Add(count)
+	for i := range count {
+		spec := launchertest.Program{Wait: true, Code: 9}.Spec(t, fmt.Sprint("c", i))
+		go func() {
+			runtime.LockOSThread() // and never unlocked: the thread ends with the goroutine
+			together.Done()
+			together.Wait()
+			c, err := l.Start(t.Context(), spec)
+			if err != nil {
+				t.Error(err)
+			}
+			started <- c
+		}()
 	}
+	for range count {
+		c := <-started
+		launchertest.AwaitReady(t, c)
+		c.Stop(1e10)
+		if e := launchertest.AwaitExit(t, c); e.Code != 9 {
+			t.Errorf("%+v, want code 9", e)
+		}
+	}
+}
+
+// A leftover is killed with its process group: what cleared its environment there goes too.
+func TestReapTakesGroup(t *testing.T) {
+	cmd := exec.Command("/bin/sh", "-c", "env -i /bin/sleep 1000 & echo child: $!; wait")
+	cmd.Env = []string{"PATH=" + defaultPath, launcher.EnvOwner + "=" + owner(t), launcher.EnvContainer + "=old"}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		_ = unix.Kill(-cmd.Process.Pid, unix.SIGKILL)
+		_ = cmd.Wait()
+	}()
+	line, err := bufio.NewReader(out).ReadString('\n')
+	if err != nil {
+		t.Fatal(err)
+	}
+	child := launchertest.Number(t, []string{strings.TrimSpace(line)}, "child")
+	launchertest.Await(t, "the child has cleared its environment", func() bool {
+		_, _, marked := process{processID: processID{pid: child}}.marks()
+		return !marked && launchertest.Alive(child)
+	})
+	found, err := open(t, Options{}).Reap(t.Context())
+	if err != nil || len(found) != 1 || found[0].PID != cmd.Process.Pid || found[0].ContainerID != "old" {
+		t.Errorf("%+v, %v; want process %d", found, err, cmd.Process.Pid)
+	}
+	launchertest.Await(t, "the child is gone", func() bool { return !launchertest.Alive(child) })
 }
 
 // Closing while starts are under way leaves nothing running.
