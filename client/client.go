@@ -1,0 +1,347 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	engine "github.com/weft-fabric/weft/internal/engine/client"
+	"github.com/weft-fabric/weft/internal/zmqx"
+	"github.com/weft-fabric/weft/protocol"
+	"github.com/weft-fabric/weft/protocol/link"
+)
+
+// Client is a connection to a fabric: to its brokers, and to the manager loops that serve its sessions. It is safe for
+// concurrent use, and keeps itself connected until [Client.Close].
+type Client struct {
+	cfg      config
+	payloads *zmqx.Payloads
+	wake     *zmqx.Wake
+	runner   runner
+	kick     chan struct{} // wakes the owner when it is parked
+	over     chan struct{} // closed when the owner has closed the sockets
+	waiters  sync.Pool
+
+	mu        sync.Mutex
+	eng       *engine.Engine
+	batch     engine.Batch // taken from the engine, not carried out yet
+	pending   []pending    // whom the task in this slot of the engine is for
+	sessions  map[*engine.Session]*Session
+	answers   map[uint64]chan engine.Answer
+	accounts  []*account
+	callbacks []callback // to be handed to the runner
+	heavy     []heavy    // results in payload frames, to be copied without the lock
+	closed    bool
+	err       error         // why it is closed, when not by Close
+	connected chan struct{} // closed when a broker has answered, or will not
+	refused   error         // why it will not
+
+	driver   driver // who has the sockets
+	asleep   bool   // the driver sleeps, or is about to: ring when there is work
+	wasCall  bool   // what was finished last was a lonely Call
+	lastLead time.Time
+
+	io io // the driver's alone
+}
+
+// Dial connects to a fabric by the control endpoints of its brokers, divided by commas: tcp://host:7700 (host and
+// host:port mean tcp), ipc:///path/control or inproc://name. It returns when a broker has answered. The error is
+// a *[protocol.Error] in the sense of errors.As: CodeInvalid for bad arguments, CodeUnavailable when no broker answered
+// in time, or why the broker refused. ctx bounds Dial only, not the client.
+func Dial(ctx context.Context, endpoints string, opts ...Option) (*Client, error) {
+	cfg := defaults()
+	for _, o := range opts {
+		o(&cfg)
+	}
+	if err := cfg.validate(); err != nil {
+		return nil, err
+	}
+	list, err := parseEndpoints(endpoints)
+	if err != nil {
+		return nil, err
+	}
+	if err := zmqx.Init(cfg.ioThreads); err != nil {
+		return nil, protocol.Errorf(protocol.CodeInvalid, "dial", "WithIOThreads: %v", err)
+	}
+	wake, err := zmqx.NewWake()
+	if err != nil {
+		return nil, fmt.Errorf("dial: %w", err)
+	}
+	c := &Client{
+		cfg: cfg, payloads: zmqx.NewPayloads(), wake: wake,
+		kick: make(chan struct{}, 1), over: make(chan struct{}), connected: make(chan struct{}),
+		sessions: map[*engine.Session]*Session{}, answers: map[uint64]chan engine.Answer{},
+		runner: runner{logger: cfg.logger},
+		eng: engine.New(engine.Config{
+			Endpoints: list, Name: cfg.name, Host: hostID(), KeepsScheme: cfg.keepsScheme,
+			Incarnation: rand.Uint64() | 1, Seed: rand.Uint64(), ResultCredit: cfg.resultCredit,
+		}),
+	}
+	c.io.waiter = zmqx.NewWaiter(wake)
+	c.eng.Start(time.Now())
+	go c.own()
+	if err := c.awaitBroker(ctx, endpoints); err != nil {
+		return nil, errors.Join(err, c.Close())
+	}
+	return c, nil
+}
+
+// awaitBroker waits until a broker takes requests.
+func (c *Client) awaitBroker(ctx context.Context, endpoints string) error {
+	ctx, cancel := context.WithTimeout(ctx, c.cfg.dialTimeout)
+	defer cancel()
+	select {
+	case <-c.connected:
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		return c.refused
+	case <-ctx.Done():
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		_, refusal := c.eng.Connected()
+		if refusal != nil {
+			return &causedError{err: refusal, cause: ctx.Err()}
+		}
+		return &causedError{err: protocol.Errorf(protocol.CodeUnavailable, "dial", "no broker answers at %s", endpoints), cause: ctx.Err()}
+	}
+}
+
+// Close ends the client: its sessions are closed by kill, every call under way returns [ErrClosed] at once, callbacks of
+// unfinished tasks run with ErrClosed. It returns when the sockets are closed; callbacks may still be running. It may be
+// called at any time, in a callback, and again.
+func (c *Client) Close() error {
+	c.mu.Lock()
+	c.shut()
+	work := c.takeCallbacks()
+	ring := c.poke()
+	c.mu.Unlock()
+	c.runner.push(work)
+	if ring {
+		c.wake.Ring()
+	}
+	<-c.over
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.err
+}
+
+// shut closes the client for all but the driver. The caller holds mu.
+func (c *Client) shut() {
+	if c.closed {
+		return
+	}
+	c.closed = true
+	c.eng.Shut()
+	c.harvest()
+	for _, s := range c.sessions {
+		s.wakeSubmitters()
+	}
+}
+
+// CallbackPanics is how many callbacks of this client have panicked. Each was recovered and logged.
+func (c *Client) CallbackPanics() uint64 { return c.runner.panics.Load() }
+
+// request sends a request and waits for its answer.
+func (c *Client) request(ctx context.Context, kind protocol.Kind, body any) (engine.Answer, error) {
+	op := kind.String()
+	if err := ctx.Err(); err != nil {
+		return engine.Answer{}, contextError(ctx, op)
+	}
+	answer := make(chan engine.Answer, 1)
+	c.mu.Lock()
+	if c.closed {
+		c.mu.Unlock()
+		return engine.Answer{}, closedError(op)
+	}
+	id := c.eng.Request(kind, body)
+	c.answers[id] = answer
+	ring := c.poke()
+	c.mu.Unlock()
+	if ring {
+		c.wake.Ring()
+	}
+	select {
+	case a := <-answer:
+		if a.Err != nil {
+			return a, a.Err
+		}
+		return a, nil
+	case <-ctx.Done():
+		c.mu.Lock()
+		c.eng.Forget(id)
+		delete(c.answers, id)
+		c.mu.Unlock()
+		return engine.Answer{}, contextError(ctx, op)
+	}
+}
+
+// pending is whom a task is for. With neither a task nor a function it is nobody: its result is dropped.
+type pending struct {
+	session *Session     // of the task, also when it is given up
+	task    *Task        // of Submit and Call
+	fn      func(Result) // of SubmitFunc
+}
+
+// heavy is a result whose payload frame is to be copied.
+type heavy struct {
+	done engine.Completion
+	to   pending
+}
+
+// account counts what was consumed of one conversation's results, for the driver to tell the engine.
+type account struct {
+	client *Client
+	source engine.Source
+	step   int64
+	bytes  counter
+}
+
+// harvest takes what the engine has to say and passes it on; what is for the driver stays in batch. The caller holds mu.
+func (c *Client) harvest() {
+	if !c.eng.Take(&c.batch) {
+		return
+	}
+	b := &c.batch
+	for i := range b.Completions {
+		done := &b.Completions[i]
+		at := done.Task.Slot()
+		to := c.pending[at]
+		c.pending[at] = pending{}
+		to.session.wakeSubmitters()
+		if done.Handle != 0 {
+			c.heavy = append(c.heavy, heavy{*done, to})
+			continue
+		}
+		c.deliver(to, done)
+	}
+	clear(b.Completions)
+	b.Completions = b.Completions[:0]
+	for _, a := range b.Answers {
+		if ch := c.answers[a.Request]; ch != nil {
+			delete(c.answers, a.Request)
+			ch <- a
+		}
+	}
+	for _, n := range b.Notes {
+		c.note(n)
+	}
+	clear(b.Answers)
+	clear(b.Notes)
+	b.Answers, b.Notes = b.Answers[:0], b.Notes[:0]
+	c.checkConnected()
+}
+
+func (c *Client) checkConnected() {
+	select {
+	case <-c.connected:
+		return
+	default:
+	}
+	yes, refusal := c.eng.Connected()
+	if !yes && refusal != nil && !refusal.Code.Retryable() {
+		c.refused = refusal
+		yes = true
+	}
+	if yes {
+		close(c.connected)
+	}
+}
+
+// note takes what happened to a session.
+func (c *Client) note(n engine.Note) {
+	s := c.sessions[n.Session]
+	if s == nil {
+		return // given up while it was being opened
+	}
+	if !n.Ended {
+		close(s.open)
+		return
+	}
+	delete(c.sessions, n.Session)
+	if n.Err != nil {
+		s.err = n.Err
+	}
+	s.over = true
+	s.wakeSubmitters()
+	s.wakeResults()
+	close(s.done)
+}
+
+// deliver gives a result to whom it is for. The caller holds mu.
+func (c *Client) deliver(to pending, done *engine.Completion) {
+	var err error
+	if done.Err != nil {
+		err = done.Err
+	}
+	switch {
+	case to.fn != nil:
+		c.wasCall = false
+		c.callbacks = append(c.callbacks, callback{
+			fn: to.fn, result: Result{Payload: done.Payload, Err: err, Task: done.Task},
+			account: c.account(done), size: done.Size,
+		})
+	case to.task != nil && !to.task.finished:
+		t := to.task
+		if c.wasCall = t.call; t.call && c.eng.Outstanding() == 0 {
+			c.lastLead = time.Now()
+		}
+		t.payload, t.err, t.account, t.size = done.Payload, err, c.account(done), done.Size
+		t.finish()
+	case done.Size > 0:
+		c.eng.Consumed(done.Source, int64(done.Size))
+	}
+}
+
+// account gives the account of a result, nil for one without bytes.
+func (c *Client) account(done *engine.Completion) *account {
+	if done.Size == 0 {
+		return nil
+	}
+	for _, a := range c.accounts {
+		if a.source == done.Source {
+			return a
+		}
+	}
+	live := c.accounts[:0]
+	for _, a := range c.accounts {
+		if c.eng.Live(a.source) {
+			live = append(live, a)
+		}
+	}
+	clear(c.accounts[len(live):])
+	a := &account{client: c, source: done.Source, step: min(1<<20, c.cfg.resultCredit/4)}
+	c.accounts = append(live, a)
+	return a
+}
+
+func (c *Client) takeCallbacks() []callback {
+	work := c.callbacks
+	c.callbacks = nil
+	return work
+}
+
+// leave gives the frames in batch their stamps, to be sent in order. The caller holds mu.
+func (c *Client) leave(dst []departure) []departure {
+	for _, f := range c.batch.Frames {
+		peer, records, payloads, ok := f.Leave()
+		if !ok {
+			f.Sent()
+			continue
+		}
+		dst = append(dst, departure{frame: f, conn: peer, records: records, payloads: payloads})
+	}
+	clear(c.batch.Frames)
+	c.batch.Frames = c.batch.Frames[:0]
+	return dst
+}
+
+// departure is a frame on its way to a socket.
+type departure struct {
+	frame    *link.Frame
+	conn     uint32
+	records  []byte
+	payloads []zmqx.Handle
+}

@@ -1,0 +1,127 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"iter"
+
+	"github.com/vmihailenco/msgpack/v5"
+
+	"github.com/weft-fabric/weft/protocol"
+)
+
+// Method gives a session's calls types: tasks and results travel as msgpack. worker.Func is its other half. The zero
+// value is ready for use, by any number of sessions and goroutines.
+type Method[In, Out any] struct{}
+
+// TypedTask is a task of [Method.Submit].
+type TypedTask[Out any] struct{ *Task }
+
+// Wait is [Task.Wait], decoded.
+func (t TypedTask[Out]) Wait(ctx context.Context) (Out, error) { return decode[Out](t.Task.Wait(ctx)) }
+
+// Call is [Session.Call] with types.
+func (Method[In, Out]) Call(ctx context.Context, s *Session, in In) (Out, error) {
+	b, err := encode(in)
+	if err != nil {
+		var none Out
+		return none, err
+	}
+	return decode[Out](s.Call(ctx, b))
+}
+
+// Submit is [Session.Submit] with types.
+func (Method[In, Out]) Submit(ctx context.Context, s *Session, in In) (TypedTask[Out], error) {
+	b, err := encode(in)
+	if err != nil {
+		return TypedTask[Out]{}, err
+	}
+	t, err := s.Submit(ctx, b)
+	return TypedTask[Out]{t}, err
+}
+
+// Map runs the service over all inputs and gives the outputs in the order of the inputs. It sends ahead of what was
+// given out, as far as the session's credit goes. A task that failed gives its error in its place, and the loop goes
+// on; after an error of Map itself, such as the end of ctx or of the session, the loop is over. What was sent ahead
+// when the loop is left is given up.
+func (m Method[In, Out]) Map(ctx context.Context, s *Session, inputs iter.Seq[In]) iter.Seq2[Out, error] {
+	return func(yield func(Out, error) bool) {
+		var ahead []TypedTask[Out]
+		defer func() {
+			for _, t := range ahead {
+				t.Cancel()
+			}
+		}()
+		// first gives out the oldest, and says whether to go on.
+		first := func() bool {
+			t := ahead[0]
+			out, err := t.Wait(ctx)
+			if err != nil && ctx.Err() != nil {
+				yield(out, err)
+				return false
+			}
+			ahead = ahead[1:]
+			return yield(out, err)
+		}
+		for in := range inputs {
+			t, err := m.submitAhead(ctx, s, in, len(ahead) > 0)
+			for errors.Is(err, errNoRoom) {
+				if !first() {
+					return
+				}
+				t, err = m.submitAhead(ctx, s, in, len(ahead) > 0)
+			}
+			if err != nil {
+				for len(ahead) > 0 { // what was sent before it comes first
+					if !first() {
+						return
+					}
+				}
+				var none Out
+				yield(none, err)
+				return
+			}
+			ahead = append(ahead, t)
+			for len(ahead) > 0 && ahead[0].isFinished() {
+				if !first() {
+					return
+				}
+			}
+		}
+		for len(ahead) > 0 {
+			if !first() {
+				return
+			}
+		}
+	}
+}
+
+// submitAhead is Submit that returns errNoRoom instead of waiting for credit when others of the loop are unfinished.
+func (m Method[In, Out]) submitAhead(ctx context.Context, s *Session, in In, others bool) (TypedTask[Out], error) {
+	b, err := encode(in)
+	if err != nil {
+		return TypedTask[Out]{}, err
+	}
+	t := &Task{session: s, waiting: 1} // Map waits for it: it is not for Results
+	_, err = s.submit(ctx, b, pending{session: s, task: t}, !others)
+	return TypedTask[Out]{t}, err
+}
+
+func encode(in any) ([]byte, error) {
+	b, err := msgpack.Marshal(in)
+	if err != nil {
+		return nil, &causedError{err: protocol.Errorf(protocol.CodeInvalid, "encode task", "%T: %v", in, err), cause: err}
+	}
+	return b, nil
+}
+
+func decode[Out any](b []byte, err error) (Out, error) {
+	var out Out
+	if err != nil {
+		return out, err
+	}
+	if err := msgpack.Unmarshal(b, &out); err != nil {
+		return out, &causedError{err: protocol.Errorf(protocol.CodeMalformed, "decode result", "%T: %v", out, err), cause: err}
+	}
+	return out, nil
+}

@@ -1,0 +1,102 @@
+package client
+
+import (
+	"context"
+	"fmt"
+	"iter"
+
+	"github.com/weft-fabric/weft/protocol"
+)
+
+// Filter narrows a list. The zero value lists all that is not over.
+type Filter struct {
+	Name    string                 // only what has this name
+	Service string                 // only sessions with this service
+	Session protocol.SessionNumber // only this session
+	All     bool                   // also what is over
+}
+
+// RegisterService puts a service into the catalogue, or a new version of one. Fields that are left out get their
+// defaults; what is impossible is refused with [ErrInvalid], naming the field.
+func (c *Client) RegisterService(ctx context.Context, service protocol.Service) error {
+	if err := service.WithDefaults().Validate(); err != nil {
+		return err
+	}
+	_, err := c.request(ctx, protocol.KindRegisterService, service)
+	return err
+}
+
+// DeregisterService takes a version of a service out of the catalogue; an empty version is all of them. The error is
+// [ErrNoService], or of protocol.CodeInUse while sessions use it.
+func (c *Client) DeregisterService(ctx context.Context, name, version string) error {
+	_, err := c.request(ctx, protocol.KindDeregisterService, protocol.ServiceRef{Name: name, Version: version})
+	return err
+}
+
+// CloseSession closes the session of any client; mode is [protocol.CloseFinish] or [protocol.CloseKill]. It returns when
+// the broker has passed the order on.
+func (c *Client) CloseSession(ctx context.Context, number protocol.SessionNumber, mode, reason string) error {
+	if mode != protocol.CloseFinish && mode != protocol.CloseKill {
+		return protocol.Errorf(protocol.CodeInvalid, "close session", "mode: %q is neither %q nor %q",
+			mode, protocol.CloseFinish, protocol.CloseKill)
+	}
+	_, err := c.request(ctx, protocol.KindCloseSession, protocol.CloseSession{Session: number, Mode: mode, Reason: reason})
+	return err
+}
+
+// Services lists the catalogue in the order of names. The list is fetched page by page while the loop runs; after an
+// error the loop is over.
+func (c *Client) Services(ctx context.Context, f Filter) iter.Seq2[protocol.ServiceInfo, error] {
+	return pages(ctx, c, f, protocol.KindListServices, protocol.KindServicePage,
+		func(p *protocol.ServicePage) ([]protocol.ServiceInfo, bool) { return p.Entries, p.More },
+		func(i *protocol.ServiceInfo) string { return i.Service.Name })
+}
+
+// Sessions lists the sessions of all clients in the order of their numbers, as [Client.Services] does.
+func (c *Client) Sessions(ctx context.Context, f Filter) iter.Seq2[protocol.SessionInfo, error] {
+	return pages(ctx, c, f, protocol.KindListSessions, protocol.KindSessionPage,
+		func(p *protocol.SessionPage) ([]protocol.SessionInfo, bool) { return p.Entries, p.More },
+		func(i *protocol.SessionInfo) string { return fmt.Sprint(i.Session) })
+}
+
+// Nodes lists the compute nodes in the order of their names, as [Client.Services] does.
+func (c *Client) Nodes(ctx context.Context, f Filter) iter.Seq2[protocol.NodeInfo, error] {
+	return pages(ctx, c, f, protocol.KindListNodes, protocol.KindNodePage,
+		func(p *protocol.NodePage) ([]protocol.NodeInfo, bool) { return p.Entries, p.More },
+		func(i *protocol.NodeInfo) string { return i.Name })
+}
+
+// pages walks a list page by page.
+func pages[Page, Entry any](
+	ctx context.Context, c *Client, f Filter, ask, answer protocol.Kind,
+	open func(*Page) ([]Entry, bool), key func(*Entry) string,
+) iter.Seq2[Entry, error] {
+	return func(yield func(Entry, error) bool) {
+		var none Entry
+		list := protocol.ListRequest{Name: f.Name, Service: f.Service, Session: f.Session, All: f.All}
+		for {
+			a, err := c.request(ctx, ask, list)
+			if err == nil && a.Kind != answer {
+				err = protocol.Errorf(protocol.CodeMalformed, ask.String(), "answered by %s, not by %s", a.Kind, answer)
+			}
+			var page Page
+			if err == nil {
+				err = protocol.Unmarshal(a.Kind, a.Body, &page)
+			}
+			if err != nil {
+				yield(none, err)
+				return
+			}
+			entries, more := open(&page)
+			for i := range entries {
+				if !yield(entries[i], nil) {
+					return
+				}
+			}
+			if !more || len(entries) == 0 {
+				return
+			}
+			list.After = key(&entries[len(entries)-1])
+		}
+	}
+}

@@ -1,0 +1,158 @@
+package client
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"github.com/weft-fabric/weft/protocol"
+)
+
+type config struct {
+	ioThreads    int
+	name         string
+	keepsScheme  bool
+	logger       zerolog.Logger
+	dialTimeout  time.Duration
+	resultCredit int64
+	spin         time.Duration
+}
+
+func defaults() config {
+	return config{
+		name: filepath.Base(os.Args[0]), logger: zerolog.New(os.Stderr).With().Timestamp().Logger(), dialTimeout: 10 * time.Second,
+		resultCredit: protocol.DefaultResultCredit,
+	}
+}
+
+func (c *config) validate() error {
+	switch {
+	case c.ioThreads < 0:
+		return protocol.Errorf(protocol.CodeInvalid, "dial", "WithIOThreads: %d is not above 0", c.ioThreads)
+	case c.dialTimeout <= 0:
+		return protocol.Errorf(protocol.CodeInvalid, "dial", "WithDialTimeout: %v is not above 0", c.dialTimeout)
+	case c.resultCredit < protocol.InlinePayload:
+		return protocol.Errorf(protocol.CodeInvalid, "dial", "WithResultCredit: %d bytes is less than %d",
+			c.resultCredit, protocol.InlinePayload)
+	case c.spin < 0 || c.spin > MaxSpin:
+		return protocol.Errorf(protocol.CodeInvalid, "dial", "WithSpin: %v is not within 0 to %v", c.spin, MaxSpin)
+	}
+	return nil
+}
+
+// Option changes how [Dial] makes a client.
+type Option func(*config)
+
+// WithIOThreads sets the number of ZeroMQ's I/O threads. A process has one set of them: the first use decides, another
+// number later is an error of [Dial].
+func WithIOThreads(n int) Option { return func(c *config) { c.ioThreads = n } }
+
+// WithName sets the name by which people see this client; without it, that of the program.
+func WithName(name string) Option { return func(c *config) { c.name = name } }
+
+// WithKeepScheme keeps the client on the transport that it dialled: otherwise a broker of the same host may refer it
+// to ipc instead of tcp.
+func WithKeepScheme() Option { return func(c *config) { c.keepsScheme = true } }
+
+// WithLogger sets where the client writes what it cannot return: panics of callbacks, connections that cannot
+// be made. Without it they go to standard error.
+func WithLogger(l zerolog.Logger) Option { return func(c *config) { c.logger = l } }
+
+// WithDialTimeout sets how long [Dial] waits for a broker at most; without it, 10 s.
+func WithDialTimeout(d time.Duration) Option { return func(c *config) { c.dialTimeout = d } }
+
+// WithResultCredit sets how many bytes of results one manager loop may send that were not taken; without it,
+// [protocol.DefaultResultCredit].
+func WithResultCredit(bytes int64) Option { return func(c *config) { c.resultCredit = bytes } }
+
+// MaxSpin is the longest time for [WithSpin].
+const MaxSpin = 300 * time.Microsecond
+
+// WithSpin lets a lonely Call look for its answer for up to d without sleeping, which shortens round trips on a machine
+// that is idle otherwise. It ends early when somebody else wants the processor. Without it a Call sleeps at once.
+func WithSpin(d time.Duration) Option { return func(c *config) { c.spin = d } }
+
+type sessionConfig struct {
+	spec        protocol.OpenSession
+	windowTasks int
+	windowBytes int64
+}
+
+// SessionOption changes what [Client.OpenSession] asks for.
+type SessionOption func(*sessionConfig)
+
+// WithQueue names the queue that the session is charged to; without it, the service's.
+func WithQueue(name string) SessionOption { return func(c *sessionConfig) { c.spec.Queue = name } }
+
+// WithInstances sets how many instances the service shall have for the session; without it, as the service says.
+func WithInstances(least, most int) SessionOption {
+	return func(c *sessionConfig) { c.spec.MinInst, c.spec.MaxInst = least, most }
+}
+
+// WithNodeType asks for nodes of a type, [protocol.NodeTypeCPU] or [protocol.NodeTypeGPU].
+func WithNodeType(t string) SessionOption { return func(c *sessionConfig) { c.spec.NodeType = t } }
+
+// WithNodes asks for instances on at least n distinct nodes.
+func WithNodes(n int) SessionOption { return func(c *sessionConfig) { c.spec.Nodes = n } }
+
+// WithSessionName gives the session a name, for people.
+func WithSessionName(name string) SessionOption { return func(c *sessionConfig) { c.spec.Name = name } }
+
+// WithVersion asks for a version of the service; without it, the newest that is registered.
+func WithVersion(v string) SessionOption { return func(c *sessionConfig) { c.spec.Version = v } }
+
+// WithParameters hands bytes to the OnSessionBind of every instance that the session is bound to.
+func WithParameters(b []byte) SessionOption { return func(c *sessionConfig) { c.spec.Parameters = b } }
+
+// WithEnvironment names the environment that the session belongs to; without it, "default".
+func WithEnvironment(name string) SessionOption {
+	return func(c *sessionConfig) { c.spec.Environment = name }
+}
+
+// WithWindow lets the session have fewer unfinished tasks, or fewer bytes of them, than the broker grants; 0 leaves one
+// as it is granted.
+func WithWindow(tasks int, bytes int64) SessionOption {
+	return func(c *sessionConfig) { c.windowTasks, c.windowBytes = tasks, bytes }
+}
+
+func (c *sessionConfig) validate() error {
+	bad := func(format string, args ...any) error {
+		return protocol.Errorf(protocol.CodeInvalid, "open session", format, args...)
+	}
+	s := &c.spec
+	switch {
+	case s.Service == "":
+		return bad("service: is empty; it is the name of a registered service")
+	case s.MinInst < 0 || s.MaxInst < 0 || s.MaxInst > 0 && s.MaxInst < s.MinInst:
+		return bad("WithInstances: %d to %d is not a range", s.MinInst, s.MaxInst)
+	case s.NodeType != "" && s.NodeType != protocol.NodeTypeCPU && s.NodeType != protocol.NodeTypeGPU:
+		return bad("WithNodeType: %q is neither %s nor %s", s.NodeType, protocol.NodeTypeCPU, protocol.NodeTypeGPU)
+	case s.Nodes < 0:
+		return bad("WithNodes: %d is negative", s.Nodes)
+	case c.windowTasks < 0 || c.windowBytes < 0:
+		return bad("WithWindow: %d tasks, %d bytes: neither may be negative", c.windowTasks, c.windowBytes)
+	case len(s.Parameters) > protocol.MaxBody/2:
+		return bad("WithParameters: %d bytes, at most %d are allowed", len(s.Parameters), protocol.MaxBody/2)
+	}
+	return nil
+}
+
+// hostID is equal for processes of one user on one host and network, which can meet over ipc; empty when it is not known.
+func hostID() string {
+	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	if err != nil {
+		return ""
+	}
+	namespace, err := os.Readlink("/proc/self/ns/net")
+	if err != nil {
+		return ""
+	}
+	sum := sha256.Sum256([]byte(strings.TrimSpace(string(boot)) + "\x00" + namespace))
+	return fmt.Sprintf("%s/%d", hex.EncodeToString(sum[:16]), os.Getuid())
+}

@@ -1,0 +1,148 @@
+package client
+
+import (
+	"runtime"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/rs/zerolog"
+)
+
+const (
+	// maxCallbacks is how many callbacks run at once.
+	maxCallbacks = 10_000
+	// stallAfter is how long callbacks wait for one of the few usual goroutines before there are more.
+	stallAfter = time.Millisecond
+)
+
+// callback is a result on its way to the function that it is for.
+type callback struct {
+	fn      func(Result)
+	result  Result
+	account *account
+	size    uint32
+}
+
+// chunk is what one burst of results brought.
+type chunk struct {
+	items []callback
+	next  atomic.Int64 // the first that nobody has claimed
+}
+
+// runner runs callbacks on goroutines of its own: as many as there are processors, and more for as long as these do
+// not get on because callbacks block. No goroutine is left when there is nothing to run.
+type runner struct {
+	logger zerolog.Logger
+	panics atomic.Uint64
+
+	mu      sync.Mutex
+	chunks  []*chunk
+	workers int
+	watched bool // a look at the progress is due
+	step    int  // how many more at the next stall
+
+	// Where the head was at the last look.
+	seen     *chunk
+	seenNext int64
+}
+
+// push queues callbacks, which the runner owns from now on.
+func (r *runner) push(items []callback) {
+	if len(items) == 0 {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.chunks = append(r.chunks, &chunk{items: items})
+	for n := min(len(items), runtime.GOMAXPROCS(0)-r.workers); n > 0; n-- {
+		r.spawn()
+	}
+	if !r.watched {
+		r.watched, r.step = true, 1
+		r.seen = nil
+		time.AfterFunc(stallAfter, r.look)
+	}
+}
+
+// spawn starts a worker. The caller holds mu.
+func (r *runner) spawn() {
+	if r.workers < maxCallbacks {
+		r.workers++
+		go r.work()
+	}
+}
+
+// look adds workers when nothing was claimed since the last look, and looks again while there is something to claim.
+func (r *runner) look() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.trim()
+	if len(r.chunks) == 0 {
+		r.watched = false
+		return
+	}
+	head, next := r.chunks[0], r.chunks[0].next.Load()
+	if head == r.seen && next == r.seenNext {
+		for range r.step {
+			r.spawn()
+		}
+		r.step *= 2
+	}
+	r.seen, r.seenNext = head, next
+	time.AfterFunc(stallAfter, r.look)
+}
+
+// trim drops chunks whose callbacks were all claimed. The caller holds mu.
+func (r *runner) trim() {
+	n := 0
+	for n < len(r.chunks) && r.chunks[n].next.Load() >= int64(len(r.chunks[n].items)) {
+		n++
+	}
+	clear(r.chunks[:n])
+	r.chunks = r.chunks[n:]
+}
+
+func (r *runner) work() {
+	done := false
+	defer func() {
+		if !done { // a callback ended its goroutine
+			r.mu.Lock()
+			r.workers--
+			r.mu.Unlock()
+		}
+	}()
+	for {
+		r.mu.Lock()
+		r.trim()
+		if len(r.chunks) == 0 {
+			r.workers--
+			done = true
+			r.mu.Unlock()
+			return
+		}
+		c := r.chunks[0]
+		r.mu.Unlock()
+		for {
+			i := c.next.Add(1) - 1
+			if i >= int64(len(c.items)) {
+				break
+			}
+			r.run(&c.items[i])
+		}
+	}
+}
+
+// run calls one callback. A panic ends nothing but itself.
+func (r *runner) run(cb *callback) {
+	defer func() {
+		if p := recover(); p != nil {
+			r.panics.Add(1)
+			r.logger.Error().Stringer("task", cb.result.Task).Any("panic", p).Bytes("stack", debug.Stack()).Msg("a callback panicked")
+		}
+		*cb = callback{}
+	}()
+	cb.account.add(int64(cb.size))
+	cb.fn(cb.result)
+}

@@ -1,0 +1,217 @@
+package client
+
+import (
+	"context"
+	"iter"
+
+	engine "github.com/weft-fabric/weft/internal/engine/client"
+	"github.com/weft-fabric/weft/protocol"
+)
+
+// Session is the use of a service by this client. It is safe for concurrent use. When a broker is lost, what is
+// unfinished is sent again to the next; the number may change then.
+type Session struct {
+	client *Client
+	core   *engine.Session
+	open   chan struct{}
+	done   chan struct{}
+
+	// Guarded by the client's mu.
+	over      bool
+	err       error // why it ended, when not in order
+	queue     []*submission
+	unclaimed int           // unfinished tasks of Submit
+	head      *Task         // results that nobody has taken, in the order of completion
+	tail      *Task         //
+	news      chan struct{} // closed when there is one more, or none can come any more; nil: nobody waits
+}
+
+// OpenSession opens a session with a service. It returns as soon as the broker has accepted it: tasks may be sent at
+// once, and wait until there is an instance. The error is [ErrNoService], [ErrNoCapacity] and the like.
+func (c *Client) OpenSession(ctx context.Context, service string, opts ...SessionOption) (*Session, error) {
+	cfg := sessionConfig{spec: protocol.OpenSession{Service: service}}
+	for _, o := range opts {
+		o(&cfg)
+	}
+	if err := cfg.validate(); err != nil {
+		return nil, err
+	}
+	if ctx.Err() != nil {
+		return nil, contextError(ctx, "open session")
+	}
+	c.mu.Lock()
+	if c.closed {
+		c.mu.Unlock()
+		return nil, closedError("open session")
+	}
+	s := &Session{client: c, open: make(chan struct{}), done: make(chan struct{})}
+	s.core = c.eng.Open(cfg.spec, cfg.windowTasks, cfg.windowBytes)
+	c.sessions[s.core] = s
+	ring := c.poke()
+	c.mu.Unlock()
+	if ring {
+		c.wake.Ring()
+	}
+	select {
+	case <-s.open:
+		return s, nil
+	case <-s.done:
+		return nil, s.Err()
+	case <-ctx.Done():
+		s.close(protocol.CloseKill)
+		return nil, contextError(ctx, "open session")
+	}
+}
+
+// Number is the session's number in the fabric.
+func (s *Session) Number() protocol.SessionNumber {
+	s.client.mu.Lock()
+	defer s.client.mu.Unlock()
+	return s.core.Number()
+}
+
+// Version is the version of the service that the session is with.
+func (s *Session) Version() string {
+	s.client.mu.Lock()
+	defer s.client.mu.Unlock()
+	return s.core.Version()
+}
+
+// Done is closed when the session is over, in whatever way.
+func (s *Session) Done() <-chan struct{} { return s.done }
+
+// Err says why the session is over; nil while it is not, and when it was closed in order.
+func (s *Session) Err() error {
+	s.client.mu.Lock()
+	defer s.client.mu.Unlock()
+	return s.err
+}
+
+// Close closes the session: it takes no more tasks, those that were submitted are finished, their results arrive. It
+// returns when the session is over, with why when that was not in order, or when ctx ends; the session is being closed
+// then all the same.
+func (s *Session) Close(ctx context.Context) error { return s.closeAndWait(ctx, protocol.CloseFinish) }
+
+// Kill closes the session at once: unfinished tasks fail with [ErrSessionKilled]. It returns when the session is over,
+// or when ctx ends.
+func (s *Session) Kill(ctx context.Context) error { return s.closeAndWait(ctx, protocol.CloseKill) }
+
+func (s *Session) closeAndWait(ctx context.Context, mode string) error {
+	s.close(mode)
+	select {
+	case <-s.done:
+	case <-ctx.Done():
+		return contextError(ctx, "close session")
+	}
+	err := s.Err()
+	if mode == protocol.CloseKill && protocol.CodeOf(err) == protocol.CodeSessionKilled {
+		return nil
+	}
+	return err
+}
+
+// close asks the broker to close the session.
+func (s *Session) close(mode string) {
+	c := s.client
+	c.mu.Lock()
+	c.eng.Close(s.core, mode)
+	c.harvest()
+	s.wakeSubmitters()
+	work := c.takeCallbacks()
+	ring := c.poke()
+	c.mu.Unlock()
+	c.runner.push(work)
+	if ring {
+		c.wake.Ring()
+	}
+}
+
+// refusal says why the session takes no tasks; nil when it does. The caller holds the client's mu.
+func (s *Session) refusal() error {
+	switch {
+	case s.client.closed:
+		return closedError("submit")
+	case s.over && s.err != nil:
+		return s.err
+	case s.over:
+		return protocol.Errorf(protocol.CodeSessionClosed, "submit", "the session was closed")
+	}
+	return nil
+}
+
+// Results gives the results of tasks of [Session.Submit] as they are finished, each once: of those that nobody asked
+// for by [Task.Wait] or [Task.Done] when they were finished. It ends when there is none left and no such task is
+// unfinished; a task that is submitted later is for the next call. The error is the task's, or, with a Result whose
+// Task is 0, that ctx has ended. Several loops at once share the results.
+func (s *Session) Results(ctx context.Context) iter.Seq2[Result, error] {
+	return func(yield func(Result, error) bool) {
+		for {
+			t, ok := s.nextResult(ctx)
+			switch {
+			case !ok && ctx.Err() != nil:
+				yield(Result{}, contextError(ctx, "results"))
+				return
+			case !ok:
+				return
+			}
+			t.consumed()
+			if !yield(Result{Payload: t.payload, Err: t.err, Task: t.id}, t.err) {
+				return
+			}
+		}
+	}
+}
+
+// nextResult waits for a result that nobody has taken, and takes it. ok is false when none will come, or ctx has ended.
+func (s *Session) nextResult(ctx context.Context) (t *Task, ok bool) {
+	c := s.client
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for {
+		if ctx.Err() != nil {
+			return nil, false
+		}
+		for s.head != nil {
+			t = s.head
+			s.head, t.next = t.next, nil
+			if s.head == nil {
+				s.tail = nil
+			}
+			if !t.given {
+				t.take()
+				return t, true
+			}
+		}
+		if s.unclaimed == 0 {
+			return nil, false
+		}
+		if s.news == nil {
+			s.news = make(chan struct{})
+		}
+		news := s.news
+		c.mu.Unlock()
+		select {
+		case <-news:
+		case <-ctx.Done():
+		}
+		c.mu.Lock()
+	}
+}
+
+// pushResult adds a finished task to the results. The caller holds the client's mu.
+func (s *Session) pushResult(t *Task) {
+	if s.tail == nil {
+		s.head = t
+	} else {
+		s.tail.next = t
+	}
+	s.tail = t
+}
+
+// wakeResults makes loops over Results look again. The caller holds the client's mu.
+func (s *Session) wakeResults() {
+	if s.news != nil {
+		close(s.news)
+		s.news = nil
+	}
+}

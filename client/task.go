@@ -1,0 +1,352 @@
+package client
+
+import (
+	"context"
+
+	"github.com/weft-fabric/weft/internal/zmqx"
+	"github.com/weft-fabric/weft/protocol"
+)
+
+// Result is the end of a task.
+type Result struct {
+	// Payload is what OnTaskExec returned. It belongs to whom it was given.
+	Payload []byte
+	// Err says why there is none: a *protocol.Error.
+	Err error
+	// Task is the task's id in its session.
+	Task protocol.TaskID
+}
+
+// Task is a task that was submitted with [Session.Submit]. It is safe for concurrent use.
+//
+// Its result waits in this process, and counts against the client's credit for results, until somebody takes it: Wait,
+// [Session.Results], or Cancel.
+type Task struct {
+	session *Session
+	id      protocol.TaskID
+	call    bool // nobody but Call knows it
+
+	// Guarded by the client's mu.
+	finished bool
+	given    bool          // taken by Wait or Results, or cancelled
+	waiting  int           // in Wait, or for ever after Done
+	ready    chan struct{} // closed when finished; made by the first who waits
+	next     *Task         // in the results of the session
+
+	// Written before finished, not changed after.
+	payload []byte
+	err     error
+	account *account
+	size    uint32
+}
+
+// ID is the task's id in its session. With the number of the session it is what a service may use to notice that it
+// runs a task again.
+func (t *Task) ID() protocol.TaskID { return t.id }
+
+// Done is closed when the task is finished: Wait does not block then. A task that Done was called for does not appear
+// in [Session.Results].
+func (t *Task) Done() <-chan struct{} {
+	c := t.session.client
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	t.waiting++
+	return t.channel()
+}
+
+// channel gives what is closed when t is finished. The caller holds the client's mu.
+func (t *Task) channel() chan struct{} {
+	if t.ready == nil {
+		t.ready = make(chan struct{})
+		if t.finished {
+			close(t.ready)
+		}
+	}
+	return t.ready
+}
+
+// Wait waits for the result. The error is the task's, a *protocol.Error, or one that is both a *protocol.Error and
+// ctx.Err() when ctx ended first; the task goes on then, and Wait may be called again. Calls after the first that
+// succeeded return the same slice.
+func (t *Task) Wait(ctx context.Context) ([]byte, error) {
+	c := t.session.client
+	c.mu.Lock()
+	if t.finished {
+		t.take()
+		c.mu.Unlock()
+		t.consumed()
+		return t.payload, t.err
+	}
+	if ctx.Err() != nil {
+		c.mu.Unlock()
+		return nil, contextError(ctx, "wait")
+	}
+	t.waiting++
+	ready := t.channel()
+	c.mu.Unlock()
+	var err error
+	select {
+	case <-ready:
+	case <-ctx.Done():
+		err = contextError(ctx, "wait")
+	}
+	c.mu.Lock()
+	t.waiting--
+	if err != nil && !t.finished {
+		c.mu.Unlock()
+		return nil, err
+	}
+	t.take()
+	c.mu.Unlock()
+	t.consumed()
+	return t.payload, t.err
+}
+
+// Cancel gives the task up: Wait returns [ErrCancelled] from now on, unless the task was finished before, and its result
+// is dropped when it comes. Whether it runs is not changed.
+func (t *Task) Cancel() {
+	c := t.session.client
+	c.mu.Lock()
+	if t.finished {
+		t.take()
+	} else {
+		t.abandon(protocol.Errorf(protocol.CodeCancelled, "task", "%s was cancelled by its client", t.id))
+	}
+	c.mu.Unlock()
+	t.consumed()
+}
+
+// abandon finishes an unfinished task with err and drops its result when it comes. The caller holds the client's mu.
+func (t *Task) abandon(err error) {
+	c := t.session.client
+	if at := t.id.Slot(); c.pending[at].task == t {
+		c.pending[at].task = nil
+	}
+	t.err, t.given = err, true
+	t.finish()
+}
+
+// finish tells that t has its result or error. The caller holds the client's mu.
+func (t *Task) finish() {
+	t.finished = true
+	s := t.session
+	if !t.call {
+		s.unclaimed--
+	}
+	if t.ready != nil {
+		close(t.ready)
+	}
+	if t.waiting == 0 && !t.given && !t.call {
+		s.pushResult(t)
+	}
+	s.wakeResults()
+}
+
+// take marks the result as taken. The caller holds the client's mu, and calls consumed without it.
+func (t *Task) take() { t.given = true }
+
+// consumed gives the credit of the result back, once.
+func (t *Task) consumed() {
+	c := t.session.client
+	c.mu.Lock()
+	a, n := t.account, t.size
+	t.account, t.size = nil, 0
+	c.mu.Unlock()
+	a.add(int64(n))
+}
+
+// isFinished says whether Wait would not block.
+func (t *Task) isFinished() bool {
+	t.session.client.mu.Lock()
+	defer t.session.client.mu.Unlock()
+	return t.finished
+}
+
+// isReady says whether t, whose channel was made, is finished.
+func (t *Task) isReady() bool {
+	select {
+	case <-t.ready:
+		return true
+	default:
+		return false
+	}
+}
+
+// submission is one attempt to submit, which may have to wait for credit.
+type submission struct {
+	size  int
+	ready chan struct{} // sent to when it is to try again
+}
+
+// Submit sends a task and returns without waiting for its result. It blocks while the session has no credit: until
+// results of earlier tasks have come, ctx ends, or the session does. payload is copied.
+func (s *Session) Submit(ctx context.Context, payload []byte) (*Task, error) {
+	t := &Task{session: s}
+	if _, err := s.submit(ctx, payload, pending{session: s, task: t}, true); err != nil {
+		return nil, err
+	}
+	return t, nil
+}
+
+// SubmitFunc is [Session.Submit] with a function that gets the result, exactly once when nil is returned, never
+// otherwise. It runs on a goroutine of its own: it may block, and may call any method of this package. Callbacks of one
+// session may run at the same time and out of order. When more than 10,000 block at once, others wait.
+func (s *Session) SubmitFunc(ctx context.Context, payload []byte, fn func(Result)) error {
+	if fn == nil {
+		return protocol.Errorf(protocol.CodeInvalid, "submit", "the function is nil")
+	}
+	_, err := s.submit(ctx, payload, pending{session: s, fn: fn}, true)
+	return err
+}
+
+// Call sends a task and waits for its result. When ctx ends first the error is both a *protocol.Error (CodeDeadline
+// or CodeCancelled) and ctx.Err(); the task may still run, its result is dropped.
+func (s *Session) Call(ctx context.Context, payload []byte) ([]byte, error) {
+	t := &Task{session: s, call: true, ready: make(chan struct{})}
+	leads, err := s.submit(ctx, payload, pending{session: s, task: t}, true)
+	if err != nil {
+		return nil, err
+	}
+	c := s.client
+	if leads {
+		c.leadFor(ctx, t)
+	}
+	select {
+	case <-t.ready:
+	default:
+		select {
+		case <-t.ready:
+		case <-ctx.Done():
+			c.mu.Lock()
+			if !t.finished {
+				t.abandon(contextError(ctx, "call"))
+			}
+			c.mu.Unlock()
+		}
+	}
+	t.account.add(int64(t.size))
+	return t.payload, t.err
+}
+
+// submit writes a task when there is credit for it, and says whether the caller, a Call, is to drive the sockets.
+// When there is none it waits, or returns errNoRoom.
+func (s *Session) submit(ctx context.Context, payload []byte, to pending, wait bool) (leads bool, err error) {
+	if ctx.Err() != nil {
+		return false, contextError(ctx, "submit")
+	}
+	c := s.client
+	var h zmqx.Handle
+	if len(payload) >= protocol.InlinePayload {
+		h = c.payloads.New(payload)
+	}
+	c.mu.Lock()
+	if most := s.core.MaxPayload(); int64(len(payload)) > most {
+		err = protocol.Errorf(protocol.CodePayloadTooLarge, "submit", "a payload of %d bytes, at most %d are allowed", len(payload), most)
+	} else if len(s.queue) > 0 || !c.eng.Room(s.core, len(payload)) {
+		if err = errNoRoom; wait {
+			err = s.awaitCredit(ctx, len(payload))
+		}
+	}
+	if err == nil {
+		leads, err = s.write(payload, h, to)
+	}
+	s.wakeSubmitters() // the next, when this one left room or failed
+	ring := false
+	if err == nil && !leads {
+		ring = c.poke()
+	}
+	c.mu.Unlock()
+	if ring {
+		c.wake.Ring()
+	}
+	if err != nil && h != 0 {
+		c.payloads.Release(h)
+	}
+	return leads, err
+}
+
+// write hands a task to the engine. The caller holds the client's mu.
+func (s *Session) write(payload []byte, h zmqx.Handle, to pending) (leads bool, err error) {
+	c := s.client
+	if err := s.refusal(); err != nil {
+		return false, err
+	}
+	leads = to.task != nil && to.task.call && c.canLead()
+	var id protocol.TaskID
+	if h != 0 {
+		id, err = c.eng.SubmitHandle(s.core, h, len(payload))
+	} else {
+		id, err = c.eng.Submit(s.core, payload)
+	}
+	if err != nil {
+		return false, err
+	}
+	at := int(id.Slot())
+	for at >= len(c.pending) {
+		c.pending = append(c.pending, pending{})
+	}
+	c.pending[at] = to
+	if to.task != nil {
+		to.task.id = id
+		if !to.task.call {
+			s.unclaimed++
+		}
+	}
+	if leads {
+		c.driver = lead
+	}
+	return leads, nil
+}
+
+// awaitCredit waits in turn until there is room for size bytes or there will be none. The caller holds the client's
+// mu, before and after.
+func (s *Session) awaitCredit(ctx context.Context, size int) error {
+	c := s.client
+	sub := &submission{size: size, ready: make(chan struct{}, 1)}
+	s.queue = append(s.queue, sub)
+	for {
+		if s.refusal() != nil || !s.core.Accepting() || s.queue[0] == sub && c.eng.Room(s.core, size) {
+			s.leaveQueue(sub)
+			return nil
+		}
+		c.mu.Unlock()
+		select {
+		case <-sub.ready:
+			c.mu.Lock()
+		case <-ctx.Done():
+			c.mu.Lock()
+			s.leaveQueue(sub)
+			return contextError(ctx, "submit")
+		}
+	}
+}
+
+func (s *Session) leaveQueue(sub *submission) {
+	for i := range s.queue {
+		if s.queue[i] == sub {
+			s.queue = append(s.queue[:i], s.queue[i+1:]...)
+			return
+		}
+	}
+}
+
+// wakeSubmitters lets the first submission that waits try again when there is room for it, all when there never will be.
+// The caller holds the client's mu.
+func (s *Session) wakeSubmitters() {
+	if len(s.queue) == 0 {
+		return
+	}
+	waiting := s.queue
+	if s.refusal() == nil && s.core.Accepting() {
+		if !s.client.eng.Room(s.core, waiting[0].size) {
+			return
+		}
+		waiting = waiting[:1]
+	}
+	for _, sub := range waiting {
+		select {
+		case sub.ready <- struct{}{}:
+		default:
+		}
+	}
+}

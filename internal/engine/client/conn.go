@@ -1,0 +1,294 @@
+package client
+
+import (
+	"time"
+
+	"github.com/weft-fabric/weft/protocol"
+	"github.com/weft-fabric/weft/protocol/link"
+)
+
+// Times between attempts to open a conversation.
+const (
+	backoffMin = 100 * time.Millisecond
+	backoffMax = 2 * time.Second
+)
+
+type phase uint8
+
+const (
+	down    phase = iota // greeted again when retry is due
+	opening              // HELLO was handed out; greeted again when retry is due
+	up
+)
+
+// conn is one connection: its conversation, and for a data connection what is served over it.
+type conn struct {
+	id       uint32
+	endpoint string
+	control  bool
+	link     *link.Link
+	phase    phase
+	epoch    protocol.Epoch // of its last WELCOME
+	heard    time.Time      // of the other end, or when nothing was expected of it
+	retry    time.Time
+	attempts int
+
+	sessions int // referred here
+	tasks    int // unfinished, of those sessions
+
+	// Results consumed since the HELLO of the last conversation that was not resumed, and what was told of them.
+	generation     uint32
+	consumed, told int64
+}
+
+// Source names the conversation that a result came by.
+type Source struct{ conn, generation uint32 }
+
+func (e *Engine) dial(now time.Time, endpoint string, control bool) *conn {
+	e.lastConn++
+	c := &conn{id: e.lastConn, endpoint: endpoint, control: control, link: e.node.Dial(e.lastConn)}
+	e.conns = append(e.conns, c)
+	e.out.Dials = append(e.out.Dials, Dial{Conn: c.id, Endpoint: endpoint})
+	e.greet(now, c)
+	return c
+}
+
+func (e *Engine) conn(id uint32) *conn {
+	for _, c := range e.conns {
+		if c.id == id {
+			return c
+		}
+	}
+	return nil
+}
+
+func (e *Engine) hangUp(c *conn) {
+	c.link.Close()
+	for i := range e.conns {
+		if e.conns[i] == c {
+			e.conns = append(e.conns[:i], e.conns[i+1:]...)
+			break
+		}
+	}
+	e.out.Hangups = append(e.out.Hangups, c.id)
+}
+
+// greet begins a conversation on c.
+func (e *Engine) greet(now time.Time, c *conn) {
+	hello := protocol.Hello{
+		MinVersion: protocol.MinVersion, MaxVersion: protocol.MaxVersion, Role: protocol.RoleClient,
+		Name: e.cfg.Name, Endpoint: c.endpoint, Host: e.cfg.Host, KeepsScheme: e.cfg.KeepsScheme,
+	}
+	if !c.control {
+		hello.ResultCredit = e.cfg.ResultCredit
+	}
+	c.link.Greet(hello)
+	c.phase = opening
+	c.retry = now.Add(protocol.Heartbeat + e.backoff(c))
+}
+
+func (e *Engine) backoff(c *conn) time.Duration {
+	d := min(backoffMin<<min(c.attempts, 8), backoffMax)
+	c.attempts++
+	return d/2 + time.Duration(e.random.Int64N(int64(d/2)+1))
+}
+
+// Unsent tells that a frame for the connection could not be sent: there is nobody at the other end now. Frames after
+// it need not be tried.
+func (e *Engine) Unsent(now time.Time, id uint32) {
+	if c := e.conn(id); c != nil && c.phase != down && !e.shut {
+		e.lose(now, c)
+	}
+}
+
+func (e *Engine) lose(now time.Time, c *conn) {
+	c.link.Lost()
+	c.phase = down
+	c.retry = now.Add(e.backoff(c))
+}
+
+// Reachable tells that somebody is at the other end of a connection again, after Unsent.
+func (e *Engine) Reachable(now time.Time, id uint32) {
+	if c := e.conn(id); c != nil && c.phase == down && !e.shut {
+		e.greet(now, c)
+	}
+}
+
+// beat breaks our silence, and notices the other end's.
+func (e *Engine) beat(now time.Time, c *conn) {
+	if c.phase != up {
+		return
+	}
+	if c.link.Unacked() == 0 {
+		c.heard = now
+	} else if now.Sub(c.heard) > protocol.PeerTimeout {
+		e.greet(now, c)
+		return
+	}
+	// The other end sends results to where our last frame came from: after the transport has connected anew, only a
+	// frame from us tells it so.
+	c.link.Beat(c.control || c.tasks > 0)
+}
+
+// Receive takes a frame that came by a connection, with its payload frames, one reference each. The engine keeps parts
+// of the frame in what Take returns: the caller must not use its memory again.
+func (e *Engine) Receive(now time.Time, id uint32, frame []byte, payloads []protocol.Handle) {
+	c := e.conn(id)
+	h, rest, err := protocol.ParseHeader(frame)
+	if c == nil || err != nil || h.Epoch < e.node.Epoch || e.shut {
+		e.releaseAll(payloads)
+		return
+	}
+	c.heard = now
+	raised := h.Epoch > e.node.Epoch
+	e.node.Epoch = h.Epoch
+	switch {
+	case h.Sequence.Count() == 0:
+		e.releaseAll(payloads)
+		e.bare(now, c, rest)
+	case c.phase == opening:
+		e.releaseAll(payloads)
+		e.welcome(c, h, rest)
+		if raised {
+			e.raise(now, c)
+		}
+		return
+	default:
+		switch c.link.Receive(h, len(frame)) {
+		case link.Ignore:
+			e.releaseAll(payloads)
+			return
+		case link.Gap:
+			e.releaseAll(payloads)
+			e.greet(now, c)
+			return
+		case link.Fresh:
+			if raised && c.control { // before what it says of the new reign is done
+				e.raise(now, nil)
+			}
+			e.records(now, c, rest, payloads)
+			raised = raised && !c.control
+		}
+	}
+	if raised {
+		e.raise(now, nil)
+	}
+}
+
+// raise voids all referrals, since the epoch has risen, and greets the brokers but the one just heard.
+func (e *Engine) raise(now time.Time, but *conn) {
+	for _, s := range e.sessions {
+		e.park(s)
+	}
+	for i := 0; i < len(e.conns); {
+		c := e.conns[i]
+		if !c.control {
+			e.hangUp(c)
+			continue
+		}
+		if c != but && c.phase == up {
+			e.greet(now, c)
+		}
+		i++
+	}
+}
+
+// bare takes a frame that belongs to no conversation.
+func (e *Engine) bare(now time.Time, c *conn, rest []byte) {
+	var rec protocol.Record
+	r := protocol.NewReader(rest)
+	if ok, err := r.Next(&rec); !ok || err != nil {
+		return
+	}
+	switch rec.Kind {
+	case protocol.KindRehello:
+		if c.phase == up { // otherwise a greeting is on its way or due
+			e.greet(now, c)
+		}
+	case protocol.KindError:
+		refused := decodeError(rec.Payload)
+		if c.control {
+			e.refusal = refused
+		} else if refused.Code == protocol.CodeUnknownSession && e.lead != nil && e.lead.phase == up {
+			e.greet(now, e.lead)
+		}
+		e.lose(now, c)
+	default: // nothing else is said outside a conversation
+	}
+}
+
+// welcome takes a frame that came while c is opening. Any but the WELCOME is of the conversation before.
+func (e *Engine) welcome(c *conn, h protocol.Header, rest []byte) {
+	var rec protocol.Record
+	r := protocol.NewReader(rest)
+	if ok, err := r.Next(&rec); !ok || err != nil || rec.Kind != protocol.KindWelcome {
+		return
+	}
+	var w protocol.Welcome
+	if err := protocol.Unmarshal(rec.Kind, rec.Payload, &w); err != nil || !c.link.Opened(h, w) {
+		return
+	}
+	c.phase, c.attempts, c.retry, c.epoch = up, 0, time.Time{}, h.Epoch
+	if w.Version >= protocol.MinVersion && w.Version <= protocol.MaxVersion {
+		e.node.Version = w.Version
+	}
+	switch {
+	case !c.control:
+		if !w.Resumed {
+			e.renew(c)
+		}
+	case e.lead == nil || c != e.lead && c.epoch > e.lead.epoch:
+		e.refusal = nil
+		e.lead = c
+		e.rebuild()
+	case c == e.lead && !w.Resumed:
+		e.rebuild()
+	}
+}
+
+// records takes the records of a frame of an open conversation.
+func (e *Engine) records(now time.Time, c *conn, rest []byte, payloads []protocol.Handle) {
+	var rec protocol.Record
+	r := protocol.NewReader(rest)
+	for {
+		ok, err := r.Next(&rec)
+		if !ok || err != nil {
+			break
+		}
+		var h protocol.Handle
+		if rec.External && len(payloads) > 0 {
+			h, payloads = payloads[0], payloads[1:]
+		}
+		switch {
+		case rec.Kind == protocol.KindResult || rec.Kind == protocol.KindFailure:
+			e.finished(c, &rec, h)
+			continue
+		case c.control:
+			e.controlled(now, c, &rec)
+		case rec.Kind != protocol.KindError && rec.Kind != protocol.KindBye:
+			e.refuse(c, &rec)
+		}
+		e.node.Release(h)
+	}
+	e.releaseAll(payloads)
+}
+
+// refuse answers a record of a kind that means nothing here.
+func (e *Engine) refuse(c *conn, rec *protocol.Record) {
+	c.link.Append(protocol.KindError, rec.Session, rec.Task, protocol.Marshal(
+		protocol.Errorf(protocol.CodeUnknownKind, rec.Kind.String(), "a client takes no such record here")))
+}
+
+func (e *Engine) releaseAll(payloads []protocol.Handle) {
+	for _, h := range payloads {
+		e.node.Release(h)
+	}
+}
+
+func decodeError(body []byte) *protocol.Error {
+	var e protocol.Error
+	if err := protocol.Unmarshal(protocol.KindError, body, &e); err != nil {
+		return protocol.AsError(err, "error")
+	}
+	return &e
+}

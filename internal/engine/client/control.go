@@ -1,0 +1,188 @@
+package client
+
+import (
+	"slices"
+	"time"
+
+	"github.com/weft-fabric/weft/protocol"
+)
+
+// request is one that was not answered yet.
+type request struct {
+	id      uint64
+	kind    protocol.Kind
+	body    []byte
+	session *Session // that it is about; nil: somebody waits for the answer
+}
+
+// Request sends a request of the control plane; an [Answer] with its number follows, unless it is forgotten. It is sent
+// again to a broker that takes over.
+func (e *Engine) Request(kind protocol.Kind, body any) uint64 {
+	if e.shut {
+		e.lastRequest++
+		e.out.Answers = append(e.out.Answers, Answer{
+			Request: e.lastRequest, Err: protocol.Errorf(protocol.CodeClosed, "request", "the client is closed"),
+		})
+		return e.lastRequest
+	}
+	return e.ask(kind, nil, body)
+}
+
+// Forget gives a request up: its answer is dropped.
+func (e *Engine) Forget(id uint64) {
+	e.requests = slices.DeleteFunc(e.requests, func(r *request) bool { return r.id == id })
+}
+
+func (e *Engine) ask(kind protocol.Kind, s *Session, body any) uint64 {
+	e.lastRequest++
+	r := &request{id: e.lastRequest, kind: kind, body: protocol.Marshal(body), session: s}
+	e.requests = append(e.requests, r)
+	e.send(r)
+	return r.id
+}
+
+func (e *Engine) send(r *request) {
+	if e.lead != nil {
+		e.lead.link.Append(r.kind, 0, r.id, r.body)
+	}
+}
+
+// rebuild tells a broker that knows nothing of this client what it needs: every session anew under its key, then the
+// requests that were not answered. The referrals of the broker before are void.
+func (e *Engine) rebuild() {
+	e.requests = slices.DeleteFunc(e.requests, func(r *request) bool { return r.session != nil })
+	for _, s := range slices.Clone(e.sessions) {
+		if s.opened && s.closing == protocol.CloseKill {
+			e.end(s, protocol.Errorf(protocol.CodeSessionKilled, "session", "it was killed"))
+			continue
+		}
+		e.park(s)
+		s.told = false
+		s.drainBy = time.Time{}
+		e.ask(protocol.KindOpenSession, s, s.spec)
+	}
+	clear(e.numbers) // the new broker gives its own
+	for i := 0; i < len(e.conns); {
+		if c := e.conns[i]; !c.control && c.epoch < e.node.Epoch {
+			e.hangUp(c)
+			continue
+		}
+		i++
+	}
+	for _, r := range e.requests {
+		if r.session == nil {
+			e.send(r)
+		}
+	}
+}
+
+// controlled takes a record that came by a control connection.
+func (e *Engine) controlled(now time.Time, c *conn, rec *protocol.Record) {
+	switch rec.Kind {
+	case protocol.KindRefer:
+		var body protocol.Refer
+		if err := protocol.Unmarshal(rec.Kind, rec.Payload, &body); err != nil || body.Epoch != 0 && body.Epoch < e.node.Epoch {
+			return
+		}
+		if s := e.numbers[body.Session]; s != nil {
+			e.refer(now, s, body.Endpoint)
+		}
+	case protocol.KindSessionState:
+		var body protocol.SessionState
+		if err := protocol.Unmarshal(rec.Kind, rec.Payload, &body); err != nil {
+			return
+		}
+		if s := e.numbers[body.Session]; s != nil {
+			e.changed(now, s, body)
+		}
+	case protocol.KindSessionOpened, protocol.KindDone, protocol.KindError,
+		protocol.KindServicePage, protocol.KindSessionPage, protocol.KindNodePage:
+		e.answered(rec)
+	case protocol.KindBye: // its connection breaks next; the conversation begins anew then
+	default:
+		e.refuse(c, rec)
+	}
+}
+
+// answered takes the answer to a request.
+func (e *Engine) answered(rec *protocol.Record) {
+	i := slices.IndexFunc(e.requests, func(r *request) bool { return r.id == rec.Task })
+	if i < 0 {
+		return
+	}
+	r := e.requests[i]
+	e.requests = slices.Delete(e.requests, i, i+1)
+	var refused *protocol.Error
+	if rec.Kind == protocol.KindError {
+		refused = decodeError(rec.Payload)
+	}
+	switch {
+	case r.session == nil:
+		e.out.Answers = append(e.out.Answers, Answer{Request: r.id, Kind: rec.Kind, Body: rec.Payload, Err: refused})
+	case r.kind == protocol.KindOpenSession:
+		e.sessionOpened(r.session, rec, refused)
+	case refused != nil && !r.session.ended: // it cannot be closed because it is over already
+		e.end(r.session, refused)
+	}
+}
+
+// sessionOpened takes the answer to OpenSession.
+func (e *Engine) sessionOpened(s *Session, rec *protocol.Record, refused *protocol.Error) {
+	var body protocol.SessionOpened
+	if refused == nil {
+		if err := protocol.Unmarshal(rec.Kind, rec.Payload, &body); err != nil {
+			refused = protocol.AsError(err, "open session")
+		}
+	}
+	switch {
+	case refused != nil:
+		if !s.ended {
+			e.end(s, refused)
+		}
+		return
+	case s.ended: // given up meanwhile
+		e.ask(protocol.KindCloseSession, s, protocol.CloseSession{Session: body.Session, Mode: protocol.CloseKill})
+		return
+	}
+	if e.numbers[s.number] == s {
+		delete(e.numbers, s.number)
+	}
+	s.number = body.Session
+	e.numbers[s.number] = s
+	s.version, s.maxPayload = body.Version, body.MaxPayload
+	s.taskCredit, s.byteCredit = body.TaskCredit, body.ByteCredit
+	if s.windowTasks > 0 {
+		s.taskCredit = min(s.taskCredit, s.windowTasks)
+	}
+	if s.windowBytes > 0 {
+		s.byteCredit = min(s.byteCredit, s.windowBytes)
+	}
+	if !s.opened {
+		s.opened = true
+		e.out.Notes = append(e.out.Notes, Note{Session: s})
+	}
+	e.sendClose(s)
+}
+
+// changed takes the news that a session has another state.
+func (e *Engine) changed(now time.Time, s *Session, body protocol.SessionState) {
+	switch body.State {
+	case protocol.SessionFailed:
+		if body.Error == nil {
+			body.Error = protocol.Errorf(protocol.CodeSessionClosed, "session", "it failed")
+		}
+		e.end(s, body.Error)
+	case protocol.SessionClosed:
+		if body.Error != nil || s.tasks == 0 {
+			e.end(s, body.Error)
+			return
+		}
+		// The last results come by another connection.
+		if s.closing == "" {
+			s.closing = protocol.CloseFinish
+		}
+		s.told = true
+		s.drainBy = now.Add(protocol.PeerTimeout)
+	default: // the others change nothing for the client
+	}
+}

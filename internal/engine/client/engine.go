@@ -1,0 +1,238 @@
+package client
+
+import (
+	"math/rand/v2"
+	"time"
+
+	"github.com/weft-fabric/weft/protocol"
+	"github.com/weft-fabric/weft/protocol/link"
+)
+
+// beatEvery is how often silence is looked at and broken.
+const beatEvery = protocol.Heartbeat / 2
+
+// Config says who the client is.
+type Config struct {
+	Endpoints    []string // control endpoints of the brokers
+	Name         string   // program, for people
+	Host         string   // equal for processes that can meet over ipc
+	KeepsScheme  bool     // stay on the transport of Endpoints
+	Incarnation  uint64   // drawn once by the process, not 0
+	Seed         uint64   // of the jitter of retries
+	ResultCredit int64    // bytes of results not consumed on one data connection; 0: protocol.DefaultResultCredit
+}
+
+// Engine is the whole client. Make it with [New].
+type Engine struct {
+	cfg    Config
+	node   *link.Node
+	random *rand.Rand
+
+	conns    []*conn // controls first; those that were hung up are removed
+	lastConn uint32
+	lead     *conn // the control connection that requests go to; nil before the first WELCOME
+	refusal  *protocol.Error
+	nextBeat time.Time
+	shut     bool
+
+	sessions []*Session // that are not over, in the order of their keys
+	numbers  map[protocol.SessionNumber]*Session
+	lastKey  uint64
+
+	requests    []*request // unanswered, in the order of their ids
+	lastRequest uint64
+
+	slots       []slot
+	free        []uint32
+	outstanding int
+
+	out Batch
+}
+
+// Batch is what is to be done outside. The lists are in order; those of one connection must be done in order.
+type Batch struct {
+	Dials    []Dial           // connections to open, before frames are sent
+	Retained []protocol.Handle // one more reference each, before any is released
+	Frames   []*link.Frame    // to be sent; the peer that Leave tells is the connection
+	Released []protocol.Handle // one reference each is to be given back
+	Hangups  []uint32         // connections to close, after frames were sent
+
+	Completions []Completion
+	Answers     []Answer
+	Notes       []Note
+}
+
+// Dial asks for a connection. It lasts, broken and made again by the transport, until it is named in Hangups.
+type Dial struct {
+	Conn     uint32
+	Endpoint string
+}
+
+// Completion is the end of a task.
+type Completion struct {
+	Session *Session
+	Task    protocol.TaskID
+	Payload []byte          // part of the received frame; nil when Handle is set
+	Handle  protocol.Handle // the payload frame that is the result, with one reference; 0: none
+	Size    uint32          // bytes of the result, to be given to Consumed
+	Source  Source
+	Err     *protocol.Error // why there is no result
+}
+
+// Answer is the answer to a request.
+type Answer struct {
+	Request uint64
+	Kind    protocol.Kind
+	Body    []byte // part of the received frame
+	Err     *protocol.Error
+}
+
+// Note tells what happened to a session. It is opened at most once, and ends once; after its end nothing follows.
+type Note struct {
+	Session *Session
+	Ended   bool            // otherwise: it is open
+	Err     *protocol.Error // why it ended; nil when it was closed in order
+}
+
+// New makes an engine. The config is the caller's to check.
+func New(cfg Config) *Engine {
+	if cfg.ResultCredit == 0 {
+		cfg.ResultCredit = protocol.DefaultResultCredit
+	}
+	return &Engine{
+		cfg:     cfg,
+		node:    link.NewNode(0, cfg.Incarnation),
+		random:  rand.New(rand.NewPCG(cfg.Seed, cfg.Incarnation)),
+		numbers: map[protocol.SessionNumber]*Session{},
+	}
+}
+
+// Start dials the brokers.
+func (e *Engine) Start(now time.Time) {
+	e.nextBeat = now.Add(beatEvery)
+	for _, endpoint := range e.cfg.Endpoints {
+		e.dial(now, endpoint, true)
+	}
+}
+
+// Connected says whether a broker takes requests. refusal is why the last one that answered otherwise refused, nil
+// when none did.
+func (e *Engine) Connected() (yes bool, refusal *protocol.Error) {
+	return e.lead != nil && e.lead.phase == up, e.refusal
+}
+
+// Outstanding is the number of unfinished tasks of all sessions.
+func (e *Engine) Outstanding() int { return e.outstanding }
+
+// Quiet says that nothing is unfinished: no task, no request, no session on its way, and every connection is up.
+func (e *Engine) Quiet() bool {
+	if e.outstanding > 0 || len(e.requests) > 0 || e.shut {
+		return false
+	}
+	for _, c := range e.conns {
+		if c.phase != up {
+			return false
+		}
+	}
+	for _, s := range e.sessions {
+		if s.conn == nil {
+			return false
+		}
+	}
+	return true
+}
+
+// Take appends what is to be done to b, and says whether there was anything.
+func (e *Engine) Take(b *Batch) bool {
+	before := len(b.Frames)
+	b.Frames = e.node.Take(b.Frames)
+	o := &e.out
+	o.Released = e.node.Released(o.Released)
+	if len(b.Frames) == before && len(o.Dials)+len(o.Retained)+len(o.Released)+len(o.Hangups)+
+		len(o.Completions)+len(o.Answers)+len(o.Notes) == 0 {
+		return false
+	}
+	b.Dials = move(b.Dials, &o.Dials)
+	b.Retained = move(b.Retained, &o.Retained)
+	b.Released = move(b.Released, &o.Released)
+	b.Hangups = move(b.Hangups, &o.Hangups)
+	b.Completions = move(b.Completions, &o.Completions)
+	b.Answers = move(b.Answers, &o.Answers)
+	b.Notes = move(b.Notes, &o.Notes)
+	return true
+}
+
+func move[T any](dst []T, src *[]T) []T {
+	if len(*src) == 0 {
+		return dst
+	}
+	dst = append(dst, *src...)
+	clear(*src)
+	*src = (*src)[:0]
+	return dst
+}
+
+// Deadline is when Tick is to be called next; ok is false before Start and after Shut.
+func (e *Engine) Deadline() (at time.Time, ok bool) {
+	if e.nextBeat.IsZero() || e.shut {
+		return time.Time{}, false
+	}
+	at = e.nextBeat
+	for _, c := range e.conns {
+		if !c.retry.IsZero() && c.retry.Before(at) {
+			at = c.retry
+		}
+	}
+	return at, true
+}
+
+// Tick does what is due: greetings again, heartbeats, sessions whose last results did not come.
+func (e *Engine) Tick(now time.Time) {
+	if e.shut {
+		return
+	}
+	for _, c := range e.conns {
+		if !c.retry.IsZero() && !now.Before(c.retry) {
+			e.greet(now, c)
+		}
+	}
+	if now.Before(e.nextBeat) {
+		return
+	}
+	e.nextBeat = now.Add(beatEvery)
+	for _, c := range e.conns {
+		e.beat(now, c)
+	}
+	for i := 0; i < len(e.sessions); {
+		if s := e.sessions[i]; !s.drainBy.IsZero() && !now.Before(s.drainBy) {
+			e.end(s, protocol.Errorf(protocol.CodeSessionClosed, "session",
+				"%d results did not arrive within %v of its end", s.tasks, protocol.PeerTimeout))
+			continue // e.sessions lost its i-th
+		}
+		i++
+	}
+}
+
+// Shut ends the client: every unfinished task and request fails with CodeClosed, every session ends, and BYE leaves
+// on every connection that is up. After the next Take the connections may be closed.
+func (e *Engine) Shut() {
+	if e.shut {
+		return
+	}
+	closed := protocol.Errorf(protocol.CodeClosed, "client", "the client was closed")
+	for len(e.sessions) > 0 {
+		e.end(e.sessions[len(e.sessions)-1], closed)
+	}
+	for _, r := range e.requests {
+		if r.session == nil {
+			e.out.Answers = append(e.out.Answers, Answer{Request: r.id, Err: closed})
+		}
+	}
+	e.requests = nil
+	for _, c := range e.conns {
+		if c.phase == up {
+			c.link.Append(protocol.KindBye, 0, 0, nil)
+		}
+	}
+	e.shut = true
+}

@@ -1,0 +1,173 @@
+package client
+
+import (
+	"time"
+
+	"github.com/weft-fabric/weft/protocol"
+	"github.com/weft-fabric/weft/protocol/link"
+)
+
+// Session is a session of this client, from [Engine.Open] to the [Note] that it ended.
+type Session struct {
+	spec   protocol.OpenSession
+	number protocol.SessionNumber // 0 until it was opened
+	opened bool
+	ended  bool
+	err    *protocol.Error // why it ended, or will refuse
+
+	conn *conn      // where it is served; nil: not known
+	link *link.Link // of conn, or one that never opens, from which nothing leaves
+
+	sequence    uint64
+	first, last uint32 // unfinished tasks: slot + 1
+	tasks       int
+	bytes       int64
+
+	windowTasks int   // wished; 0: as granted
+	windowBytes int64 // wished; 0: as granted
+	taskCredit  int
+	byteCredit  int64
+	maxPayload  int64
+	version     string
+
+	closing string    // the mode in which it is to be closed, "" while it is not
+	told    bool      // the wish to close was sent
+	drainBy time.Time // its end was told, the last results are on their way at most until then
+}
+
+// Number is the session's number; 0 until it is open. A broker that takes over may give it another.
+func (s *Session) Number() protocol.SessionNumber { return s.number }
+
+// Version is the version of the service, as the broker told it.
+func (s *Session) Version() string { return s.version }
+
+// MaxPayload is how many bytes a payload may have.
+func (s *Session) MaxPayload() int64 { return s.maxPayload }
+
+// Tasks is the number of its unfinished tasks.
+func (s *Session) Tasks() int { return s.tasks }
+
+// Accepting says whether it takes tasks, given room.
+func (s *Session) Accepting() bool { return s.opened && !s.ended && s.closing == "" }
+
+// Open asks for a session; a [Note] tells when it is open or that it was refused. Key in spec is given by the engine.
+// Tasks and bytes are the most that shall be unfinished, 0: as the broker grants.
+func (e *Engine) Open(spec protocol.OpenSession, tasks int, bytes int64) *Session {
+	e.lastKey++
+	spec.Key = e.lastKey
+	s := &Session{spec: spec, windowTasks: tasks, windowBytes: bytes, link: e.node.Link()}
+	if e.shut {
+		s.ended = true
+		e.out.Notes = append(e.out.Notes, Note{
+			Session: s, Ended: true, Err: protocol.Errorf(protocol.CodeClosed, "open session", "the client is closed"),
+		})
+		return s
+	}
+	e.sessions = append(e.sessions, s)
+	e.ask(protocol.KindOpenSession, s, spec)
+	return s
+}
+
+// Close asks to close a session. By protocol.CloseFinish it takes no more tasks, and is closed when the last of its
+// tasks is finished; by protocol.CloseKill its tasks fail when the broker has closed it. A session that is not open
+// yet ends at once. A [Note] tells its end.
+func (e *Engine) Close(s *Session, mode string) {
+	if s.ended || s.closing == protocol.CloseKill {
+		return
+	}
+	s.closing = mode
+	if mode == protocol.CloseKill {
+		s.told = false
+	}
+	if !s.opened { // its answer is met by a kill, see sessionOpened
+		s.closing = protocol.CloseKill
+		e.end(s, protocol.Errorf(protocol.CodeSessionClosed, "open session", "given up before it was open"))
+		return
+	}
+	e.sendClose(s)
+}
+
+// sendClose sends the wish to close when its time has come.
+func (e *Engine) sendClose(s *Session) {
+	if s.closing == "" || s.told || s.closing == protocol.CloseFinish && s.tasks > 0 {
+		return
+	}
+	s.told = true
+	e.ask(protocol.KindCloseSession, s, protocol.CloseSession{Session: s.number, Mode: s.closing})
+}
+
+// drained notes that s has no unfinished task.
+func (e *Engine) drained(s *Session) {
+	if !s.drainBy.IsZero() {
+		e.end(s, nil)
+		return
+	}
+	e.sendClose(s)
+}
+
+// end ends a session: its unfinished tasks fail with err.
+func (e *Engine) end(s *Session, err *protocol.Error) {
+	s.ended, s.err = true, err
+	if err == nil {
+		s.err = protocol.Errorf(protocol.CodeSessionClosed, "session", "it was closed")
+	}
+	for s.first != 0 {
+		id := e.slots[s.first-1].id
+		e.drop(s.first - 1)
+		e.out.Completions = append(e.out.Completions, Completion{Session: s, Task: id, Err: s.err})
+	}
+	if s.conn != nil {
+		s.conn.sessions--
+		s.conn = nil
+	} else {
+		s.link.Close()
+	}
+	if e.numbers[s.number] == s {
+		delete(e.numbers, s.number)
+	}
+	for i := range e.sessions {
+		if e.sessions[i] == s {
+			e.sessions = append(e.sessions[:i], e.sessions[i+1:]...)
+			break
+		}
+	}
+	e.out.Notes = append(e.out.Notes, Note{Session: s, Ended: true, Err: err})
+}
+
+// park takes the referral of s away: what is submitted from now on waits for the next one.
+func (e *Engine) park(s *Session) {
+	if s.conn == nil {
+		return
+	}
+	s.conn.sessions--
+	s.conn.tasks -= s.tasks
+	s.conn = nil
+	s.link = e.node.Link()
+}
+
+// refer takes the news of where s is served, and sends what is unfinished there.
+func (e *Engine) refer(now time.Time, s *Session, endpoint string) {
+	if s.conn != nil && s.conn.endpoint == endpoint {
+		return
+	}
+	from := s.conn
+	e.park(s)
+	var to *conn
+	for _, c := range e.conns {
+		if !c.control && c.endpoint == endpoint {
+			to = c
+		}
+	}
+	if to == nil {
+		to = e.dial(now, endpoint, false)
+	}
+	parked := s.link
+	s.conn, s.link = to, to.link
+	to.sessions++
+	to.tasks += s.tasks
+	e.resend(s)
+	parked.Close()
+	if from != nil && from.sessions == 0 {
+		e.hangUp(from)
+	}
+}

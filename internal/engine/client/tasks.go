@@ -1,0 +1,217 @@
+package client
+
+import (
+	"github.com/weft-fabric/weft/protocol"
+	"github.com/weft-fabric/weft/protocol/link"
+)
+
+// creditStep is how many consumed bytes of results are told at the latest, when that is less than a quarter of the credit.
+const creditStep = 1 << 20
+
+// slot is an unfinished task, in the list of its session by sequence. The payload is either in frame or in handle.
+type slot struct {
+	id         protocol.TaskID // 0: free
+	session    *Session
+	frame      *link.Frame
+	off        int
+	size       uint32
+	handle     protocol.Handle
+	prev, next uint32 // slot + 1; 0: none
+}
+
+// Room says whether a task of size bytes may be submitted in s now. A session that has nothing unfinished has room for
+// any payload.
+func (e *Engine) Room(s *Session, size int) bool {
+	return s.tasks == 0 || s.tasks < s.taskCredit && s.bytes+int64(size) <= s.byteCredit
+}
+
+// Submit writes a task whose payload is below protocol.InlinePayload; the payload is copied. The error is a
+// *protocol.Error: CodeSessionClosed or why the session ended, CodePayloadTooLarge, CodeOverloaded when there is no room.
+func (e *Engine) Submit(s *Session, payload []byte) (protocol.TaskID, error) {
+	if err := e.admit(s, len(payload)); err != nil {
+		return 0, err
+	}
+	at := e.take(s, uint32(len(payload)))
+	t := &e.slots[at]
+	t.frame, t.off = s.link.Append(protocol.KindTask, s.number, uint64(t.id), payload)
+	t.frame.Hold()
+	return t.id, nil
+}
+
+// SubmitHandle is [Engine.Submit] for a payload frame of size bytes. The engine takes over one reference when it
+// returns no error.
+func (e *Engine) SubmitHandle(s *Session, h protocol.Handle, size int) (protocol.TaskID, error) {
+	if err := e.admit(s, size); err != nil {
+		return 0, err
+	}
+	at := e.take(s, uint32(size))
+	e.slots[at].handle = h
+	e.external(s, &e.slots[at])
+	return e.slots[at].id, nil
+}
+
+// admit says why no task of size bytes may be submitted, or nil.
+func (e *Engine) admit(s *Session, size int) error {
+	switch {
+	case s.ended || s.closing != "":
+		if s.err != nil {
+			return s.err
+		}
+		return protocol.Errorf(protocol.CodeSessionClosed, "submit", "session %d is closed", s.number)
+	case int64(size) > s.maxPayload:
+		return protocol.Errorf(protocol.CodePayloadTooLarge, "submit",
+			"a payload of %d bytes, at most %d are allowed", size, s.maxPayload)
+	case !e.Room(s, size):
+		return protocol.Errorf(protocol.CodeOverloaded, "submit",
+			"%d tasks with %d bytes are unfinished, at most %d with %d are allowed", s.tasks, s.bytes, s.taskCredit, s.byteCredit)
+	case len(e.free) == 0 && len(e.slots) > protocol.MaxTaskSlot:
+		return protocol.Errorf(protocol.CodeOverloaded, "submit", "%d tasks of this client are unfinished", len(e.slots))
+	case s.sequence >= protocol.MaxTaskSequence:
+		return protocol.Errorf(protocol.CodeOverloaded, "submit", "the session has had %d tasks: open another", s.sequence)
+	}
+	return nil
+}
+
+// take makes the next task of s, at the end of its list.
+func (e *Engine) take(s *Session, size uint32) uint32 {
+	var at uint32
+	if n := len(e.free); n > 0 {
+		at = e.free[n-1]
+		e.free = e.free[:n-1]
+	} else {
+		at = uint32(len(e.slots))
+		e.slots = append(e.slots, slot{})
+	}
+	s.sequence++
+	t := &e.slots[at]
+	t.id, t.session, t.size = protocol.NewTaskID(s.sequence, at), s, size
+	t.prev, t.next = s.last, 0
+	if s.last == 0 {
+		s.first = at + 1
+	} else {
+		e.slots[s.last-1].next = at + 1
+	}
+	s.last = at + 1
+	s.tasks++
+	s.bytes += int64(size)
+	e.outstanding++
+	if s.conn != nil {
+		s.conn.tasks++
+	}
+	return at
+}
+
+// drop forgets a task and gives its credit back.
+func (e *Engine) drop(at uint32) {
+	t := &e.slots[at]
+	s := t.session
+	if t.prev == 0 {
+		s.first = t.next
+	} else {
+		e.slots[t.prev-1].next = t.next
+	}
+	if t.next == 0 {
+		s.last = t.prev
+	} else {
+		e.slots[t.next-1].prev = t.prev
+	}
+	s.tasks--
+	s.bytes -= int64(t.size)
+	e.outstanding--
+	if s.conn != nil {
+		s.conn.tasks--
+	}
+	if t.frame != nil {
+		t.frame.Drop()
+	}
+	e.node.Release(t.handle)
+	*t = slot{}
+	e.free = append(e.free, at)
+}
+
+// external writes a task whose payload is a frame. The link gets a reference of its own.
+func (e *Engine) external(s *Session, t *slot) {
+	e.out.Retained = append(e.out.Retained, t.handle)
+	s.link.AppendExternal(protocol.KindTask, s.number, uint64(t.id), t.size, t.handle)
+}
+
+// resend writes all unfinished tasks of s again, in order, under their ids.
+func (e *Engine) resend(s *Session) {
+	for at := s.first; at != 0; at = e.slots[at-1].next {
+		t := &e.slots[at-1]
+		if t.handle != 0 {
+			e.external(s, t)
+			continue
+		}
+		old := t.frame
+		t.frame, t.off = s.link.Append(protocol.KindTask, s.number, uint64(t.id), old.At(t.off, int(t.size)))
+		t.frame.Hold()
+		old.Drop()
+	}
+}
+
+// finished takes a RESULT or a FAILURE with the payload frame it came with. One that no unfinished task waits for is
+// dropped, and its bytes are consumed at once.
+func (e *Engine) finished(c *conn, rec *protocol.Record, h protocol.Handle) {
+	id := protocol.TaskID(rec.Task)
+	at := id.Slot()
+	if uint64(at) >= uint64(len(e.slots)) || e.slots[at].id != id || e.slots[at].session.number != rec.Session {
+		e.node.Release(h)
+		e.consume(c, int64(rec.Size))
+		return
+	}
+	s := e.slots[at].session
+	done := Completion{
+		Session: s, Task: id, Payload: rec.Payload, Handle: h, Size: rec.Size,
+		Source: Source{conn: c.id, generation: c.generation},
+	}
+	switch {
+	case rec.External && h == 0:
+		done.Err = protocol.Errorf(protocol.CodeMalformed, rec.Kind.String(), "its payload frame of %d bytes is missing", rec.Size)
+	case rec.Kind == protocol.KindFailure:
+		e.node.Release(h)
+		done.Handle = 0
+		done.Err = decodeError(rec.Payload)
+	}
+	if done.Err != nil { // an error is not held back by anybody
+		done.Payload, done.Size = nil, 0
+		e.consume(c, int64(rec.Size))
+	}
+	e.drop(at)
+	e.out.Completions = append(e.out.Completions, done)
+	if s.tasks == 0 {
+		e.drained(s)
+	}
+}
+
+// Consumed tells that n bytes of results of that source were taken by the application.
+func (e *Engine) Consumed(from Source, n int64) {
+	if c := e.conn(from.conn); c != nil && c.generation == from.generation && !e.shut {
+		e.consume(c, n)
+	}
+}
+
+func (e *Engine) consume(c *conn, n int64) {
+	c.consumed += n
+	if c.consumed-c.told >= min(creditStep, e.cfg.ResultCredit/4) && c.consumed > c.told {
+		c.told = c.consumed
+		c.link.Append(protocol.KindCredit, 0, uint64(c.consumed), nil)
+	}
+}
+
+// Live says whether Consumed still counts for the source.
+func (e *Engine) Live(from Source) bool {
+	c := e.conn(from.conn)
+	return c != nil && c.generation == from.generation
+}
+
+// renew begins anew on a data connection whose other end knows nothing of what was said before.
+func (e *Engine) renew(c *conn) {
+	c.generation++
+	c.consumed, c.told = 0, 0
+	for _, s := range e.sessions {
+		if s.conn == c {
+			e.resend(s)
+		}
+	}
+}
