@@ -56,7 +56,7 @@ func checkCommand(id, path string, runs []platform.Platform) error {
 	}
 	header, err := readHeader(path)
 	if err != nil {
-		return nil //nolint:nilerr // a file that may be executed and not read is left to the kernel
+		return nil // a file that may be executed and not read is left to the kernel
 	}
 	made, err := platform.Of(header)
 	switch {
