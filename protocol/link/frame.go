@@ -1,6 +1,11 @@
 package link
 
-import "github.com/weft-fabric/weft/protocol"
+import (
+	"cmp"
+	"slices"
+
+	"github.com/weft-fabric/weft/protocol"
+)
 
 // Frame is one message on its way: a frame of records and the payload frames that follow it. It belongs to the link
 // that made it; who holds a reference may read it.
@@ -14,7 +19,8 @@ type Frame struct {
 	link     *Link
 	stamp    protocol.Stamp // as it left last; 0 when it has not left since the conversation began
 	refs     int32
-	age      uint32 // of the link when the frame was made
+	era      uint32 // of the link when the frame was made
+	serial   uint64 // counts the frames of the link as they were made
 	weight   int64  // bytes of records and payloads, as counted in the link
 	volatile bool   // nothing but a header or a greeting: not kept, not sent again
 	greeting bool   // HELLO or WELCOME
@@ -27,18 +33,23 @@ type Frame struct {
 func (f *Frame) Leave() (peer protocol.Peer, records []byte, payloads []protocol.Handle, ok bool) {
 	l := f.link
 	switch {
-	case f.age != l.age, f.greeting && f != l.greet:
+	case f.era != l.era, f.greeting && f != l.greet:
 		// Dropped with the conversation that it was for, or a greeting that the next has overtaken.
 		return 0, nil, nil, false
 	case f.greeting:
 		l.greet = nil
 	case l.state != up:
-		l.keep(f, &l.kept, len(l.kept))
+		if l.keep(f) {
+			l.kept = append(l.kept, f)
+		}
 		return 0, nil, nil, false
-	case l.begun || l.greet != nil:
-		// The conversation began while the shell held the frame: the greeting, and what left before, go first.
-		if l.keep(f, &l.queue, l.again) {
-			l.again++
+	case l.begun || l.greet != nil || l.back:
+		// The conversation began while the shell held the frame: the greeting, and what left before, go first. What
+		// the shell comes to after such a frame goes back with it.
+		if l.keep(f) {
+			l.back = true
+			at, _ := slices.BinarySearchFunc(l.queue, f, byAge)
+			l.queue = slices.Insert(l.queue, at, f)
 			l.mark()
 		}
 		return 0, nil, nil, false
@@ -57,6 +68,8 @@ func (f *Frame) Leave() (peer protocol.Peer, records []byte, payloads []protocol
 	}
 	return l.peer, f.bytes, f.payloads, true
 }
+
+func byAge(a, b *Frame) int { return cmp.Compare(a.serial, b.serial) }
 
 // Sent gives back the reference of the shell.
 func (f *Frame) Sent() { f.Drop() }

@@ -54,14 +54,15 @@ type Link struct {
 	last         protocol.Stamp // last frame taken over that was no greeting, in whatever conversation
 
 	kept  []*Frame // left and not acknowledged, in order; then what could not leave
-	queue []*Frame // complete, not taken by the shell, in order
+	queue []*Frame // complete, not taken by the shell, in the order in which they were made
 	open  *Frame   // being filled; after all in queue
 	held  int64    // bytes of records and payloads in frames that are not done
 
 	greet *Frame // the greeting that is to leave before anything else
 	begun bool   // the conversation began and nothing was taken since
-	again int    // how many frames at the head of queue left before, or should have
-	age   uint32 // counts how often everything was dropped: older frames are obsolete
+	back  bool   // frames that the shell held were put back into queue since
+	era   uint32 // counts how often everything was dropped: older frames are obsolete
+	made  uint64 // counts frames
 
 	owedFrames, owedBytes int
 	dirty                 bool
@@ -264,12 +265,12 @@ func (l *Link) begin(h protocol.Header, resumed bool, upTo protocol.Stamp) {
 		l.forget()
 	}
 	l.release(upTo)
-	l.again = len(l.kept)
-	if l.again > 0 {
+	if len(l.kept) > 0 {
 		for _, f := range l.kept {
 			f.stamp = 0
 		}
 		l.queue = append(l.kept, l.queue...)
+		slices.SortFunc(l.queue, byAge)
 		l.kept = nil
 	}
 	l.owedFrames, l.owedBytes = 0, 0
@@ -285,14 +286,14 @@ func (l *Link) greeting(kind protocol.Kind, body any) {
 	l.node.out = append(l.node.out, f)
 }
 
-// keep takes a frame that the shell could not send into one of the link's lists. A header alone is not worth it.
-func (l *Link) keep(f *Frame, list *[]*Frame, at int) bool {
+// keep says whether a frame that the shell could not send is to be kept, and takes a reference. A header alone is not
+// worth it.
+func (l *Link) keep(f *Frame) bool {
 	if f.volatile {
 		return false
 	}
 	f.stamp = 0
 	f.refs++
-	*list = slices.Insert(*list, at, f)
 	return true
 }
 
@@ -322,8 +323,7 @@ func (l *Link) Close() {
 
 func (l *Link) forget() {
 	l.cut()
-	l.age++
-	l.again = 0
+	l.era++
 	for _, f := range l.kept {
 		l.done(f)
 	}
@@ -404,7 +404,7 @@ func (l *Link) take() {
 	if l.state != up {
 		return
 	}
-	l.begun, l.again = false, 0
+	l.begun, l.back = false, false
 	l.cut()
 	if len(l.queue) == 0 && (l.owedFrames >= ackFrames || l.owedBytes >= ackBytes) {
 		f := l.node.frame(l)

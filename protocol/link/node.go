@@ -86,7 +86,9 @@ func (n *Node) frame(l *Link) *Frame {
 	} else {
 		f = &Frame{}
 	}
-	f.link, f.refs, f.After, f.age, f.stamp, f.volatile, f.greeting = l, 1, 0, l.age, 0, false, false
+	f.link, f.refs, f.After, f.stamp, f.volatile, f.greeting = l, 1, 0, 0, false, false
+	l.made++
+	f.era, f.serial = l.era, l.made
 	f.bytes = protocol.AppendHeader(f.bytes[:0], protocol.Header{})
 	return f
 }

@@ -1,0 +1,129 @@
+package link
+
+import (
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"github.com/weft-fabric/weft/protocol"
+)
+
+// TestEveryRecordOnce lets connections break, frames come late or twice, greetings be lost and processes be replaced:
+// between two living processes every record arrives exactly once and in order, and nothing is left behind.
+func TestEveryRecordOnce(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		w := newWorld(t)
+		if rapid.Bool().Draw(t, "conversation numbers wrap") {
+			w.dialler.link.conversation = 1<<16 - 3
+		}
+		w.dialler.link.Greet(protocol.Hello{})
+		for range rapid.IntRange(1, 150).Draw(t, "steps") {
+			w.step()
+		}
+		w.settle()
+		w.check()
+	})
+}
+
+func (w *world) step() {
+	t := w.t
+	p := w.dialler
+	if rapid.Bool().Draw(t, "acceptor's") {
+		p = w.acceptor
+	}
+	switch rapid.SampledFrom([]string{
+		"append", "append", "append", "pump", "pump", "pump", "deliver", "deliver", "deliver", "deliver", "deliver",
+		"commit", "beat", "break", "greet", "lost", "twice", "replace",
+	}).Draw(t, "op") {
+	case "append":
+		how := rapid.IntRange(0, 2).Draw(t, "how")
+		for range rapid.SampledFrom([]int{1, 2, 20}).Draw(t, "records") {
+			w.append(p, how)
+		}
+	case "pump":
+		w.pump(p, rapid.Bool().Draw(t, "gated first"))
+	case "deliver":
+		c := w.conns[rapid.IntRange(max(0, len(w.conns)-3), len(w.conns)-1).Draw(t, "connection")]
+		way := rapid.IntRange(0, 1).Draw(t, "way")
+		for range rapid.SampledFrom([]int{1, 1, 4}).Draw(t, "frames") {
+			w.deliver(c, way)
+		}
+	case "commit":
+		p.committed += uint64(rapid.IntRange(0, 3).Draw(t, "committed"))
+		p.committed = min(p.committed, p.after)
+	case "beat":
+		if p.link != nil {
+			p.link.Beat(rapid.Bool().Draw(t, "alive"))
+		}
+	case "break":
+		w.breakUp()
+	case "greet":
+		w.dialler.link.Greet(protocol.Hello{})
+	case "lost":
+		w.dialler.link.Lost()
+	case "twice":
+		c := w.conns[rapid.IntRange(0, len(w.conns)-1).Draw(t, "connection")]
+		way := rapid.IntRange(0, 1).Draw(t, "way")
+		if n := c.lines[way].next; n > 0 && (way == upward || c == w.conn()) {
+			w.arrive(c, way, c.lines[way].sent[rapid.IntRange(0, n-1).Draw(t, "frame")])
+		}
+	case "replace":
+		if rapid.IntRange(0, 3).Draw(t, "really") == 0 {
+			w.replace(p)
+		}
+	}
+}
+
+// replace ends a process; another takes its place.
+func (w *world) replace(p *process) {
+	w.breakUp()
+	way := downward
+	if !p.dials {
+		way = upward
+	}
+	for _, c := range w.conns { // what was for it dies with it
+		c.lines[way] = line{}
+	}
+	next := w.process(p.dials)
+	if p.dials {
+		w.dialler = next
+		w.acceptor.link = nil
+		clear(w.acceptor.owing)
+		next.link.Greet(protocol.Hello{})
+		return
+	}
+	w.acceptor = next
+}
+
+func (w *world) check() {
+	t := w.t
+	for _, p := range []*process{w.dialler, w.acceptor} {
+		who := map[bool]string{true: "dialler", false: "acceptor"}[p.dials]
+		if p.link == nil || !p.link.Up() {
+			t.Fatalf("%s: no conversation", who)
+		}
+		if len(p.owing) > 0 {
+			t.Fatalf("%s: %d of %d records did not arrive", who, len(p.owing), p.appended)
+		}
+		for inc, l := range p.links {
+			if l != p.link {
+				l.Close() // of a dialler that is no more
+				delete(p.links, inc)
+			}
+		}
+		p.release()
+		if n, held := p.link.Unacked(), p.link.Held(); n != 0 || held != 0 {
+			t.Fatalf("%s: %d frames, %d bytes are not acknowledged", who, n, held)
+		}
+		for f := range p.frames {
+			if f.refs != 0 || f.link != nil {
+				t.Fatalf("%s: a frame is held by %d", who, f.refs)
+			}
+		}
+		for h, n := range p.handles {
+			if n != 0 {
+				t.Fatalf("%s: handle %d is held %d times", who, h, n)
+			}
+		}
+	}
+}
