@@ -90,6 +90,3 @@ type Config struct {
 	// Token draws the secret by which a started instance proves itself; required.
 	Token func() string
 }
-
-// Deadline says when [Core.Tick] is to be called next.
-func (c *Core) Deadline() (time.Time, bool) { return c.nextBeat, true }

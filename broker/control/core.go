@@ -3,26 +3,114 @@ package control
 import (
 	"time"
 
+	"github.com/weft-fabric/weft/broker/catalogue"
+	"github.com/weft-fabric/weft/protocol"
 	"github.com/weft-fabric/weft/protocol/link"
 )
 
-// Core is the control loop's state machine. Make it with [New].
+// beat is the distance of ticks: heartbeats, time-outs and restarts that were held back.
+const beat = protocol.Heartbeat / 2
+
+// Core is the control loop's state machine. Make it with [New]. It is put together from parts that each own their
+// state: who is there (lobby), sessions, session managers, containers (crew).
 type Core struct {
 	cfg      Config
-	node     *link.Node
+	now      time.Time
 	nextBeat time.Time
+
+	out       *outbox
+	lobby     *lobby
+	sessions  *sessions
+	managers  *managers
+	crew      *crew
+	catalogue catalogue.Catalogue
 }
 
 // New makes the core of a broker that knows nothing yet. An error names the field of the configuration.
 func New(cfg Config) (*Core, error) {
-	return &Core{cfg: cfg, node: link.NewNode(cfg.Epoch, cfg.Incarnation)}, nil
+	bad := func(format string, args ...any) (*Core, error) {
+		return nil, protocol.Errorf(protocol.CodeInvalid, "control", format, args...)
+	}
+	switch {
+	case cfg.Incarnation == 0:
+		return bad("Incarnation: is 0; it is a number drawn once by the process")
+	case cfg.Loops < 1:
+		return bad("Loops: %d is not at least 1", cfg.Loops)
+	case cfg.Token == nil:
+		return bad("Token: is nil; it draws the secrets of containers")
+	case cfg.ClientGrace < 0:
+		return bad("ClientGrace: %v is negative", cfg.ClientGrace)
+	}
+	if cfg.ClientGrace == 0 {
+		cfg.ClientGrace = 30 * time.Second
+	}
+	if cfg.MaxPayload == 0 {
+		cfg.MaxPayload = protocol.DefaultMaxPayload
+	}
+	if cfg.MaxSessions == 0 {
+		cfg.MaxSessions = 100_000
+	}
+	c := &Core{cfg: cfg, out: newOutbox(link.NewNode(cfg.Epoch, cfg.Incarnation))}
+	c.lobby = newLobby(c)
+	c.sessions = newSessions(c)
+	c.managers = newManagers(c)
+	c.crew = newCrew(c)
+	return c, nil
 }
 
-// Step takes one event.
-func (c *Core) Step(now time.Time, ev Event) {}
+// Step takes one event. Whatever it led to is in the next Take.
+func (c *Core) Step(now time.Time, ev Event) {
+	c.now = now
+	switch ev := ev.(type) {
+	case Frame:
+		c.lobby.frame(ev)
+	case PeerGone:
+		c.lobby.peerGone(ev.Peer)
+	case Note:
+		c.note(ev)
+	case Committed:
+		c.out.durable = max(c.out.durable, ev.Position)
+	}
+	c.managers.settle()
+}
 
-// Tick does what is due.
-func (c *Core) Tick(now time.Time) {}
+// Deadline says when [Core.Tick] is to be called next.
+func (c *Core) Deadline() (time.Time, bool) { return c.nextBeat, true }
+
+// Tick does what is due: heartbeats, time-outs, restarts. Called too early it does nothing.
+func (c *Core) Tick(now time.Time) {
+	c.now = now
+	if now.Before(c.nextBeat) {
+		return
+	}
+	c.nextBeat = now.Add(beat)
+	c.lobby.beat()
+	c.crew.beat()
+	c.managers.beat()
+	c.managers.settle()
+}
 
 // Take appends what is to be done to out and says whether there was anything.
-func (c *Core) Take(out *Batch) bool { return false }
+func (c *Core) Take(out *Batch) bool { return c.out.take(out) }
+
+// note takes what a manager loop tells.
+func (c *Core) note(ev Note) {
+	switch n := ev.Note; {
+	case n.Wanted != nil:
+		c.managers.wanted(n.Wanted.Manager, n.Wanted.Instances)
+	case n.Changed != nil:
+		c.sessions.changed(n.Changed)
+	case n.Ready != nil:
+		c.crew.ready(n.Ready.Container)
+	case n.Released != nil:
+		c.crew.released(n.Released.Container, n.Released.Reason)
+	case n.Silent != nil:
+		c.crew.silent(n.Silent.Container, n.Silent.Reason)
+	case n.Misdirected != nil:
+		c.sessions.misdirected(n.Misdirected.Client, n.Misdirected.Session)
+	case n.Figures != nil:
+		c.sessions.figures(n.Figures)
+	case n.Idle != nil:
+		c.managers.idle(n.Idle.Manager)
+	}
+}

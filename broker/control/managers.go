@@ -1,0 +1,440 @@
+package control
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/weft-fabric/weft/broker/catalogue"
+	"github.com/weft-fabric/weft/broker/fleet"
+	"github.com/weft-fabric/weft/broker/session"
+	"github.com/weft-fabric/weft/internal/ordered"
+	"github.com/weft-fabric/weft/internal/platform"
+	"github.com/weft-fabric/weft/protocol"
+	"github.com/weft-fabric/weft/sched"
+	"github.com/weft-fabric/weft/sched/resource"
+)
+
+const (
+	// patientStarts is how many containers in a row may end before they were ready until sessions that wait fail.
+	patientStarts = 3
+	// stuckLimit is how long sessions wait for a node that could hold their containers, while others are there.
+	stuckLimit = protocol.PeerTimeout
+	// exceptFor is how long a node is ruled out on which the artefact could not be started.
+	exceptFor = time.Minute
+)
+
+// demand is what sessions ask of their containers beyond what the service says. Sessions of one service with different
+// demands have managers of their own.
+type demand struct {
+	nodeType string
+	nodes    int
+}
+
+// manager is the session manager of a service, as the control loop sees it: what it wants, and what it has.
+type manager struct {
+	id       uint32
+	key      string
+	entry    *catalogue.Entry
+	service  protocol.Service // with the demand of its sessions
+	loop     int
+	retired  bool
+	want     int // instances that it would have
+	sessions ordered.Map[uint32, *sess]
+
+	containers ordered.Map[string, *fleet.Container]
+	count      tally // of the containers of agents
+	byHand     tally
+	placed     bool // it has a container that is to serve
+	dirty      bool // to be settled
+
+	backoff fleet.Backoff
+	unready int                            // ended before they were ready, in a row
+	failure *protocol.Error                // why the last one did
+	last    string                         // why the last container died
+	except  ordered.Map[string, time.Time] // nodes that are ruled out, until when
+	stuck   time.Time                      // since when no node could hold its containers
+}
+
+// tally counts containers by their state.
+type tally [fleet.Exited]int
+
+// live is how many serve or are going to.
+func (t *tally) live() int {
+	return t[fleet.Asked] + t[fleet.Starting] + t[fleet.Running] + t[fleet.Serving]
+}
+
+// serving says whether the manager has an instance that can be given tasks.
+func (m *manager) serving() bool { return m.count[fleet.Serving]+m.byHand[fleet.Serving] > 0 }
+
+// managers makes and retires session managers, and sees to it that they have the containers they want.
+type managers struct {
+	c     *Core
+	byID  ordered.Map[uint32, *manager]
+	byKey map[string]*manager
+	loops []load
+	next  uint32
+	sched sched.Scheduler
+	dirty []*manager
+}
+
+// load is what a manager loop has to do.
+type load struct{ managers, sessions int }
+
+func newManagers(c *Core) *managers {
+	return &managers{c: c, byKey: make(map[string]*manager), loops: make([]load, c.cfg.Loops), sched: sched.NewFIFO()}
+}
+
+// prepare finds the manager of a service and demand; one without an id is not there yet.
+func (t *managers) prepare(e *catalogue.Entry, d demand) *manager {
+	svc := e.Service
+	request := svc.Requests[0]
+	request.NodeType = cmp.Or(request.NodeType, d.nodeType)
+	request.Nodes = max(request.Nodes, d.nodes)
+	key := fmt.Sprintf("%s %s %d", e.Key(), request.NodeType, request.Nodes)
+	if m := t.byKey[key]; m != nil {
+		return m
+	}
+	svc.Requests = []protocol.ContainerRequest{request}
+	svc.Instances.Min = max(svc.Instances.Min, request.Nodes)
+	svc.Instances.Max = max(svc.Instances.Max, svc.Instances.Min)
+	return &manager{key: key, entry: e, service: svc}
+}
+
+// obtain gives the manager for a session, making one when there is none.
+func (t *managers) obtain(e *catalogue.Entry, d demand) (*manager, error) {
+	if has := e.Service.Requests[0].NodeType; d.nodeType != "" && has != "" && d.nodeType != has {
+		return nil, protocol.Errorf(protocol.CodeInvalid, "open session", "node_type: service %s runs on nodes of type %s, and %s is asked for", e.Service.Name, has, d.nodeType)
+	}
+	m := t.prepare(e, d)
+	if !m.placed { // where it could not be started, it may have been put right
+		m.except = ordered.Map[string, time.Time]{}
+	}
+	if err := t.satisfiable(m); err != nil {
+		return nil, err
+	}
+	if m.id == 0 {
+		t.add(m)
+	}
+	return m, nil
+}
+
+// ofHand gives the manager for instances that are started by hand: that of the service without further demands.
+func (t *managers) ofHand(e *catalogue.Entry) *manager {
+	m := t.prepare(e, demand{})
+	if m.id == 0 {
+		t.add(m)
+	}
+	return m
+}
+
+// add starts a manager on the loop that has the fewest, and of those the fewest sessions.
+func (t *managers) add(m *manager) {
+	t.next++
+	m.id = t.next
+	for i, l := range t.loops {
+		if best := t.loops[m.loop]; l.managers < best.managers || l.managers == best.managers && l.sessions < best.sessions {
+			m.loop = i
+		}
+	}
+	t.loops[m.loop].managers++
+	t.byID.Set(m.id, m)
+	t.byKey[m.key] = m
+	t.c.out.order(m.loop, session.Order{Serve: &session.Serve{Manager: m.id, Service: m.service}})
+}
+
+// request is what the scheduler is to find a place for.
+func (m *manager) request() sched.Request {
+	r := m.service.Requests[0]
+	id := strconv.FormatUint(uint64(m.id), 10)
+	q := sched.Request{
+		ID: id, Service: id, Capacity: vector(r.Capacity), Priority: r.Priority,
+		Node: r.Node, Rack: r.Rack, NodeType: r.NodeType, Nodes: r.Nodes,
+	}
+	for key := range m.artefacts() {
+		if p, err := platform.Parse(key); err == nil {
+			q.Platforms = append(q.Platforms, p)
+		}
+	}
+	for name := range m.except.All() {
+		q.Except = append(q.Except, name)
+	}
+	return q
+}
+
+// artefacts iterates over the platforms and artefacts of the service in the order of the platforms.
+func (m *manager) artefacts() func(yield func(string, protocol.Artefact) bool) {
+	var sorted ordered.Map[string, protocol.Artefact]
+	for p, a := range m.service.Artefacts { // order does not matter: sorted by the map
+		sorted.Set(p, a)
+	}
+	return sorted.All()
+}
+
+func vector(c protocol.Capacity) resource.Vector {
+	return resource.Vector{
+		resource.CPU: c.CPU, resource.GPU: c.GPU, resource.Memory: c.Memory, resource.Network: c.Network, resource.DiskIO: c.DiskIO,
+	}
+}
+
+// startable says whether agents can start instances of the service; otherwise all are started by hand.
+func (m *manager) startable() bool { return len(m.service.Artefacts) > 0 }
+
+// satisfiable says whether the nodes that are known could ever hold the manager's containers; while something serves,
+// or nothing is known, or everything is started by hand, they could.
+func (t *managers) satisfiable(m *manager) error {
+	if !m.startable() || m.placed {
+		return nil
+	}
+	err := t.sched.Satisfiable(m.request())
+	u, ok := errors.AsType[*sched.Unsatisfiable](err)
+	if !ok {
+		return nil
+	}
+	if u.Barrier == sched.Excepted && m.failure != nil {
+		return m.failure
+	}
+	code := protocol.CodeNoCapacity
+	if u.Barrier == sched.WrongPlatform {
+		code = protocol.CodeArtefact
+	}
+	return protocol.Errorf(code, "service "+m.service.Name, "no node that has joined could ever run it: %s", u.Reason)
+}
+
+// sessionsOf is the number of open sessions of a version of a service.
+func (t *managers) sessionsOf(e *catalogue.Entry) (n int) {
+	for m := range t.of(e) {
+		n += m.sessions.Len()
+	}
+	return n
+}
+
+// of iterates over the managers of a version of a service that are not retired.
+func (t *managers) of(e *catalogue.Entry) func(yield func(*manager) bool) {
+	return func(yield func(*manager) bool) {
+		for _, m := range t.byID.All() {
+			if !m.retired && m.entry == e && !yield(m) {
+				return
+			}
+		}
+	}
+}
+
+// retireAll retires the managers of a version of a service, which have no sessions.
+func (t *managers) retireAll(e *catalogue.Entry) {
+	for m := range t.of(e) {
+		t.retire(m)
+	}
+}
+
+// idle takes a manager's word that it has nothing to do; a session that was opened meanwhile keeps it.
+func (t *managers) idle(id uint32) {
+	if m, ok := t.byID.Get(id); ok && !m.retired && m.sessions.Len() == 0 {
+		t.retire(m)
+	}
+}
+
+func (t *managers) retire(m *manager) {
+	m.retired, m.want = true, 0
+	delete(t.byKey, m.key)
+	t.loops[m.loop].managers--
+	t.c.out.order(m.loop, session.Order{Retire: &session.Retire{Manager: m.id}})
+	t.touch(m)
+}
+
+// wanted takes a manager's word of how many instances it would have.
+func (t *managers) wanted(id uint32, n int) {
+	if m, ok := t.byID.Get(id); ok && !m.retired {
+		m.want = max(n, 0)
+		t.touch(m)
+	}
+}
+
+// touch notes that what the manager has and wants is to be settled.
+func (t *managers) touch(m *manager) {
+	if !m.dirty {
+		m.dirty = true
+		t.dirty = append(t.dirty, m)
+	}
+}
+
+// settle brings the scheduler's view in line with what managers want, and starts what was placed.
+func (t *managers) settle() {
+	for {
+		for len(t.dirty) > 0 {
+			m := t.dirty[0]
+			t.dirty = t.dirty[1:]
+			m.dirty = false
+			t.review(m)
+		}
+		t.dirty = nil
+		p, ok := t.sched.Next()
+		if !ok {
+			return
+		}
+		t.c.crew.start(p)
+	}
+}
+
+// review settles one manager.
+func (t *managers) review(m *manager) {
+	t.judge(m)
+	live := m.count.live()
+	target := max(m.want-m.byHand.live(), 0)
+	if !m.startable() {
+		target = 0
+	}
+	if surplus := min(live-target, live-m.count[fleet.Serving]); surplus > 0 {
+		t.c.crew.stopNewest(m, surplus)
+		live = m.count.live()
+	}
+	if _, waits := m.backoff.Holds(t.c.now); waits {
+		target = min(target, live)
+	}
+	r := m.request()
+	if want := target + m.count[fleet.Leaving]; want > 0 {
+		t.sched.Submit(r)
+		t.sched.Want(r.ID, want)
+	} else {
+		t.sched.Want(r.ID, 0)
+	}
+	if m.retired && m.containers.Len() == 0 {
+		t.byID.Delete(m.id)
+	}
+}
+
+// judge gives up the sessions that wait for an instance that will not come.
+func (t *managers) judge(m *manager) {
+	if m.serving() || m.failure == nil {
+		return
+	}
+	if m.unready < patientStarts {
+		if m.failure.Code != protocol.CodeArtefact || m.placed || t.satisfiable(m) == nil {
+			return
+		}
+	}
+	t.giveUp(m, m.failure)
+}
+
+// giveUp fails the sessions that no instance has held yet. A later session has a try of its own, which the backoff may
+// delay; when that fails as well, so does the session.
+func (t *managers) giveUp(m *manager, err *protocol.Error) {
+	m.unready, m.failure = min(m.unready, patientStarts-1), nil
+	for _, s := range m.sessions.All() {
+		if s.state != session.Running {
+			t.c.sessions.fail(s, err)
+		}
+	}
+}
+
+// beat looks after what only time changes.
+func (t *managers) beat() {
+	now := t.c.now
+	for _, m := range t.byID.All() {
+		for name, until := range m.except.All() {
+			if !now.Before(until) {
+				m.except.Delete(name)
+				t.touch(m)
+			}
+		}
+		if m.backoff.Deaths() >= fleet.PatientDeaths {
+			t.touch(m)
+		}
+		var err error
+		if m.sessions.Len() > 0 && !m.placed {
+			err = t.satisfiable(m)
+		}
+		switch {
+		case err == nil:
+			m.stuck = time.Time{}
+		case m.stuck.IsZero():
+			m.stuck = now
+		case now.Sub(m.stuck) >= stuckLimit:
+			m.stuck = time.Time{}
+			t.giveUp(m, protocol.AsError(err, "control"))
+		}
+	}
+}
+
+// counted keeps the tallies and what follows from them: whether the sessions that wait have a container.
+func (t *managers) counted(m *manager, c *fleet.Container, from fleet.State, isNew bool) {
+	tally := &m.count
+	if c.Node == nil {
+		tally = &m.byHand
+	}
+	if !isNew {
+		tally[from]--
+	}
+	if c.State == fleet.Exited {
+		m.containers.Delete(c.ID)
+	} else {
+		tally[c.State]++
+		m.containers.Set(c.ID, c)
+	}
+	t.touch(m)
+	placed := m.count.live()+m.byHand.live() > 0
+	if placed == m.placed {
+		return
+	}
+	m.placed = placed
+	e := session.Placed
+	if !placed {
+		e = session.Unplaced
+	}
+	for _, s := range m.sessions.All() {
+		s.move(e)
+	}
+}
+
+// explain says what stands in the way of a manager, "" when nothing does.
+func (m *manager) explain(t *managers) string {
+	now := t.c.now
+	if !m.startable() {
+		if m.want > m.byHand.live() {
+			return "it has no artefacts: an instance has to be started by hand"
+		}
+		return ""
+	}
+	if until, waits := m.backoff.Holds(now); waits && m.want > m.count.live() {
+		return fmt.Sprintf("%d containers died without a result in between; the next one starts in %v; the last %s",
+			m.backoff.Deaths(), until.Sub(now).Round(time.Millisecond), m.last)
+	}
+	why := t.sched.Explain(m.request().ID)
+	switch {
+	case why != "" && m.last != "":
+		return why + "; the last container " + m.last
+	case why != "":
+		return why
+	case !m.serving() && m.last != "":
+		return "the last container " + m.last
+	default:
+		return ""
+	}
+}
+
+// lose notes that a container of the manager died out of turn.
+func (t *managers) lose(m *manager, c *fleet.Container, why string) {
+	m.last = why
+	if c.Node == nil {
+		return
+	}
+	if c.Failure != nil && c.Failure.Code == protocol.CodeArtefact {
+		m.failure = c.Failure
+		m.except.Set(c.Node.Name, t.c.now.Add(exceptFor))
+		return
+	}
+	m.backoff.Died(t.c.now)
+	if c.Served {
+		return
+	}
+	m.unready++
+	m.failure = c.Failure
+	if m.failure == nil {
+		m.failure = protocol.Errorf(protocol.CodeCreateFailed, "service "+m.service.Name, "its container was not ready before it %s", why)
+	}
+}
+
+// recovered notes that an instance of the manager is ready.
+func (m *manager) recovered() { m.unready, m.failure = 0, nil }

@@ -1,0 +1,320 @@
+package control
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/weft-fabric/weft/broker/session"
+	"github.com/weft-fabric/weft/internal/ordered"
+	"github.com/weft-fabric/weft/protocol"
+)
+
+// keptOver is how many sessions that are over can still be seen.
+const keptOver = 1000
+
+// sess is one session.
+type sess struct {
+	number   protocol.SessionNumber
+	client   *party
+	request  protocol.OpenSession
+	manager  *manager
+	state    session.State
+	position uint64 // of the last record that tells of it
+	opened   time.Time
+	running  time.Time
+	closing  string          // the mode in which it was asked to close
+	failure  *protocol.Error // why it is being given up
+	reason   string          // why it is over
+	seen     session.Figures
+}
+
+// sessions is the session controller: it opens and closes sessions, and keeps what is known of them.
+type sessions struct {
+	c      *Core
+	open   ordered.Map[uint32, *sess]
+	over   ordered.Map[uint32, *sess] // the last that ended
+	number protocol.SessionNumber
+}
+
+func newSessions(c *Core) *sessions { return &sessions{c: c} }
+
+func openSession(c *Core, p *party, r *protocol.Record) error {
+	req, err := body[protocol.OpenSession](r)
+	if err != nil {
+		return err
+	}
+	s := p.client.keys[req.Key]
+	if s == nil {
+		if s, err = c.sessions.add(p, req); err != nil {
+			return err
+		}
+	}
+	svc := &s.manager.service
+	p.answer(c.out, s.position, protocol.KindSessionOpened, r.Task, protocol.SessionOpened{
+		Session: s.number, Service: svc.Name, Version: svc.Version,
+		TaskCredit: svc.Limits.Tasks, ByteCredit: svc.Limits.Bytes, MaxPayload: svc.Limits.Payload,
+	})
+	c.lobby.refer(p, s.position, svc.Name, s.number, s.manager.loop)
+	if s.state == session.Running {
+		s.tell(c.out, nil)
+	}
+	return nil
+}
+
+// checkOpen says what is wrong with a request for a session in itself.
+func checkOpen(r *protocol.OpenSession) error {
+	bad := func(format string, args ...any) error {
+		return protocol.Errorf(protocol.CodeInvalid, "open session", format, args...)
+	}
+	switch {
+	case r.Service == "":
+		return bad("service: is empty; it is the name of a registered service")
+	case r.Queue != "" && !protocol.ValidName(r.Queue):
+		return bad("queue: %q is not the name of a queue", r.Queue)
+	case r.Environment != "" && !protocol.ValidName(r.Environment):
+		return bad("environment: %q is not the name of an environment", r.Environment)
+	case r.MinInst < 0 || r.MaxInst < 0:
+		return bad("instances: %d to %d has a negative number", r.MinInst, r.MaxInst)
+	case r.MaxInst > 0 && r.MinInst > r.MaxInst:
+		return bad("instances: at least %d and at most %d cannot both be", r.MinInst, r.MaxInst)
+	case r.NodeType != "" && r.NodeType != protocol.NodeTypeCPU && r.NodeType != protocol.NodeTypeGPU:
+		return bad("node_type: %q is neither cpu nor gpu", r.NodeType)
+	case r.Nodes < 0:
+		return bad("nodes: %d is negative", r.Nodes)
+	}
+	return nil
+}
+
+// add opens a session.
+func (t *sessions) add(p *party, req *protocol.OpenSession) (*sess, error) {
+	c := t.c
+	if err := checkOpen(req); err != nil {
+		return nil, err
+	}
+	if t.open.Len() >= c.cfg.MaxSessions {
+		return nil, &protocol.Error{
+			Code: protocol.CodeOverloaded, Op: "open session", RetryAfter: time.Second,
+			Msg: fmt.Sprintf("%d sessions are open, and at most %d may be", t.open.Len(), c.cfg.MaxSessions),
+		}
+	}
+	e, err := c.catalogue.Get(req.Service, req.Version)
+	if err != nil {
+		return nil, err
+	}
+	m, err := c.managers.obtain(e, demand{nodeType: req.NodeType, nodes: req.Nodes})
+	if err != nil {
+		return nil, err
+	}
+	t.number++
+	s := &sess{number: t.number, client: p, request: *req, manager: m, opened: c.now}
+	s.position = c.out.record(&Record{At: c.now, Open: &OpenRecord{
+		Session: s.number, Client: p.incarnation, Version: e.Service.Version, Request: *req,
+	}})
+	t.open.Set(s.number, s)
+	m.sessions.Set(s.number, s)
+	c.managers.loops[m.loop].sessions++
+	if p.client.keys == nil {
+		p.client.keys = make(map[uint64]*sess)
+	}
+	p.client.keys[req.Key] = s
+	p.client.open.Set(s.number, s)
+	if !slices.Contains(p.client.loops, m.loop) {
+		p.client.loops = append(p.client.loops, m.loop)
+	}
+	if m.placed {
+		s.move(session.Placed)
+	}
+	environment := req.Environment
+	if environment == "" {
+		environment = "default"
+	}
+	c.out.order(m.loop, session.Order{Open: &session.Open{
+		Manager: m.id, Session: s.number, Client: p.incarnation,
+		Bind: protocol.Bind{
+			Session: s.number, Name: req.Name, Environment: environment,
+			Principal: p.hello.Principal, Parameters: req.Parameters,
+		},
+		TaskCredit: m.service.Limits.Tasks, ByteCredit: m.service.Limits.Bytes, MinInst: req.MinInst, MaxInst: req.MaxInst,
+	}})
+	return s, nil
+}
+
+// move takes an event of the session; one that the table refuses is of no effect.
+func (s *sess) move(e session.Event) bool {
+	next, ok := session.Table.Next(s.state, e)
+	s.state = next
+	return ok
+}
+
+// tell pushes the session's state to its client.
+func (s *sess) tell(o *outbox, err *protocol.Error) {
+	s.client.push(o, s.position, protocol.KindSessionState, protocol.SessionState{Session: s.number, State: s.state.String(), Error: err})
+}
+
+func closeSession(c *Core, p *party, r *protocol.Record) error {
+	req, err := body[protocol.CloseSession](r)
+	if err != nil {
+		return err
+	}
+	if req.Mode != protocol.CloseFinish && req.Mode != protocol.CloseKill {
+		return protocol.Errorf(protocol.CodeInvalid, "close session", "mode: %q is neither %s nor %s", req.Mode, protocol.CloseFinish, protocol.CloseKill)
+	}
+	s, ok := c.sessions.open.Get(req.Session)
+	if !ok {
+		if s, ok = c.sessions.over.Get(req.Session); !ok {
+			return protocol.Errorf(protocol.CodeUnknownSession, "close session", "no session has the number %d", req.Session)
+		}
+	} else {
+		c.sessions.close(s, req)
+	}
+	p.answer(c.out, s.position, protocol.KindDone, r.Task, nil)
+	return nil
+}
+
+// close passes on that a session is to be closed. What was asked before and is no less counts.
+func (t *sessions) close(s *sess, req *protocol.CloseSession) {
+	kill := req.Mode == protocol.CloseKill
+	if s.closing == req.Mode || s.closing == protocol.CloseKill || s.failure != nil {
+		return
+	}
+	s.closing = req.Mode
+	s.position = t.c.out.record(&Record{At: t.c.now, Close: req})
+	code := protocol.CodeSessionClosed
+	if kill {
+		code = protocol.CodeSessionKilled
+	}
+	reason := req.Reason
+	if reason == "" {
+		reason = "it was closed on request"
+	}
+	t.c.out.order(s.manager.loop, session.Order{Close: &session.Close{
+		Session: s.number, Kill: kill, Error: protocol.Errorf(code, fmt.Sprintf("session %d", s.number), "%s", reason),
+	}})
+}
+
+// fail gives a session up.
+func (t *sessions) fail(s *sess, err *protocol.Error) {
+	if s.failure != nil {
+		return
+	}
+	s.failure = err
+	t.c.out.order(s.manager.loop, session.Order{Close: &session.Close{Session: s.number, Kill: true, Error: err}})
+}
+
+// abandon closes the sessions of a client that is gone.
+func (t *sessions) abandon(p *party, why string) {
+	for _, s := range p.client.open.All() {
+		t.close(s, &protocol.CloseSession{Session: s.number, Mode: protocol.CloseKill, Reason: why})
+	}
+	t.forget(p)
+}
+
+// forget lets the loops forget a client that is gone once none of its sessions is left.
+func (t *sessions) forget(p *party) {
+	if !p.gone || p.client.open.Len() > 0 {
+		return
+	}
+	slices.Sort(p.client.loops)
+	for _, i := range p.client.loops {
+		t.c.out.order(i, session.Order{Forget: &session.Forget{Client: p.incarnation}})
+	}
+	p.client.loops = nil
+}
+
+// changed takes what a manager tells of a session.
+func (t *sessions) changed(n *session.Changed) {
+	s, ok := t.open.Get(n.Session)
+	if !ok {
+		return
+	}
+	switch n.State {
+	case protocol.SessionRunning:
+		if s.move(session.Bound) {
+			s.running = t.c.now
+			s.tell(t.c.out, nil)
+		}
+	case protocol.SessionFailed:
+		t.end(s, session.Broke, n.Error)
+	case protocol.SessionClosed:
+		if s.failure != nil {
+			t.end(s, session.Broke, s.failure)
+		} else {
+			t.end(s, session.Ended, n.Error)
+		}
+	}
+}
+
+// end takes a session out, and tells its client.
+func (t *sessions) end(s *sess, e session.Event, err *protocol.Error) {
+	s.move(e)
+	if err != nil {
+		s.reason = err.Error()
+	}
+	state := protocol.SessionState{Session: s.number, State: s.state.String(), Error: err}
+	s.position = t.c.out.record(&Record{At: t.c.now, End: &state})
+	s.tell(t.c.out, err)
+	t.open.Delete(s.number)
+	t.over.Set(s.number, s)
+	if t.over.Len() > keptOver {
+		oldest, _, _ := t.over.First()
+		t.over.Delete(oldest)
+	}
+	s.manager.sessions.Delete(s.number)
+	t.c.managers.loops[s.manager.loop].sessions--
+	p := s.client
+	p.client.open.Delete(s.number)
+	delete(p.client.keys, s.request.Key)
+	t.forget(p)
+}
+
+// misdirected helps a client that sent something to a loop that does not host its session.
+func (t *sessions) misdirected(client uint64, number protocol.SessionNumber) {
+	p, ok := t.c.lobby.parties.Get(client)
+	if !ok {
+		return
+	}
+	if s, ok := t.open.Get(number); ok && s.client == p {
+		t.c.lobby.refer(p, s.position, s.manager.service.Name, s.number, s.manager.loop)
+		return
+	}
+	state := protocol.SessionState{Session: number, State: protocol.SessionClosed}
+	position := uint64(0)
+	if s, ok := t.over.Get(number); ok && s.client == p {
+		state.State, position = s.state.String(), s.position
+	}
+	state.Error = protocol.Errorf(protocol.CodeUnknownSession, fmt.Sprintf("session %d", number), "it is not open for this client")
+	p.push(t.c.out, position, protocol.KindSessionState, state)
+}
+
+// figures takes the figures of a session. Results are what a service whose containers died is forgiven for.
+func (t *sessions) figures(n *session.Figures) {
+	s, ok := t.open.Get(n.Session)
+	if !ok {
+		return
+	}
+	if n.Done+n.Failed > s.seen.Done+s.seen.Failed {
+		s.manager.backoff.Delivered()
+	}
+	s.seen = *n
+}
+
+// info is what can be seen of a session.
+func (t *sessions) info(s *sess) protocol.SessionInfo {
+	i := protocol.SessionInfo{
+		Session: s.number, Name: s.request.Name, Service: s.manager.service.Name, Version: s.manager.service.Version,
+		Environment: s.request.Environment, Client: s.client.name(), State: s.state.String(), Reason: s.reason,
+		Opened: s.opened, Queued: s.seen.Queued, InFlight: s.seen.InFlight, Done: s.seen.Done, Failed: s.seen.Failed,
+		Nodes: s.seen.Nodes,
+	}
+	if i.Environment == "" {
+		i.Environment = "default"
+	}
+	if !s.running.IsZero() {
+		i.StartDelay = s.running.Sub(s.opened)
+	}
+	if i.Reason == "" && !s.state.Over() {
+		i.Reason = s.manager.explain(t.c.managers)
+	}
+	return i
+}
