@@ -4,12 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"runtime"
 	"slices"
 	"time"
+
+	"github.com/rs/zerolog"
 
 	"github.com/weft-fabric/weft/client"
 	"github.com/weft-fabric/weft/protocol"
@@ -98,7 +99,7 @@ func (f *fabric) dial(ctx context.Context, name string) (*client.Client, error) 
 }
 
 func dial(ctx context.Context, endpoint, name string) (*client.Client, error) {
-	quiet := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	quiet := zerolog.New(os.Stderr).Level(zerolog.WarnLevel)
 	return client.Dial(ctx, endpoint, client.WithName(name), client.WithKeepScheme(), client.WithLogger(quiet))
 }
 
@@ -120,7 +121,7 @@ func (f *fabric) serving(ctx context.Context, c *client.Client, instances int) e
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		for info, err := range c.Services(ctx, protocol.ListRequest{Name: serviceName}) {
+		for info, err := range c.Services(ctx, client.Filter{Name: serviceName}) {
 			switch {
 			case err != nil && ctx.Err() == nil:
 				return fmt.Errorf("wait for instances: %w", err)

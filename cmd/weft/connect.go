@@ -6,10 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"iter"
-	"log/slog"
 	"slices"
 	"time"
 
+	"github.com/rs/zerolog"
 	"github.com/spf13/cobra"
 
 	"github.com/weft-fabric/weft/client"
@@ -30,17 +30,17 @@ func defaultEndpoint() string { return fmt.Sprintf("tcp://127.0.0.1:%d", protoco
 // operator is what the commands ask of a broker; [client.Client] is it.
 type operator interface {
 	RegisterService(ctx context.Context, s protocol.Service) error
-	DeregisterService(ctx context.Context, name string) error
-	Services(ctx context.Context, filter protocol.ListRequest) iter.Seq2[protocol.ServiceInfo, error]
-	Sessions(ctx context.Context, filter protocol.ListRequest) iter.Seq2[protocol.SessionInfo, error]
-	Nodes(ctx context.Context, filter protocol.ListRequest) iter.Seq2[protocol.NodeInfo, error]
-	CloseSession(ctx context.Context, number protocol.SessionNumber, mode string) error
+	DeregisterService(ctx context.Context, name, version string) error
+	Services(ctx context.Context, f client.Filter) iter.Seq2[protocol.ServiceInfo, error]
+	Sessions(ctx context.Context, f client.Filter) iter.Seq2[protocol.SessionInfo, error]
+	Nodes(ctx context.Context, f client.Filter) iter.Seq2[protocol.NodeInfo, error]
+	CloseSession(ctx context.Context, number protocol.SessionNumber, mode, reason string) error
 	Close() error
 }
 
 // dialBroker is the dial of an app outside tests.
 func dialBroker(ctx context.Context, endpoints string) (operator, error) {
-	c, err := client.Dial(ctx, endpoints, client.WithName("weft"), client.WithLogger(slog.New(slog.DiscardHandler)))
+	c, err := client.Dial(ctx, endpoints, client.WithName("weft"), client.WithLogger(zerolog.Nop()))
 	if err != nil {
 		return nil, err
 	}

@@ -5,7 +5,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/weft-fabric/weft/protocol"
+	"github.com/weft-fabric/weft/client"
 )
 
 func newNodeList(a *app) *cobra.Command {
@@ -15,7 +15,7 @@ func newNodeList(a *app) *cobra.Command {
 		Args:  takes(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return a.ask(cmd.Context(), func(ctx context.Context, c operator) error {
-				nodes, err := collect(c.Nodes(ctx, protocol.ListRequest{}))
+				nodes, err := collect(c.Nodes(ctx, client.Filter{}))
 				if err != nil {
 					return err
 				}

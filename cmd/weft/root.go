@@ -29,7 +29,7 @@ func newApp() *app {
 // run executes the command line and returns what to exit with. It prints the error, if there is one.
 func run(ctx context.Context, args []string, a *app) int {
 	root := newRoot(a)
-	root.SetArgs(args)
+	root.SetArgs(append([]string{}, args...)) // not nil: cobra would take the process's own
 	err := root.ExecuteContext(ctx)
 	if err != nil {
 		fmt.Fprintln(a.errOut, "weft:", err)

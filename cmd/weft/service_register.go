@@ -12,7 +12,8 @@ func newServiceRegister(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use:   "register FILE.yaml",
 		Short: "Register the service that a YAML file describes",
-		Long: `Register the service that a YAML file describes. Registering a service again replaces what was said of it.
+		Long: `Register the service that a YAML file describes. The same content once more changes nothing;
+other content needs another version, or the old one deregistered first.
 
   name: wordfreq                  # 1 to 63 of a-z, 0-9, '.', '_', '-'
   function: counts words

@@ -18,19 +18,19 @@ import (
 // serviceFile is a service as its YAML says it: [protocol.Service] with amounts that people write (64MiB, 0.5 cores).
 // It is the one place where they are converted.
 type serviceFile struct {
-	Name      string                       `yaml:"name"`
-	Version   text                         `yaml:"version"`
-	Function  string                       `yaml:"function"`
-	Tags      []string                     `yaml:"tags"`
-	Artefacts map[string]artefactFile      `yaml:"artefacts"`
-	Requests  []requestFile                `yaml:"requests"`
-	Slots     int                          `yaml:"slots"`
-	Sessions  int                          `yaml:"sessions"`
-	Queue     string                       `yaml:"queue"`
-	Instances protocol.Instances           `yaml:"instances"`
-	Interface protocol.Interface           `yaml:"interface"`
-	Limits    limitsFile                   `yaml:"limits"`
-	Env       map[string]text              `yaml:"env"`
+	Name      string                  `yaml:"name"`
+	Version   text                    `yaml:"version"`
+	Function  string                  `yaml:"function"`
+	Tags      []string                `yaml:"tags"`
+	Artefacts map[string]artefactFile `yaml:"artefacts"`
+	Requests  []requestFile           `yaml:"requests"`
+	Slots     int                     `yaml:"slots"`
+	Sessions  int                     `yaml:"sessions"`
+	Queue     string                  `yaml:"queue"`
+	Instances protocol.Instances      `yaml:"instances"`
+	Interface protocol.Interface      `yaml:"interface"`
+	Limits    limitsFile              `yaml:"limits"`
+	Env       map[string]text         `yaml:"env"`
 }
 
 type artefactFile struct {

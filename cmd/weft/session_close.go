@@ -25,7 +25,7 @@ func newSessionClose(a *app) *cobra.Command {
 				mode, done = protocol.CloseKill, "killed"
 			}
 			return a.ask(cmd.Context(), func(ctx context.Context, c operator) error {
-				if err := c.CloseSession(ctx, number, mode); err != nil {
+				if err := c.CloseSession(ctx, number, mode, "closed by an operator"); err != nil {
 					return err
 				}
 				_, err := fmt.Fprintf(a.out, "session %d: %s\n", number, done)

@@ -5,6 +5,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/weft-fabric/weft/client"
 	"github.com/weft-fabric/weft/protocol"
 )
 
@@ -19,7 +20,7 @@ func newSessionGet(a *app) *cobra.Command {
 				return err
 			}
 			return a.ask(cmd.Context(), func(ctx context.Context, c operator) error {
-				found, err := collect(c.Sessions(ctx, protocol.ListRequest{Session: number, All: true}))
+				found, err := collect(c.Sessions(ctx, client.Filter{Session: number, All: true}))
 				if err != nil {
 					return err
 				}

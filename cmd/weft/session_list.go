@@ -5,11 +5,11 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/weft-fabric/weft/protocol"
+	"github.com/weft-fabric/weft/client"
 )
 
 func newSessionList(a *app) *cobra.Command {
-	var filter protocol.ListRequest
+	var filter client.Filter
 	cmd := &cobra.Command{
 		Use:   "list",
 		Short: "List the sessions",

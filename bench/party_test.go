@@ -1,0 +1,157 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+)
+
+// scriptedVariable makes this test program a party.
+const scriptedVariable = "WEFT_BENCH_TEST_PARTY"
+
+func TestMain(m *testing.M) {
+	if how := os.Getenv(scriptedVariable); how != "" {
+		os.Exit(scriptedParty(how))
+	}
+	goleak.VerifyTestMain(m)
+}
+
+// scriptedParty is a party that doubles numbers, or misbehaves.
+func scriptedParty(how string) int {
+	switch how {
+	case "silent":
+		io.Copy(io.Discard, os.Stdin) //nolint:errcheck // it ends with the input
+		return 0
+	case "dies":
+		fmt.Fprintln(os.Stderr, "no luck today")
+		return 3
+	}
+	err := obey(context.Background(), answer{Endpoint: "here"}, func(_ context.Context, o order) (answer, error) {
+		if o.Do == "exit" {
+			os.Exit(4)
+		}
+		if o.Do != "double" {
+			return answer{}, fmt.Errorf("cannot %s", o.Do)
+		}
+		return answer{Tasks: 2 * uint64(o.Count), Trips: []time.Duration{1, 2}}, nil
+	})
+	if err != nil {
+		return 1
+	}
+	return 0
+}
+
+func startScripted(t *testing.T, ctx context.Context, how string) (*party, error) {
+	t.Helper()
+	t.Setenv(scriptedVariable, how)
+	return startParty(ctx, "the party")
+}
+
+func TestPartyObeys(t *testing.T) {
+	p, err := startScripted(t, t.Context(), "obeys")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p.ready.Endpoint != "here" {
+		t.Errorf("ready with %+v", p.ready)
+	}
+	for n := range 3 {
+		a, err := p.ask(t.Context(), order{Do: "double", Count: n})
+		if err != nil || a.Tasks != uint64(2*n) || len(a.Trips) != 2 {
+			t.Errorf("double %d: %+v, %v", n, a, err)
+		}
+	}
+	if _, err := p.ask(t.Context(), order{Do: "sing"}); err == nil || err.Error() != "the party: sing: cannot sing" {
+		t.Errorf("sing: %v", err)
+	}
+	if _, err := memoryOf(p.pid()); err != nil {
+		t.Error(err)
+	}
+	if err := p.stop(); err != nil {
+		t.Errorf("stop: %v", err)
+	}
+	if _, err := os.Stat(fmt.Sprintf("/proc/%d", p.pid())); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the process is still there: %v", err)
+	}
+}
+
+func TestPartyThatDies(t *testing.T) {
+	_, err := startScripted(t, t.Context(), "dies")
+	if err == nil || !strings.Contains(err.Error(), "no luck today") || !strings.Contains(err.Error(), "exit status 3") {
+		t.Errorf("start: %v", err)
+	}
+	p, err := startScripted(t, t.Context(), "obeys")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := p.ask(t.Context(), order{Do: "exit"}); err == nil || !strings.Contains(err.Error(), "has ended") {
+		t.Errorf("an order that ends it: %v", err)
+	}
+	if err := p.stop(); err == nil || !strings.Contains(err.Error(), "exit status 4") {
+		t.Errorf("stop: %v", err)
+	}
+}
+
+func TestPartyThatIsSilent(t *testing.T) {
+	ctx, stop := context.WithCancelCause(t.Context())
+	stop(errors.New("out of patience"))
+	_, err := startScripted(t, ctx, "silent")
+	if err == nil || !strings.Contains(err.Error(), "out of patience") {
+		t.Errorf("start: %v", err)
+	}
+}
+
+func TestAskAll(t *testing.T) {
+	var parties []*party
+	for range 3 {
+		p, err := startScripted(t, t.Context(), "obeys")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() {
+			if err := p.stop(); err != nil {
+				t.Error(err)
+			}
+		}()
+		parties = append(parties, p)
+	}
+	answers, err := askAll(t.Context(), parties, order{Do: "double", Count: 4})
+	if err != nil || len(answers) != 3 || answers[0].Tasks != 8 || answers[2].Tasks != 8 {
+		t.Errorf("answers %+v, %v", answers, err)
+	}
+	if _, err := askAll(t.Context(), parties, order{Do: "sing"}); err == nil {
+		t.Error("no error of three that cannot")
+	}
+}
+
+func TestObeyRefusesNonsense(t *testing.T) {
+	var out strings.Builder
+	err := obeyOn(t.Context(), strings.NewReader(`{"do":"x"} nonsense`), &out, answer{}, nil)
+	if err == nil || !strings.Contains(err.Error(), "read an order") {
+		t.Errorf("error %v", err)
+	}
+	if want := "{}\n" + `{"error":"this party takes no orders"}` + "\n"; out.String() != want {
+		t.Errorf("answers %q, want %q", out.String(), want)
+	}
+}
+
+func TestTailKeepsTheEnd(t *testing.T) {
+	var k tail
+	if k.said() != "" {
+		t.Errorf("of nothing: %q", k.said())
+	}
+	for n := range 1000 {
+		fmt.Fprintf(&k, "line %d\n", n)
+	}
+	said := k.said()
+	if !strings.HasSuffix(said, "line 999") || strings.Contains(said, "line 1\n") || len(said) > 2*tailSize {
+		t.Errorf("kept %d bytes, ending with %q", len(said), said[len(said)-20:])
+	}
+}

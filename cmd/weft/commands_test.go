@@ -1,0 +1,254 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"iter"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/weft-fabric/weft/client"
+	"github.com/weft-fabric/weft/protocol"
+)
+
+// scripted is a broker that answers from lists, and notes what it is told.
+type scripted struct {
+	told []string
+	err  error // that all requests end with
+}
+
+func (s *scripted) tell(format string, args ...any) error {
+	s.told = append(s.told, fmt.Sprintf(format, args...))
+	return s.err
+}
+
+func (s *scripted) RegisterService(_ context.Context, v protocol.Service) error {
+	return s.tell("register %s %v", v.Name, platformsOf(v))
+}
+
+func (s *scripted) DeregisterService(_ context.Context, name, version string) error {
+	return s.tell("deregister %s %q", name, version)
+}
+
+func (s *scripted) CloseSession(_ context.Context, n protocol.SessionNumber, mode, _ string) error {
+	return s.tell("close %d %s", n, mode)
+}
+
+func (s *scripted) Close() error { return s.tell("bye") }
+
+func (s *scripted) Services(_ context.Context, f client.Filter) iter.Seq2[protocol.ServiceInfo, error] {
+	return matching(s.err, someServices(), func(v protocol.ServiceInfo) bool { return f.Name == "" || f.Name == v.Service.Name })
+}
+
+func (s *scripted) Sessions(_ context.Context, f client.Filter) iter.Seq2[protocol.SessionInfo, error] {
+	return matching(s.err, someSessions(), func(v protocol.SessionInfo) bool {
+		return (f.Session == 0 || f.Session == v.Session) && (f.Service == "" || f.Service == v.Service)
+	})
+}
+
+func (s *scripted) Nodes(context.Context, client.Filter) iter.Seq2[protocol.NodeInfo, error] {
+	return matching(s.err, someNodes(), func(protocol.NodeInfo) bool { return true })
+}
+
+func matching[T any](err error, all []T, ok func(T) bool) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		var none T
+		if err != nil {
+			yield(none, err)
+			return
+		}
+		for _, v := range all {
+			if ok(v) && !yield(v, nil) {
+				return
+			}
+		}
+	}
+}
+
+// weft runs a command line against a scripted broker.
+func weft(t *testing.T, b *scripted, args ...string) (out, errOut string, code int) {
+	t.Helper()
+	var o, e bytes.Buffer
+	a := &app{
+		out: &o, errOut: &e, getenv: func(string) string { return "" }, now: noon,
+		dial: func(context.Context, string) (operator, error) { return b, nil },
+	}
+	code = run(t.Context(), args, a)
+	return o.String(), e.String(), code
+}
+
+func TestCommands(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "price.yaml")
+	if err := os.WriteFile(file, []byte(fullService), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cases := []struct{ args, out, told string }{
+		{"service register " + file, "service price registered\n", "register price [linux/amd64 linux/arm64]"},
+		{"service deregister price", "service price deregistered\n", `deregister price ""`},
+		{"service deregister price --version 2", "service price deregistered\n", `deregister price "2"`},
+		{"session close 7", "session 7: closes when its tasks are finished\n", "close 7 finish"},
+		{"session close --kill 7", "session 7: killed\n", "close 7 kill"},
+	}
+	for _, c := range cases {
+		b := &scripted{}
+		out, errOut, code := weft(t, b, strings.Fields(c.args)...)
+		if out != c.out || errOut != "" || code != exitOK {
+			t.Errorf("weft %s: %q, %q, exit %d; want %q", c.args, out, errOut, code, c.out)
+		}
+		if got := strings.Join(b.told, "; "); got != c.told+"; bye" {
+			t.Errorf("weft %s told the broker %q, want %q", c.args, got, c.told)
+		}
+	}
+}
+
+func TestListsAndDetails(t *testing.T) {
+	var all strings.Builder
+	for _, args := range []string{
+		"service list", "service info price", "service list -o yaml", "session list", "session list --service by-hand",
+		"session get 7", "session get 12 -o json", "node list", "node list --output json",
+	} {
+		out, errOut, code := weft(t, &scripted{}, strings.Fields(args)...)
+		if errOut != "" || code != exitOK {
+			t.Errorf("weft %s: %q, exit %d", args, errOut, code)
+		}
+		fmt.Fprintf(&all, "$ weft %s\n%s\n", args, out)
+	}
+	golden(t, "commands.txt", all.String())
+}
+
+func TestBadUsage(t *testing.T) {
+	cases := []struct {
+		args string
+		code int
+		says string
+	}{
+		{"brokr", 2, `weft: unknown command "brokr": did you mean "broker"?`},
+		{"service remove x", 2, `weft service: unknown command "remove": there are deregister, info, list, register`},
+		{"service info", 2, "NAME is missing"},
+		{"service info a b", 2, `"b" is too much`},
+		{"node list --colour", 2, "unknown flag: --colour (see: weft node list --help)"},
+		{"node list -o xml", 2, `"xml" is not one of table, json, yaml`},
+		{"session get seven", 2, `"seven" is not the number of a session`},
+		{"session close 0", 2, `"0" is not the number of a session`},
+		{"service register missing.yaml", 2, "missing.yaml"},
+		{"service info nothing", 3, `no service "nothing" is registered`},
+		{"session get 99", 3, "there is no session 99"},
+		{"agent --capacity cpu=much", 2, `--capacity: cpu: "much" is not`},
+		{"agent --broker udp://x", 2, `--broker: `},
+		{"agent --log-level loud", 2, `"loud" is not one of debug, info, warn, error`},
+		{"broker --log-level loud", 2, `"loud" is not one of debug, info, warn, error`},
+		{"broker --listen tcp://0.0.0.0:0", 1, "0.0.0.0"},
+		{"broker more", 2, `"more" is too much`},
+	}
+	for _, c := range cases {
+		_, errOut, code := weft(t, &scripted{}, strings.Fields(c.args)...)
+		if code != c.code || !strings.Contains(errOut, c.says) {
+			t.Errorf("weft %s: exit %d, %q; want %d and %q", c.args, code, errOut, c.code, c.says)
+		}
+	}
+}
+
+func TestRefusalsOfTheBroker(t *testing.T) {
+	for code, want := range map[protocol.Code]int{
+		protocol.CodeInUse: exitState, protocol.CodeUnknownService: exitNotFound, protocol.CodeInternal: exitFailure,
+	} {
+		refusal := protocol.Errorf(code, "anything", "the reason")
+		for _, args := range []string{"service list", "service info x", "session list", "session get 1", "node list", "service deregister x", "session close 3"} {
+			_, errOut, got := weft(t, &scripted{err: refusal}, strings.Fields(args)...)
+			if got != want || !strings.Contains(errOut, "the reason") {
+				t.Errorf("weft %s refused with %v: exit %d, %q", args, code, got, errOut)
+			}
+		}
+	}
+}
+
+// The broker that is asked is the one of the flag, else of the environment variable, else on this machine.
+func TestWhichBroker(t *testing.T) {
+	cases := []struct{ flag, env, want string }{
+		{"", "", "tcp://127.0.0.1:7700"},
+		{"", "tcp://far:1", "tcp://far:1"},
+		{"tcp://near:2", "tcp://far:1", "tcp://near:2"},
+	}
+	for _, c := range cases {
+		dialled := ""
+		var out, errOut bytes.Buffer
+		a := &app{
+			out: &out, errOut: &errOut, now: noon,
+			getenv: func(name string) string {
+				if name == brokerVariable {
+					return c.env
+				}
+				return ""
+			},
+			dial: func(ctx context.Context, endpoints string) (operator, error) {
+				dialled = endpoints
+				if deadline, ok := ctx.Deadline(); !ok || time.Until(deadline) > dialPatience {
+					t.Errorf("dialling may take until %v", deadline)
+				}
+				return nil, fmt.Errorf("dial: %w", context.DeadlineExceeded)
+			},
+		}
+		args := []string{"node", "list"}
+		if c.flag != "" {
+			args = append(args, "--broker", c.flag)
+		}
+		code := run(t.Context(), args, a)
+		if dialled != c.want || code != exitUnavailable {
+			t.Errorf("flag %q, variable %q: dialled %q, exit %d; want %q", c.flag, c.env, dialled, code, c.want)
+		}
+		for _, says := range []string{c.want, `"weft broker"`, `"weft dev"`, "--broker", brokerVariable} {
+			if !strings.Contains(errOut.String(), says) {
+				t.Errorf("the error does not say %s: %s", says, errOut.String())
+			}
+		}
+	}
+}
+
+func TestHelpSaysTheExitCodes(t *testing.T) {
+	out, _, code := weft(t, &scripted{})
+	if code != exitOK || !strings.Contains(out, exitHelp) {
+		t.Errorf("exit %d:\n%s", code, out)
+	}
+	for _, name := range []string{"broker", "agent", "dev", "service", "session", "node", "version"} {
+		if !strings.Contains(out, "\n  "+name+" ") {
+			t.Errorf("the help does not list %s:\n%s", name, out)
+		}
+	}
+}
+
+func TestVersion(t *testing.T) {
+	out, _, code := weft(t, &scripted{}, "version")
+	for _, key := range []string{"weft:", "protocol:  1 to 1", "go:", "libzmq:", "platform:"} {
+		if !strings.Contains(out, key) {
+			t.Errorf("no %q in:\n%s", key, out)
+		}
+	}
+	if code != exitOK {
+		t.Errorf("exit %d", code)
+	}
+}
+
+func TestRuntimeFolder(t *testing.T) {
+	base := t.TempDir()
+	getenv := func(string) string { return base }
+	folder, err := runtimeFolder(getenv, os.Getuid())
+	if err != nil || folder != filepath.Join(base, "weft") {
+		t.Fatalf("runtime folder %q, %v", folder, err)
+	}
+	if info, err := os.Stat(folder); err != nil || info.Mode().Perm() != 0o700 {
+		t.Errorf("mode %v, %v", info.Mode(), err)
+	}
+	if _, err := runtimeFolder(getenv, os.Getuid()+1); err == nil || !strings.Contains(err.Error(), "somebody else") {
+		t.Errorf("the folder of another user: %v", err)
+	}
+	if err := os.Chmod(folder, 0o755); err != nil { //nolint:gosec // to be refused
+		t.Fatal(err)
+	}
+	if _, err := runtimeFolder(getenv, os.Getuid()); err == nil || !strings.Contains(err.Error(), "0700") {
+		t.Errorf("a folder that others enter: %v", err)
+	}
+}
