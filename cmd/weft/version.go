@@ -29,20 +29,23 @@ func newVersion(a *app) *cobra.Command {
 	}
 }
 
-// buildVersion gives the version of the module and the commit that it was built from, as far as the build noted them.
+// version is set by the linker: make does it.
+var version string
+
+// buildVersion gives the version that make set, else that of the module, and the commit that it was built from.
 func buildVersion() string {
 	info, ok := debug.ReadBuildInfo()
-	if !ok {
+	switch {
+	case version != "":
+		return version
+	case !ok:
 		return "unknown"
 	}
-	version := info.Main.Version
+	built := info.Main.Version
 	for _, s := range info.Settings {
-		switch {
-		case s.Key == "vcs.revision" && len(s.Value) >= 12:
-			version += " " + s.Value[:12]
-		case s.Key == "vcs.modified" && s.Value == "true":
-			version += " (modified)"
+		if s.Key == "vcs.revision" && len(s.Value) >= 12 {
+			built += " " + s.Value[:12]
 		}
 	}
-	return version
+	return built
 }
