@@ -33,9 +33,6 @@ type conn struct {
 	retry    time.Time
 	attempts int
 
-	sessions int // referred here
-	tasks    int // unfinished, of those sessions
-
 	// Results consumed since the HELLO of the last conversation that was not resumed, and what was told of them.
 	generation     uint32
 	consumed, told int64
@@ -127,7 +124,7 @@ func (e *Engine) beat(now time.Time, c *conn) {
 	}
 	// The other end sends results to where our last frame came from: after the transport has connected anew, only a
 	// frame from us tells it so.
-	c.link.Beat(c.control || c.tasks > 0)
+	c.link.Beat(c.control || e.outstanding > 0)
 }
 
 // Receive takes a frame that came by a connection, with its payload frames, one reference each. The engine keeps parts

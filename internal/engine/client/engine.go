@@ -51,11 +51,11 @@ type Engine struct {
 
 // Batch is what is to be done outside. The lists are in order; those of one connection must be done in order.
 type Batch struct {
-	Dials    []Dial           // connections to open, before frames are sent
+	Dials    []Dial            // connections to open, before frames are sent
 	Retained []protocol.Handle // one more reference each, before any is released
-	Frames   []*link.Frame    // to be sent; the peer that Leave tells is the connection
+	Frames   []*link.Frame     // to be sent; the peer that Leave tells is the connection
 	Released []protocol.Handle // one reference each is to be given back
-	Hangups  []uint32         // connections to close, after frames were sent
+	Hangups  []uint32          // connections to close, after frames were sent
 
 	Completions []Completion
 	Answers     []Answer

@@ -116,12 +116,10 @@ func (e *Engine) end(s *Session, err *protocol.Error) {
 		e.drop(s.first - 1)
 		e.out.Completions = append(e.out.Completions, Completion{Session: s, Task: id, Err: s.err})
 	}
-	if s.conn != nil {
-		s.conn.sessions--
-		s.conn = nil
-	} else {
+	if s.conn == nil {
 		s.link.Close()
 	}
+	s.conn = nil
 	if e.numbers[s.number] == s {
 		delete(e.numbers, s.number)
 	}
@@ -139,18 +137,16 @@ func (e *Engine) park(s *Session) {
 	if s.conn == nil {
 		return
 	}
-	s.conn.sessions--
-	s.conn.tasks -= s.tasks
 	s.conn = nil
 	s.link = e.node.Link()
 }
 
-// refer takes the news of where s is served, and sends what is unfinished there.
+// refer takes the news of where s is served, and sends what is unfinished there. The connection to where it was served
+// stays: results may still come by it, and s may come back.
 func (e *Engine) refer(now time.Time, s *Session, endpoint string) {
 	if s.conn != nil && s.conn.endpoint == endpoint {
 		return
 	}
-	from := s.conn
 	e.park(s)
 	var to *conn
 	for _, c := range e.conns {
@@ -163,11 +159,6 @@ func (e *Engine) refer(now time.Time, s *Session, endpoint string) {
 	}
 	parked := s.link
 	s.conn, s.link = to, to.link
-	to.sessions++
-	to.tasks += s.tasks
 	e.resend(s)
 	parked.Close()
-	if from != nil && from.sessions == 0 {
-		e.hangUp(from)
-	}
 }

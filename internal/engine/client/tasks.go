@@ -95,9 +95,6 @@ func (e *Engine) take(s *Session, size uint32) uint32 {
 	s.tasks++
 	s.bytes += int64(size)
 	e.outstanding++
-	if s.conn != nil {
-		s.conn.tasks++
-	}
 	return at
 }
 
@@ -118,9 +115,6 @@ func (e *Engine) drop(at uint32) {
 	s.tasks--
 	s.bytes -= int64(t.size)
 	e.outstanding--
-	if s.conn != nil {
-		s.conn.tasks--
-	}
 	if t.frame != nil {
 		t.frame.Drop()
 	}

@@ -1,0 +1,474 @@
+package client
+
+import (
+	"bytes"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/weft-fabric/weft/protocol"
+)
+
+var (
+	small = []byte("sixteen bytes it")
+	large = bytes.Repeat([]byte("0123456789abcdef"), 1024)
+)
+
+func TestTasksComeBackOnce(t *testing.T) {
+	w := newWorld(t)
+	s := w.open()
+	a, b := w.submit(s, small), w.submit(s, large)
+	if a.Sequence() != 1 || b.Sequence() != 2 {
+		t.Errorf("sequences %v and %v, want 1 and 2", a, b)
+	}
+	w.answerAll()
+	w.expect(s, a, small)
+	w.expect(s, b, large)
+	h := w.broker.sessions[s.Number()]
+	for _, again := range h.done {
+		w.broker.result(h, again, false)
+	}
+	w.route()
+	w.settle() // collect fails on a second completion
+	if w.e.Outstanding() != 0 || s.Tasks() != 0 {
+		t.Errorf("%d tasks are unfinished, %d of the session", w.e.Outstanding(), s.Tasks())
+	}
+}
+
+func TestFailureIsAnError(t *testing.T) {
+	w := newWorld(t)
+	s := w.open()
+	id := w.submit(s, small)
+	w.settle()
+	w.broker.answer(w.broker.sessions[s.Number()], 0, true)
+	w.route()
+	w.settle()
+	if c := w.done[s][id]; c.Err == nil || c.Err.Code != protocol.CodeTaskFailed {
+		t.Errorf("got %+v, want TaskFailed", c)
+	}
+}
+
+func TestSubmitBeforeReferral(t *testing.T) {
+	w := newWorld(t)
+	w.broker.hold = true
+	s := w.open()
+	a, b := w.submit(s, small), w.submit(s, large)
+	w.settle()
+	h := w.broker.sessions[s.Number()]
+	if len(h.queue) != 0 || len(w.lines) != 1 {
+		t.Fatalf("%d tasks and %d connections before the referral", len(h.queue), len(w.lines))
+	}
+	w.broker.refer(h, "loop-1")
+	w.route()
+	w.answerAll()
+	w.expect(s, a, small)
+	w.expect(s, b, large)
+}
+
+func TestReferredElsewhere(t *testing.T) {
+	w := newWorld(t)
+	s := w.open()
+	ids := []protocol.TaskID{w.submit(s, small), w.submit(s, large), w.submit(s, small)}
+	w.settle()
+	h := w.broker.sessions[s.Number()]
+	// The other loop knows nothing of what this one was given.
+	h.queue, h.seen, h.top = nil, map[uint64]bool{}, 0
+	w.broker.refer(h, "loop-1")
+	w.route()
+	w.answerAll()
+	for i, id := range ids {
+		w.expect(s, id, [][]byte{small, large, small}[i])
+	}
+	if len(w.lines) != 3 {
+		t.Errorf("%d connections, want control and both loops: the first may still bring results", len(w.lines))
+	}
+}
+
+func TestCutConnections(t *testing.T) {
+	for name, endpoint := range map[string]string{"control": "control", "data": "loop-0"} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			s := w.open()
+			before := w.submit(s, large) // on the wire when it is cut
+			for _, l := range w.lines {
+				if l.endpoint == endpoint {
+					w.cut(l)
+				}
+			}
+			after := w.submit(s, small)
+			w.run(3 * time.Second)
+			w.answerAll()
+			w.run(time.Second)
+			w.expect(s, before, large)
+			w.expect(s, after, small)
+			if n := len(w.broker.sessions); n != 1 {
+				t.Errorf("%d sessions, want that one to go on", n)
+			}
+		})
+	}
+}
+
+// TestResultsAfterSilentReconnect: the connection breaks while the client only waits. Nothing but its own heartbeat
+// tells the loop where results go now.
+func TestResultsAfterSilentReconnect(t *testing.T) {
+	w := newWorld(t)
+	s := w.open()
+	id := w.submit(s, small)
+	w.run(2 * time.Second) // all is acknowledged
+	for _, l := range w.lines {
+		if !(l.endpoint == "control") {
+			w.cut(l)
+		}
+	}
+	w.broker.answer(w.broker.sessions[s.Number()], 0, false) // lost with the connection
+	w.route()
+	w.run(2 * time.Second)
+	w.expect(s, id, small)
+}
+
+func TestUnreachable(t *testing.T) {
+	w := newWorld(t)
+	s := w.open()
+	for _, l := range w.lines {
+		w.kill(l)
+	}
+	id := w.submit(s, small)
+	w.run(5 * time.Second)
+	for _, l := range w.lines {
+		w.revive(l)
+	}
+	w.run(3 * time.Second)
+	w.answerAll()
+	w.expect(s, id, small)
+}
+
+func TestNewBroker(t *testing.T) {
+	w := newWorld(t)
+	a, b := w.open(), w.open()
+	done := w.submit(a, small)
+	w.answerAll()
+	ids := map[*Session][]protocol.TaskID{a: {w.submit(a, small), w.submit(a, large)}, b: {w.submit(b, large)}}
+	w.settle()
+	old := []protocol.SessionNumber{a.Number(), b.Number()}
+	w.restart()
+	w.run(5 * time.Second)
+	if a.Number() == old[0] || b.Number() == old[1] || a.Number() == 0 {
+		t.Errorf("numbers are %d and %d, as before", a.Number(), b.Number())
+	}
+	during := w.submit(a, small)
+	w.answerAll()
+	w.expect(a, done, small)
+	w.expect(a, during, small)
+	w.expect(a, ids[a][0], small)
+	w.expect(a, ids[a][1], large)
+	w.expect(b, ids[b][0], large)
+	for _, n := range w.notes {
+		if n.Ended {
+			t.Errorf("a session ended: %v", n.Err)
+		}
+	}
+}
+
+func TestLowerEpochIsIgnored(t *testing.T) {
+	w := newWorld(t)
+	s := w.open()
+	id := w.submit(s, small)
+	w.settle()
+	f := protocol.AppendHeader(nil, protocol.Header{Version: 1, Epoch: protocol.NewEpoch(6, 1), Incarnation: 99})
+	f = protocol.AppendRecord(f, protocol.KindRehello, 0, 0, nil)
+	for _, l := range w.lines {
+		w.e.Receive(w.now, l.id, f, nil)
+		if c := w.e.conn(l.id); c.phase != up {
+			t.Errorf("%s is greeted anew because of an old epoch", l.endpoint)
+		}
+	}
+	w.answerAll()
+	w.expect(s, id, small)
+}
+
+func TestCredit(t *testing.T) {
+	w := newWorld(t)
+	s := w.open()
+	for range w.broker.credits.TaskCredit {
+		if !w.e.Room(s, 1) {
+			t.Fatal("no room within the credit")
+		}
+		w.submit(s, []byte("x"))
+	}
+	if _, err := w.e.Submit(s, nil); protocol.CodeOf(err) != protocol.CodeOverloaded || w.e.Room(s, 0) {
+		t.Errorf("beyond the credit: %v", err)
+	}
+	w.answerAll()
+	if _, err := w.e.SubmitHandle(s, w.payload(nil), 64<<10+1); protocol.CodeOf(err) != protocol.CodePayloadTooLarge {
+		t.Errorf("over the limit: %v", err)
+	}
+	for range 4 {
+		w.submit(s, bytes.Repeat([]byte("y"), 64<<10))
+	}
+	if w.e.Room(s, 1) {
+		t.Error("room beyond the bytes")
+	}
+}
+
+func TestWindowOfTheUser(t *testing.T) {
+	w := newWorld(t)
+	s := w.e.Open(protocol.OpenSession{Service: "echo"}, 2, 10)
+	w.settle()
+	w.submit(s, bytes.Repeat([]byte("z"), 100)) // the first goes whatever its size
+	if w.e.Room(s, 1) {
+		t.Error("room beyond the window's bytes")
+	}
+	w.answerAll()
+	w.submit(s, nil)
+	w.submit(s, nil)
+	if w.e.Room(s, 0) {
+		t.Error("room beyond the window's tasks")
+	}
+}
+
+func TestResultCreditIsTold(t *testing.T) {
+	w := newWorld(t) // 8 KiB: told at 2 KiB
+	s := w.open()
+	payload := bytes.Repeat([]byte("r"), 1000)
+	for range 3 {
+		w.submit(s, payload)
+	}
+	w.answerAll()
+	at := w.broker.routers["loop-0"].ends[42]
+	if at.sent != 3000 || at.consumed != 0 {
+		t.Fatalf("sent %d, consumed %d before anything was taken", at.sent, at.consumed)
+	}
+	for i, want := range []int64{0, 0, 3000} {
+		w.e.Consumed(w.order[i].Source, 1000)
+		w.settle()
+		if at.consumed != want {
+			t.Errorf("after %d of 3: %d consumed, want %d", i+1, at.consumed, want)
+		}
+	}
+	if !w.e.Live(w.order[0].Source) {
+		t.Error("the source of the conversation counts no more")
+	}
+	w.restart()
+	w.run(5 * time.Second)
+	if w.e.Live(w.order[0].Source) {
+		t.Error("the source of a conversation that is over still counts")
+	}
+	w.e.Consumed(w.order[0].Source, 1<<30) // the model fails on credit beyond what it sent
+	w.settle()
+}
+
+func TestCloseFinish(t *testing.T) {
+	w := newWorld(t)
+	s := w.open()
+	id := w.submit(s, small)
+	w.e.Close(s, protocol.CloseFinish)
+	w.settle()
+	if _, err := w.e.Submit(s, nil); protocol.CodeOf(err) != protocol.CodeSessionClosed {
+		t.Errorf("submit while closing: %v", err)
+	}
+	if w.broker.sessions[s.Number()].closed {
+		t.Fatal("closed before its task was finished")
+	}
+	w.answerAll()
+	w.expect(s, id, small)
+	if n := w.notes[len(w.notes)-1]; !n.Ended || n.Err != nil {
+		t.Errorf("last note %+v, want the end in order", n)
+	}
+}
+
+func TestKill(t *testing.T) {
+	w := newWorld(t)
+	s := w.open()
+	id := w.submit(s, large)
+	w.settle()
+	w.e.Close(s, protocol.CloseFinish)
+	w.e.Close(s, protocol.CloseKill) // outdoes it
+	w.settle()
+	if c := w.done[s][id]; c.Err == nil || c.Err.Code != protocol.CodeSessionKilled {
+		t.Errorf("got %+v, want SessionKilled", c)
+	}
+	if n := w.notes[len(w.notes)-1]; !n.Ended || n.Err == nil || n.Err.Code != protocol.CodeSessionKilled {
+		t.Errorf("last note %+v", n)
+	}
+}
+
+// TestEndOvertakesResults: the end comes by another connection than the last results.
+func TestEndOvertakesResults(t *testing.T) {
+	for _, arrives := range []bool{true, false} {
+		w := newWorld(t)
+		s := w.open()
+		id := w.submit(s, small)
+		w.settle()
+		h := w.broker.sessions[s.Number()]
+		w.broker.end(h, protocol.SessionClosed, nil)
+		w.route()
+		w.settle()
+		if w.e.Outstanding() != 1 {
+			t.Fatal("the result was not waited for")
+		}
+		if arrives {
+			w.broker.answer(h, 0, false)
+			w.route()
+			w.settle()
+			w.expect(s, id, small)
+		} else {
+			w.run(protocol.PeerTimeout + time.Second)
+			if c := w.done[s][id]; c.Err == nil || c.Err.Code != protocol.CodeSessionClosed {
+				t.Errorf("got %+v, want SessionClosed", c)
+			}
+		}
+		if n := w.notes[len(w.notes)-1]; !n.Ended {
+			t.Errorf("last note %+v, want the end", n)
+		}
+	}
+}
+
+func TestSessionFails(t *testing.T) {
+	w := newWorld(t)
+	s := w.open()
+	id := w.submit(s, small)
+	w.settle()
+	w.broker.end(w.broker.sessions[s.Number()], protocol.SessionFailed, protocol.Errorf(protocol.CodeCreateFailed, "create", "no"))
+	w.route()
+	w.settle()
+	if c := w.done[s][id]; c.Err == nil || c.Err.Code != protocol.CodeCreateFailed {
+		t.Errorf("got %+v, want CreateFailed", c)
+	}
+	if _, err := w.e.Submit(s, nil); protocol.CodeOf(err) != protocol.CodeCreateFailed {
+		t.Errorf("submit afterwards: %v", err)
+	}
+}
+
+func TestOpenRefusedAndGivenUp(t *testing.T) {
+	w := newWorld(t)
+	given := w.e.Open(protocol.OpenSession{Service: "echo"}, 0, 0)
+	w.e.Close(given, protocol.CloseFinish)
+	w.settle()
+	if n := w.broker.hosts(42); n != 0 {
+		t.Errorf("%d sessions are open, want the one that was given up to be killed", n)
+	}
+	w.broker.refuse = protocol.Errorf(protocol.CodeUnknownService, "open", "no")
+	w.e.Open(protocol.OpenSession{Service: "none"}, 0, 0)
+	w.settle()
+	if n := w.notes[len(w.notes)-1]; !n.Ended || n.Err == nil || n.Err.Code != protocol.CodeUnknownService {
+		t.Errorf("note %+v, want UnknownService", n)
+	}
+}
+
+func TestRequests(t *testing.T) {
+	w := newWorld(t)
+	early := w.e.Request(protocol.KindListNodes, protocol.ListRequest{}) // before a broker answered
+	w.settle()
+	lost := w.e.Request(protocol.KindListNodes, protocol.ListRequest{})
+	w.e.Forget(w.e.Request(protocol.KindListNodes, protocol.ListRequest{}))
+	w.pump()
+	w.restart()
+	w.run(3 * time.Second)
+	if len(w.answers) != 2 || w.answers[0].Request != early || w.answers[1].Request != lost || w.answers[1].Kind != protocol.KindNodePage {
+		t.Errorf("answers %+v, want %d and %d", w.answers, early, lost)
+	}
+}
+
+func TestShut(t *testing.T) {
+	w := newWorld(t)
+	s := w.open()
+	id := w.submit(s, small)
+	w.settle()
+	w.e.Request(protocol.KindListNodes, protocol.ListRequest{})
+	w.e.Shut()
+	w.e.Shut()
+	w.pump()
+	if c := w.done[s][id]; c.Err == nil || c.Err.Code != protocol.CodeClosed {
+		t.Errorf("task: %+v, want Closed", c)
+	}
+	if len(w.answers) != 1 || w.answers[0].Err.Code != protocol.CodeClosed {
+		t.Errorf("answers %+v, want Closed", w.answers)
+	}
+	for _, l := range w.lines {
+		if n := len(l.out); n == 0 || !bytes.Contains(l.out[n-1].records, []byte{0x94, byte(protocol.KindBye)}) {
+			t.Errorf("%s was not told BYE", l.endpoint)
+		}
+	}
+	if _, ok := w.e.Deadline(); ok {
+		t.Error("something is still due")
+	}
+	if late := w.e.Open(protocol.OpenSession{Service: "echo"}, 0, 0); late.Accepting() {
+		t.Error("a session was opened after the end")
+	}
+}
+
+func TestRefusedClient(t *testing.T) {
+	w := newWorld(t)
+	w.pump()
+	n := w.broker.node
+	f := protocol.AppendHeader(nil, protocol.Header{Version: 1, Epoch: n.Epoch, Incarnation: n.Incarnation})
+	f = protocol.AppendBody(f, protocol.KindError, 0, 0, protocol.Errorf(protocol.CodeVersion, "hello", "too new"))
+	w.e.Receive(w.now, w.lines[0].id, f, nil)
+	if yes, why := w.e.Connected(); yes || why == nil || !errors.Is(why, &protocol.Error{Code: protocol.CodeVersion}) {
+		t.Errorf("connected %t, refusal %v", yes, why)
+	}
+}
+
+func TestHostileFrames(t *testing.T) {
+	w := newWorld(t)
+	s := w.open()
+	id := w.submit(s, small)
+	w.settle()
+	for _, l := range w.lines {
+		for _, f := range [][]byte{nil, {1, 2, 3}, bytes.Repeat([]byte{0x96}, 64)} {
+			h := w.payload(large)
+			w.e.Receive(w.now, l.id, f, []protocol.Handle{h})
+			w.pump()
+			if w.refs[h] != 0 {
+				t.Errorf("the payload of a frame that cannot be read is kept")
+			}
+		}
+	}
+	w.e.Receive(w.now, 77, nil, nil) // no such connection
+	w.answerAll()
+	w.expect(s, id, small)
+}
+
+func TestNoAllocationPerTask(t *testing.T) {
+	w := newWorld(t)
+	s := w.open()
+	s.taskCredit = 4096
+	var (
+		b      Batch
+		frames [][]byte
+	)
+	c := s.conn
+	round := func() {
+		frames = frames[:0]
+		for range 1000 {
+			if _, err := w.e.Submit(s, small); err != nil {
+				t.Fatal(err)
+			}
+		}
+		w.e.Take(&b)
+		for _, f := range b.Frames {
+			if _, _, _, ok := f.Leave(); !ok {
+				t.Fatal("the link is down")
+			}
+			f.Sent()
+		}
+		b.Frames = b.Frames[:0]
+		for at := s.first; at != 0; {
+			next := w.e.slots[at-1].next
+			rec := protocol.Record{Session: s.number, Task: uint64(w.e.slots[at-1].id), Payload: small, Size: 16, Kind: protocol.KindResult}
+			w.e.finished(c, &rec, 0)
+			at = next
+		}
+		w.e.Take(&b)
+		b.Completions = b.Completions[:0]
+		// The other end has taken all over.
+		h := protocol.Header{Incarnation: c.link.Other(), Sequence: protocol.NewStamp(1, 0), Acked: protocol.NewStamp(1, 1<<40)}
+		c.link.Receive(h, protocol.HeaderSize)
+	}
+	for range 3 {
+		round()
+	}
+	if per := testing.AllocsPerRun(20, round) / 1000; per > 0.005 {
+		t.Errorf("%.3f allocations for a task", per)
+	}
+}
