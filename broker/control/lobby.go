@@ -186,7 +186,7 @@ func (l *lobby) check(h protocol.Header, body *protocol.Hello, known *party) (ve
 	case body.Role != protocol.RoleClient && body.Role != protocol.RoleAgent && body.Role != protocol.RoleInstance:
 		return bad("role: %q is none of client, agent, instance", body.Role)
 	case known != nil && known.hello.Role != body.Role:
-		return bad("role: incarnation %#x is a %s, and now says that it is a %s", h.Incarnation, known.hello.Role, body.Role)
+		return bad("role: incarnation %#x has the role %s, and now says %s", h.Incarnation, known.hello.Role, body.Role)
 	}
 	if body.Role != protocol.RoleAgent {
 		if _, err := l.c.cfg.Places.Endpoint(*body, 0); err != nil {

@@ -398,17 +398,17 @@ func (m *manager) explain(t *managers) string {
 		return ""
 	}
 	if until, waits := m.backoff.Holds(now); waits && m.want > m.count.live() {
-		return fmt.Sprintf("%d containers died without a result in between; the next one starts in %v; the last %s",
+		return fmt.Sprintf("%d containers died without a result in between; the next one starts in %v; the last one: %s",
 			m.backoff.Deaths(), until.Sub(now).Round(time.Millisecond), m.last)
 	}
 	why := t.sched.Explain(m.request().ID)
 	switch {
 	case why != "" && m.last != "":
-		return why + "; the last container " + m.last
+		return why + "; the last container: " + m.last
 	case why != "":
 		return why
 	case !m.serving() && m.last != "":
-		return "the last container " + m.last
+		return "the last container: " + m.last
 	default:
 		return ""
 	}

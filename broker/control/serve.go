@@ -54,7 +54,7 @@ func serve(c *Core, p *party, r *protocol.Record) error {
 	case !ok:
 		return protocol.Errorf(protocol.CodeUnknownKind, "control", "%v is not a request that a broker knows on a control connection", r.Kind)
 	case h.role != "" && h.role != p.hello.Role:
-		return protocol.Errorf(protocol.CodePermission, r.Kind.String(), "only a %s may send it, and this peer is a %s", h.role, p.hello.Role)
+		return protocol.Errorf(protocol.CodePermission, r.Kind.String(), "only a peer of role %s may send it, and the role of this one is %s", h.role, p.hello.Role)
 	case r.External:
 		return protocol.Errorf(protocol.CodeInvalid, r.Kind.String(), "its payload of %d bytes came in a frame of its own; control records carry theirs inline", r.Size)
 	}

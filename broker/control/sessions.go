@@ -25,7 +25,8 @@ type sess struct {
 	running  time.Time
 	closing  string          // the mode in which it was asked to close
 	failure  *protocol.Error // why it is being given up
-	reason   string          // why it is over
+	killed   *protocol.Error // why it is being killed
+	verdict  *protocol.Error // with which it ended; nil: in order
 	seen     session.Figures
 }
 
@@ -188,9 +189,11 @@ func (t *sessions) close(s *sess, req *protocol.CloseSession) {
 	if reason == "" {
 		reason = "it was closed on request"
 	}
-	t.c.out.order(s.manager.loop, session.Order{Close: &session.Close{
-		Session: s.number, Kill: kill, Error: protocol.Errorf(code, fmt.Sprintf("session %d", s.number), "%s", reason),
-	}})
+	err := protocol.Errorf(code, fmt.Sprintf("session %d", s.number), "%s", reason)
+	if kill {
+		s.killed = err
+	}
+	t.c.out.order(s.manager.loop, session.Order{Close: &session.Close{Session: s.number, Kill: kill, Error: err}})
 }
 
 // fail gives a session up.
@@ -237,9 +240,12 @@ func (t *sessions) changed(n *session.Changed) {
 	case protocol.SessionFailed:
 		t.end(s, session.Broke, n.Error)
 	case protocol.SessionClosed:
-		if s.failure != nil {
+		switch {
+		case s.failure != nil:
 			t.end(s, session.Broke, s.failure)
-		} else {
+		case n.Error == nil:
+			t.end(s, session.Ended, s.killed)
+		default:
 			t.end(s, session.Ended, n.Error)
 		}
 	}
@@ -248,9 +254,7 @@ func (t *sessions) changed(n *session.Changed) {
 // end takes a session out, and tells its client.
 func (t *sessions) end(s *sess, e session.Event, err *protocol.Error) {
 	s.move(e)
-	if err != nil {
-		s.reason = err.Error()
-	}
+	s.verdict = err
 	state := protocol.SessionState{Session: s.number, State: s.state.String(), Error: err}
 	s.position = t.c.out.record(&Record{At: t.c.now, End: &state})
 	s.tell(t.c.out, err)
@@ -278,13 +282,14 @@ func (t *sessions) misdirected(client uint64, number protocol.SessionNumber) {
 		t.c.lobby.refer(p, s.position, s.manager.service.Name, s.number, s.manager.loop)
 		return
 	}
-	state := protocol.SessionState{Session: number, State: protocol.SessionClosed}
-	position := uint64(0)
 	if s, ok := t.over.Get(number); ok && s.client == p {
-		state.State, position = s.state.String(), s.position
+		s.tell(t.c.out, s.verdict)
+		return
 	}
-	state.Error = protocol.Errorf(protocol.CodeUnknownSession, fmt.Sprintf("session %d", number), "it is not open for this client")
-	p.push(t.c.out, position, protocol.KindSessionState, state)
+	p.push(t.c.out, 0, protocol.KindSessionState, protocol.SessionState{
+		Session: number, State: protocol.SessionClosed,
+		Error: protocol.Errorf(protocol.CodeUnknownSession, fmt.Sprintf("session %d", number), "it is not open for this client"),
+	})
 }
 
 // figures takes the figures of a session. Results are what a service whose containers died is forgiven for.
@@ -303,7 +308,7 @@ func (t *sessions) figures(n *session.Figures) {
 func (t *sessions) info(s *sess) protocol.SessionInfo {
 	i := protocol.SessionInfo{
 		Session: s.number, Name: s.request.Name, Service: s.manager.service.Name, Version: s.manager.service.Version,
-		Environment: s.request.Environment, Client: s.client.name(), State: s.state.String(), Reason: s.reason,
+		Environment: s.request.Environment, Client: s.client.name(), State: s.state.String(),
 		Opened: s.opened, Queued: s.seen.Queued, InFlight: s.seen.InFlight, Done: s.seen.Done, Failed: s.seen.Failed,
 		Nodes: s.seen.Nodes,
 	}
@@ -313,7 +318,10 @@ func (t *sessions) info(s *sess) protocol.SessionInfo {
 	if !s.running.IsZero() {
 		i.StartDelay = s.running.Sub(s.opened)
 	}
-	if i.Reason == "" && !s.state.Over() {
+	switch {
+	case s.verdict != nil:
+		i.Reason = s.verdict.Error()
+	case !s.state.Over():
 		i.Reason = s.manager.explain(t.c.managers)
 	}
 	return i

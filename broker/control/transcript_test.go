@@ -17,11 +17,16 @@ import (
 //	broker [client-grace=30s] [max-sessions=N]  begin with a broker that knows nothing (done once before the first)
 //	hello NAME incarnation=N, body as JSON      NAME says HELLO on a new connection
 //	send NAME KIND [id=N], body as JSON         NAME sends a record
+//	junk NAME KIND, text                        NAME sends a record whose body is that text
+//	external NAME KIND                          NAME sends a record whose payload is a frame of its own
 //	note LOOP, session.Note as JSON             a manager loop tells something
 //	advance 10s                                 time passes; peers that are not muted send heartbeats
 //	mute NAME, cut NAME, reconnect NAME         it falls silent; its connection breaks; it comes again
 //	hold, commit                                nothing is durable any more until commit
-//	bytes PEER, hex or text                     a frame of garbage
+//	bytes, text                                 a frame of garbage
+//	given [node=N] [instances=N]                quietly: operator ops, service price with that many instances, agents
+//	                                            n1 to nN, client app with session 1 (key 1), which wants the instances
+//	quietly                                     nothing is written down until loudly
 func TestTranscripts(t *testing.T) {
 	datadriven.Walk(t, "testdata", func(t *testing.T, path string) {
 		w := newWorld(t, nil)
@@ -89,6 +94,20 @@ func command(t *testing.T, w *world, d *datadriven.TestData) {
 			mustJSON(t, d.Input, v)
 		}
 		w.send(who(), kind, id, v)
+	case "junk":
+		kind, _ := kindOf(arg(1))
+		who().link.Append(kind, 0, 1, []byte(d.Input))
+		w.flush(who())
+	case "external":
+		kind, _ := kindOf(arg(1))
+		p := who()
+		p.link.AppendExternal(kind, 0, 1, 100, 0)
+		for _, f := range p.node.Take(nil) {
+			_, b, _, _ := f.Leave()
+			w.step(Frame{Peer: p.id, Bytes: b, Payloads: []protocol.Handle{5, 6}})
+			f.Sent()
+		}
+		w.printf("released %v", w.released)
 	case "note":
 		var n session.Note
 		mustJSON(t, d.Input, &n)
@@ -113,6 +132,15 @@ func command(t *testing.T, w *world, d *datadriven.TestData) {
 		w.hold = false
 		w.release()
 		w.pump()
+	case "quietly", "loudly":
+		w.quiet = d.Cmd == "quietly"
+	case "given":
+		nodes, instances := 1, 1
+		d.MaybeScanArgs(t, "nodes", &nodes)
+		d.MaybeScanArgs(t, "instances", &instances)
+		w.quiet = true
+		given(w, nodes, instances)
+		w.quiet = false
 	case "bytes":
 		w.step(Frame{Peer: 99, Bytes: []byte(d.Input)})
 	default:
@@ -135,4 +163,23 @@ func (w *world) helloOfEpoch(hello protocol.Hello, incarnation uint64, known pro
 	b := protocol.AppendHeader(nil, protocol.Header{Version: 1, Epoch: known, Incarnation: incarnation, Sequence: protocol.NewStamp(1, 1)})
 	b = protocol.AppendBody(b, protocol.KindHello, 0, 0, hello)
 	w.step(Frame{Peer: 98, Bytes: b})
+}
+
+// given makes a world in which a session waits for its instances.
+func given(w *world, nodes, instances int) {
+	ops := w.join("ops", protocol.Hello{Role: protocol.RoleClient, Name: "weft"}, 1)
+	w.send(ops, protocol.KindRegisterService, 1, protocol.Service{
+		Name: "price", Instances: protocol.Instances{Min: instances, Max: 8},
+		Artefacts: map[string]protocol.Artefact{"linux/amd64": {Command: "/opt/price"}},
+	})
+	for i := range nodes {
+		name := "n" + string(rune('1'+i))
+		n := w.join(name, protocol.Hello{Role: protocol.RoleAgent, Name: name}, uint64(100+i))
+		w.send(n, protocol.KindRegisterNode, 1, protocol.RegisterNode{
+			Name: name, Platform: "linux/amd64", NodeType: "cpu", Capacity: protocol.Capacity{CPU: 4000, Memory: 1 << 30},
+		})
+	}
+	app := w.join("app", protocol.Hello{Role: protocol.RoleClient, Name: "app"}, 2)
+	w.send(app, protocol.KindOpenSession, 1, protocol.OpenSession{Key: 1, Service: "price"})
+	w.note(0, session.Note{Wanted: &session.Wanted{Manager: 1, Instances: instances}})
 }

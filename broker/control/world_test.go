@@ -113,7 +113,7 @@ func (w *world) join(name string, hello protocol.Hello, incarnation uint64) *pee
 func (w *world) connect(p *peer) {
 	delete(w.byPeer, p.id)
 	w.nextID++
-	p.id, p.cut = w.nextID, false
+	p.id, p.cut, p.muted = w.nextID, false, false
 	w.byPeer[p.id] = p
 	p.link.Greet(p.hello)
 	w.flush(p)
@@ -251,6 +251,9 @@ func (w *world) bare(raw Raw) {
 			return
 		}
 		w.printf("%s <- bare %v %s", name, rec.Kind, bodyText(w.t, rec))
+		if p := w.byPeer[raw.Peer]; p != nil && rec.Kind == protocol.KindRehello {
+			p.muted = true // until the transcript has it come again
+		}
 	}
 }
 
