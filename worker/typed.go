@@ -12,7 +12,10 @@ import (
 // Func makes a service of a function. Payloads and results are the msgpack encodings of In and Out, as client.Method
 // writes and reads them; where a type is []byte, they are the bytes as they are.
 func Func[In, Out any](fn func(ctx context.Context, in In) (Out, error)) Service {
-	return &typed[struct{}, In, Out]{exec: func(ctx context.Context, _ struct{}, in In) (Out, error) { return fn(ctx, in) }}
+	return Stateful(
+		func(context.Context, *SessionContext) (struct{}, error) { return struct{}{}, nil },
+		func(ctx context.Context, _ struct{}, in In) (Out, error) { return fn(ctx, in) },
+	)
 }
 
 // Stateful makes a service whose sessions have a state: bind makes it when a session is bound, exec computes with it.
@@ -22,19 +25,45 @@ func Stateful[State, In, Out any](
 	bind func(ctx context.Context, s *SessionContext) (State, error),
 	exec func(ctx context.Context, state State, in In) (Out, error),
 ) Service {
-	return &typed[State, In, Out]{bind: bind, exec: exec}
+	f := &typed[State, In, Out]{bind: bind, exec: exec, decode: decode[In], encode: encode[Out]}
+	// Equal types for []byte, and no others, make the assertions hold.
+	if raw, ok := any(asItIs).(func([]byte) (In, error)); ok {
+		f.decode = raw
+	}
+	if raw, ok := any(asItIs).(func(Out) ([]byte, error)); ok {
+		f.encode = raw
+	}
+	return f
 }
 
 type typed[State, In, Out any] struct {
 	Base
-	bind func(context.Context, *SessionContext) (State, error)
-	exec func(context.Context, State, In) (Out, error)
+	bind   func(context.Context, *SessionContext) (State, error)
+	exec   func(context.Context, State, In) (Out, error)
+	decode func([]byte) (In, error)
+	encode func(Out) ([]byte, error)
+}
+
+func asItIs(b []byte) ([]byte, error) { return b, nil }
+
+func decode[In any](payload []byte) (In, error) {
+	var in In
+	if err := msgpack.Unmarshal(payload, &in); err != nil {
+		return in, Permanent(protocol.Errorf(protocol.CodeInvalid, "task",
+			"payload of %d bytes is not the msgpack encoding of a %T: %v", len(payload), in, err))
+	}
+	return in, nil
+}
+
+func encode[Out any](out Out) ([]byte, error) {
+	b, err := msgpack.Marshal(out)
+	if err != nil {
+		return nil, Permanent(protocol.Errorf(protocol.CodeTaskFailed, "task", "result %T: %v", out, err))
+	}
+	return b, nil
 }
 
 func (f *typed[State, In, Out]) OnSessionBind(ctx context.Context, s *SessionContext) error {
-	if f.bind == nil {
-		return nil
-	}
 	state, err := f.bind(ctx, s)
 	if err == nil {
 		s.state = state
@@ -43,29 +72,16 @@ func (f *typed[State, In, Out]) OnSessionBind(ctx context.Context, s *SessionCon
 }
 
 func (f *typed[State, In, Out]) OnTaskExec(ctx context.Context, t *TaskContext) ([]byte, error) {
-	var in In
-	if raw, ok := any(&in).(*[]byte); ok {
-		*raw = t.Payload()
-	} else if err := msgpack.Unmarshal(t.Payload(), &in); err != nil {
-		return nil, Permanent(protocol.Errorf(protocol.CodeInvalid, "task",
-			"payload of %d bytes is not the msgpack encoding of a %T: %v", len(t.Payload()), in, err))
+	in, err := f.decode(t.payload)
+	if err != nil {
+		return nil, err
 	}
-	var state State
-	if t.session.state != nil {
-		state, _ = t.session.state.(State)
-	}
+	state, _ := t.session.state.(State)
 	out, err := f.exec(ctx, state, in)
 	if err != nil {
 		return nil, err
 	}
-	if raw, ok := any(out).([]byte); ok {
-		return raw, nil
-	}
-	b, err := msgpack.Marshal(out)
-	if err != nil {
-		return nil, Permanent(protocol.Errorf(protocol.CodeTaskFailed, "task", "result %T: %v", out, err))
-	}
-	return b, nil
+	return f.encode(out)
 }
 
 func (f *typed[State, In, Out]) OnSessionUnbind(_ context.Context, s *SessionContext) error {

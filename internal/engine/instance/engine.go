@@ -25,7 +25,7 @@ const (
 
 const (
 	beatEvery = protocol.Heartbeat / 2
-	flushWait = time.Second // for the acknowledgement of the last frames
+	flushWait = 250 * time.Millisecond // for the acknowledgement of the last frames
 	minGreet  = 100 * time.Millisecond
 	maxGreet  = 2 * time.Second
 )

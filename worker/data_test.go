@@ -1,0 +1,179 @@
+package worker
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/vmihailenco/msgpack/v5"
+
+	"github.com/weft-fabric/weft/internal/engine/instance"
+	"github.com/weft-fabric/weft/protocol"
+)
+
+// boundSession is a session as prepare leaves it.
+func boundSession(s *server) *instance.Session {
+	s.root = context.Background()
+	s.hooks, s.endHooks = context.WithCancel(s.root)
+	h := hand{job: instance.Job{Kind: instance.Bind, Session: &instance.Session{Bind: protocol.Bind{Session: 4, Name: "n"}}}}
+	s.prepare(&h)
+	return h.job.Session
+}
+
+func TestSessionData(t *testing.T) {
+	c := &SessionContext{}
+	value := []byte("v")
+	if err := c.Put("k", value); err != nil {
+		t.Fatal(err)
+	}
+	value[0] = 'x'
+	got, ok := c.Get("k")
+	if !ok || string(got) != "v" {
+		t.Errorf("got %q, %v: want the value as it was put", got, ok)
+	}
+	got[0] = 'y'
+	if again, _ := c.Get("k"); string(again) != "v" {
+		t.Errorf("got %q: want a copy each time", again)
+	}
+	c.Delete("k")
+	c.Delete("k")
+	if _, ok := c.Get("k"); ok || c.size != 0 {
+		t.Errorf("after Delete: there %v, %d bytes", ok, c.size)
+	}
+	for _, bad := range []struct {
+		key  string
+		size int
+		code protocol.Code
+	}{
+		{"", 1, protocol.CodeInvalid},
+		{strings.Repeat("k", MaxKey+1), 1, protocol.CodeInvalid},
+		{"k", MaxValue + 1, protocol.CodePayloadTooLarge},
+	} {
+		if err := c.Put(bad.key, make([]byte, bad.size)); protocol.CodeOf(err) != bad.code {
+			t.Errorf("key of %d, value of %d bytes: %v, want %v", len(bad.key), bad.size, err, bad.code)
+		}
+	}
+	n := 0
+	for ; c.Put(fmt.Sprintf("%04d", n), make([]byte, MaxValue-4)) == nil; n++ {
+		if n > 100 {
+			t.Fatal("no bound")
+		}
+	}
+	if n != MaxData/MaxValue {
+		t.Errorf("%d values of %d bytes fit, want %d", n, MaxValue, MaxData/MaxValue)
+	}
+	if err := c.Put("0000", bytes.Repeat([]byte("z"), MaxValue-4)); err != nil {
+		t.Errorf("replacing a value when full: %v", err)
+	}
+}
+
+type trade struct {
+	Symbol string
+	Count  int
+}
+
+func runTyped(t *testing.T, service Service, payload []byte) ([]byte, *protocol.Error) {
+	t.Helper()
+	s := &server{service: service}
+	h := hand{job: instance.Job{Session: boundSession(s), Payload: payload, MaxPayload: 1 << 20}}
+	s.run(&h)
+	return h.out.Result, h.out.Err
+}
+
+func packed(t *testing.T, v any) []byte {
+	t.Helper()
+	b, err := msgpack.Marshal(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+func TestFuncDecodesAndEncodes(t *testing.T) {
+	double := Func(func(_ context.Context, in trade) (trade, error) {
+		if in.Count == 0 {
+			return in, errors.New("nothing to trade")
+		}
+		return trade{in.Symbol, 2 * in.Count}, nil
+	})
+	out, err := runTyped(t, double, packed(t, trade{"X", 4}))
+	if err != nil || !bytes.Equal(out, packed(t, trade{"X", 8})) {
+		t.Errorf("%x, %v", out, err)
+	}
+	if _, err := runTyped(t, double, packed(t, trade{})); err == nil || err.Code != protocol.CodeTaskFailed {
+		t.Errorf("error of the function: %v", err)
+	}
+	_, err = runTyped(t, double, []byte("\xc1"))
+	if err == nil || err.Code != protocol.CodeInvalid || err.Retry != retryNo || !strings.Contains(err.Msg, "worker.trade") {
+		t.Errorf("bad payload: %v", err)
+	}
+	raw, err := runTyped(t, Func(func(_ context.Context, in []byte) ([]byte, error) { return append(in, '!'), nil }), []byte("raw"))
+	if err != nil || string(raw) != "raw!" {
+		t.Errorf("bytes as they are: %q, %v", raw, err)
+	}
+	if _, err := runTyped(t, Func(func(context.Context, []byte) (func(), error) { return func() {}, nil }), nil); err == nil ||
+		err.Retry != retryNo {
+		t.Errorf("a result that cannot be encoded: %v", err)
+	}
+}
+
+type counter struct {
+	n      int
+	closed *int
+}
+
+func (c *counter) Close() error {
+	*c.closed = c.n
+	return nil
+}
+
+func TestStatefulKeepsAStatePerSession(t *testing.T) {
+	b, closed := newBroker(t, ""), 0
+	s := serve(t, b, Stateful(
+		func(_ context.Context, s *SessionContext) (*counter, error) {
+			return &counter{n: int(s.Number()) * 100, closed: &closed}, nil
+		},
+		func(_ context.Context, c *counter, in int) (int, error) {
+			c.n += in
+			return c.n, nil
+		}))
+	b.ready()
+	b.bind(1, 2)
+	for i, want := range []struct {
+		session uint32
+		out     int
+	}{{1, 101}, {2, 201}, {1, 102}} {
+		b.dispatch(want.session, uint64(i+1), packed(t, 1))
+		r := b.await(protocol.KindResult)
+		var out int
+		if err := msgpack.Unmarshal(r.payload, &out); err != nil || out != want.out {
+			t.Errorf("task %d: %d, %v; want %d", i+1, out, err, want.out)
+		}
+	}
+	b.leave(s, 2, 1)
+	if closed != 102 {
+		t.Errorf("closed with %d, want 102", closed)
+	}
+}
+
+func TestBaseDoesNothing(t *testing.T) {
+	var base Base
+	ctx := context.Background()
+	if err := errors.Join(base.OnCreateService(ctx, nil), base.OnSessionBind(ctx, nil), base.OnSessionUnbind(ctx, nil),
+		base.OnDestroyService(ctx, nil)); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestSteering(t *testing.T) {
+	if Retry(nil) != nil || Permanent(nil) != nil {
+		t.Error("nil must stay nil")
+	}
+	boom := errors.New("boom")
+	if err := Retry(boom); !errors.Is(err, boom) || err.Error() != "boom" {
+		t.Errorf("%v must wrap its cause", err)
+	}
+}
