@@ -23,11 +23,11 @@ type loader struct {
 func (l *loader) obey(ctx context.Context, o order) (answer, error) {
 	switch o.Do {
 	case "rtt":
-		return l.roundTrips(ctx, o.Seconds)
+		return l.roundTrips(ctx, o.Time)
 	case "load":
-		return answer{}, l.start(ctx, o.Seconds)
+		return answer{}, l.start(ctx, o.Time)
 	case "count":
-		return l.count(o.Seconds)
+		return l.count(o.Time)
 	case "rest":
 		l.stop()
 		return answer{}, <-l.ended

@@ -20,9 +20,9 @@ import (
 
 // order tells a party what to do.
 type order struct {
-	Do      string        `json:"do"`
-	Count   int           `json:"count,omitempty"`
-	Seconds time.Duration `json:"seconds,omitempty"`
+	Do    string        `json:"do"`
+	Count int           `json:"count,omitempty"`
+	Time  time.Duration `json:"time,omitempty"`
 }
 
 // answer is what a party answers to an order; the first one it gives without being asked, when it is ready.

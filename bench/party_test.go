@@ -48,14 +48,14 @@ func scriptedParty(how string) int {
 	return 0
 }
 
-func startScripted(t *testing.T, ctx context.Context, how string) (*party, error) {
+func startScripted(ctx context.Context, t *testing.T, how string) (*party, error) {
 	t.Helper()
 	t.Setenv(scriptedVariable, how)
 	return startParty(ctx, "the party")
 }
 
 func TestPartyObeys(t *testing.T) {
-	p, err := startScripted(t, t.Context(), "obeys")
+	p, err := startScripted(t.Context(), t, "obeys")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -83,11 +83,11 @@ func TestPartyObeys(t *testing.T) {
 }
 
 func TestPartyThatDies(t *testing.T) {
-	_, err := startScripted(t, t.Context(), "dies")
+	_, err := startScripted(t.Context(), t, "dies")
 	if err == nil || !strings.Contains(err.Error(), "no luck today") || !strings.Contains(err.Error(), "exit status 3") {
 		t.Errorf("start: %v", err)
 	}
-	p, err := startScripted(t, t.Context(), "obeys")
+	p, err := startScripted(t.Context(), t, "obeys")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -102,7 +102,7 @@ func TestPartyThatDies(t *testing.T) {
 func TestPartyThatIsSilent(t *testing.T) {
 	ctx, stop := context.WithCancelCause(t.Context())
 	stop(errors.New("out of patience"))
-	_, err := startScripted(t, ctx, "silent")
+	_, err := startScripted(ctx, t, "silent")
 	if err == nil || !strings.Contains(err.Error(), "out of patience") {
 		t.Errorf("start: %v", err)
 	}
@@ -111,7 +111,7 @@ func TestPartyThatIsSilent(t *testing.T) {
 func TestAskAll(t *testing.T) {
 	var parties []*party
 	for range 3 {
-		p, err := startScripted(t, t.Context(), "obeys")
+		p, err := startScripted(t.Context(), t, "obeys")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -148,7 +148,7 @@ func TestTailKeepsTheEnd(t *testing.T) {
 		t.Errorf("of nothing: %q", k.said())
 	}
 	for n := range 1000 {
-		fmt.Fprintf(&k, "line %d\n", n)
+		k.note(fmt.Sprintf("line %d", n))
 	}
 	said := k.said()
 	if !strings.HasSuffix(said, "line 999") || strings.Contains(said, "line 1\n") || len(said) > 2*tailSize {

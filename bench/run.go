@@ -144,10 +144,10 @@ func (f *fabric) ready(ctx context.Context, instances int) error {
 func (r *result) roundTrip(ctx context.Context, p *party, duration time.Duration) error {
 	ctx, stop := within(ctx, duration)
 	defer stop()
-	if _, err := p.ask(ctx, order{Do: "rtt", Seconds: warmUp}); err != nil {
+	if _, err := p.ask(ctx, order{Do: "rtt", Time: warmUp}); err != nil {
 		return err
 	}
-	a, err := p.ask(ctx, order{Do: "rtt", Seconds: duration})
+	a, err := p.ask(ctx, order{Do: "rtt", Time: duration})
 	if err != nil {
 		return err
 	}
@@ -163,10 +163,10 @@ const warmUp = 500 * time.Millisecond
 func (r *result) throughput(ctx context.Context, clients []*party, duration time.Duration) error {
 	ctx, stop := within(ctx, duration)
 	defer stop()
-	if _, err := askAll(ctx, clients, order{Do: "load", Seconds: warmUp}); err != nil {
+	if _, err := askAll(ctx, clients, order{Do: "load", Time: warmUp}); err != nil {
 		return err
 	}
-	answers, err := askAll(ctx, clients, order{Do: "count", Seconds: duration})
+	answers, err := askAll(ctx, clients, order{Do: "count", Time: duration})
 	if err != nil {
 		return err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 
 	"github.com/spf13/cobra"
 )
@@ -44,12 +45,12 @@ func (a *app) dev(ctx context.Context, bf *brokerFlags, nf *agentFlags) (err err
 	}
 	if _, err := fmt.Fprintf(a.out, `A broker at %s and an agent on node %s, on this machine. In another terminal:
 
-%s  weft node list
-  weft service register examples/wordfreq/service.yaml
+%s  %[4]s node list
+  %[4]s service register examples/wordfreq/service.yaml
   bin/wordfreq count
 
 Ctrl-C stops all of it.
-`, endpoint, n.Name(), hint); err != nil {
+`, endpoint, n.Name(), hint, os.Args[0]); err != nil {
 		return err
 	}
 	running, stop := context.WithCancel(ctx)

@@ -32,7 +32,7 @@ func run(ctx context.Context, args []string, a *app) int {
 	root.SetArgs(append([]string{}, args...)) // not nil: cobra would take the process's own
 	err := root.ExecuteContext(ctx)
 	if err != nil {
-		fmt.Fprintln(a.errOut, "weft:", err)
+		fmt.Fprintln(a.errOut, "weft:", err) //nolint:errcheck // there is nobody else to tell
 	}
 	return exitCode(err)
 }

@@ -171,7 +171,7 @@ func TestReadServiceOfNothing(t *testing.T) {
 func TestNearest(t *testing.T) {
 	keys := []string{"name", "version", "instances", "interface", "limits", "slots", "sessions"}
 	cases := map[string]string{
-		"nmae": "name", "Name": "name", "instance": "instances", "verion": "version", "inter": "interface",
+		"nam": "name", "Name": "name", "instance": "instances", "verion": "version", "inter": "interface",
 		"limit": "limits", "slot": "slots", "xyz": "", "colour": "",
 	}
 	for in, want := range cases {

@@ -33,7 +33,7 @@ func run(ctx context.Context, args []string) error {
 	if len(args) == 0 || args[0] != "draw" {
 		return fmt.Errorf("want %q or %q; see examples/mandelbrot/README.md", "serve", "draw")
 	}
-	d := drawing{Picture: Picture{CentreX: -0.7436439, CentreY: 0.1318259, Scale: 0.002}}
+	d := drawing{Picture: Picture{CentreX: -0.7436439, CentreY: 0.13155, Scale: 0.002}}
 	flags := flag.NewFlagSet("mandelbrot draw", flag.ContinueOnError)
 	flags.StringVar(&d.broker, "broker", endpoint(), "control endpoints of the broker")
 	flags.StringVar(&d.file, "out", "mandelbrot.png", "file to write the picture to")

@@ -39,18 +39,28 @@ func (p Picture) Count(side int) int {
 	return ((p.Width + side - 1) / side) * ((p.Height + side - 1) / side)
 }
 
+// samples is how many points are computed each way for one pixel, whose colour is their mean.
+const samples = 2
+
 // Render computes the red, green and blue of each pixel of the tile, row by row. This is the work that the fabric
 // spreads: nothing but arithmetic, and much more of it in some tiles than in others.
 func (t Tile) Render() []byte {
 	p := t.Picture
-	step := p.Scale / float64(p.Width)
+	step := p.Scale / float64(p.Width*samples)
+	left := p.CentreX - p.Scale/2
+	top := p.CentreY - step*float64(p.Height*samples)/2
 	pixels := make([]byte, 0, 3*t.W*t.H)
 	for y := t.Y; y < t.Y+t.H; y++ {
-		ci := p.CentreY + (float64(y)-float64(p.Height)/2)*step
 		for x := t.X; x < t.X+t.W; x++ {
-			cr := p.CentreX + (float64(x)-float64(p.Width)/2)*step
-			c := shade(escape(cr, ci, p.Iterations))
-			pixels = append(pixels, c.R, c.G, c.B)
+			var red, green, blue int
+			for i := range samples * samples {
+				cr := left + step*float64(x*samples+i%samples)
+				ci := top + step*float64(y*samples+i/samples)
+				c := shade(escape(cr, ci, p.Iterations))
+				red, green, blue = red+int(c.R), green+int(c.G), blue+int(c.B)
+			}
+			const n = samples * samples
+			pixels = append(pixels, byte(red/n), byte(green/n), byte(blue/n))
 		}
 	}
 	return pixels

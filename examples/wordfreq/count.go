@@ -11,7 +11,8 @@ import (
 // Counts says how often each word occurs.
 type Counts map[string]int
 
-// Count counts the words of a text: its runs of letters, in lower case. This is the work that the fabric spreads.
+// Count counts the words of a text: its runs of two letters or more, in lower case. This is the work that the fabric
+// spreads.
 func (c Counts) Count(text []byte) {
 	var lower []byte
 	for len(text) > 0 {
@@ -21,6 +22,7 @@ func (c Counts) Count(text []byte) {
 		}
 		text = text[start:]
 		lower = lower[:0]
+		letters := 0
 		for len(text) > 0 {
 			r, size := utf8.DecodeRune(text)
 			if !unicode.IsLetter(r) {
@@ -28,8 +30,11 @@ func (c Counts) Count(text []byte) {
 			}
 			lower = utf8.AppendRune(lower, unicode.ToLower(r))
 			text = text[size:]
+			letters++
 		}
-		c[string(lower)]++
+		if letters > 1 {
+			c[string(lower)]++
+		}
 	}
 }
 

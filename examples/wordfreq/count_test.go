@@ -14,9 +14,10 @@ func TestCount(t *testing.T) {
 		{"123 -- \n", Counts{}},
 		{"if", Counts{"if": 1}},
 		{"Return err; return nil", Counts{"return": 2, "err": 1, "nil": 1}},
-		{"x1y x_y", Counts{"x": 2, "y": 2}},
+		{"xs1ys xs_ys", Counts{"xs": 2, "ys": 2}},
+		{"a b é", Counts{}},
 		{"Größe größe GRÖSSE", Counts{"größe": 2, "grösse": 1}},
-		{"a\xffb", Counts{"a": 1, "b": 1}},
+		{"aa\xffbb", Counts{"aa": 1, "bb": 1}},
 		{"\xff\xfe", Counts{}},
 		{"язык\tЯЗЫК", Counts{"язык": 2}},
 	}

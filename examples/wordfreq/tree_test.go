@@ -22,7 +22,7 @@ func TestBatches(t *testing.T) {
 	half := strings.Repeat("word ", batchSize/5/2+1)
 	write(t, filepath.Join(dir, "a.txt"), half)
 	write(t, filepath.Join(dir, "b", "b.txt"), half)
-	write(t, filepath.Join(dir, "b", "binary"), "a\x00b")
+	write(t, filepath.Join(dir, "b", "binary"), "aa\x00bb")
 	write(t, filepath.Join(dir, "c.txt"), "last words")
 	if err := os.Symlink("a.txt", filepath.Join(dir, "link")); err != nil {
 		t.Fatal(err)
@@ -43,7 +43,7 @@ func TestBatches(t *testing.T) {
 		if len(sizes) != 2 || sizes[0] != 2 || sizes[1] != 1 {
 			t.Errorf("files in the tasks: %v, want [2 1]", sizes)
 		}
-		if counts["last"] != 1 || counts["b"] != 0 {
+		if counts["last"] != 1 || counts["bb"] != 0 {
 			t.Errorf("counted %v", counts)
 		}
 	}
