@@ -20,7 +20,7 @@ import (
 	"github.com/weft-fabric/weft/protocol/link"
 )
 
-const deadline = 20 * time.Second
+const deadline = 10 * time.Second
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
@@ -53,7 +53,7 @@ type broker struct {
 	payloads *zmqx.Payloads
 	wake     *zmqx.Wake
 	waiter   *zmqx.Waiter
-	mute     bool                                      // hears and says nothing
+	mute     bool                                     // hears and says nothing
 	count    func(kind protocol.Kind, payload []byte) // instead of a list, of results
 
 	mu       sync.Mutex

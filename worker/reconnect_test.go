@@ -69,7 +69,6 @@ func TestBeginsAnewWithANewBroker(t *testing.T) {
 		}
 	})
 	b.ready()
-	svc.mu.Lock();t.Log(svc.calls);svc.mu.Unlock()
 	b.bind(1) // the same number, once the old one is let go
 	close(g.open)
 	b.dispatch(1, 9, nil)

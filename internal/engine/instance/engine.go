@@ -26,7 +26,8 @@ const (
 const (
 	beatEvery = protocol.Heartbeat / 2
 	flushWait = 250 * time.Millisecond // for the acknowledgement of the last frames
-	minGreet  = 100 * time.Millisecond
+	minGreet  = 100 * time.Millisecond // before HELLO is said again where it was refused
+	helloWait = 500 * time.Millisecond // for the answer to the first HELLO; then twice that, and so on
 	maxGreet  = 2 * time.Second
 )
 

@@ -261,14 +261,8 @@ func (e *Engine) referred(now time.Time, refer protocol.Refer) {
 		return
 	}
 	e.refer = refer.Endpoint
-	data := &e.lines[Data]
-	switch {
-	case !data.live():
-	case data.endpoint != refer.Endpoint:
+	if data := &e.lines[Data]; data.live() && data.endpoint != refer.Endpoint {
 		e.hangUp()
-	case !data.link.Up():
-		data.wait = 0
-		e.greet(now, Data)
 	}
 	e.move(now, Referred)
 }

@@ -72,7 +72,7 @@ func (e *Engine) greet(now time.Time, line Line) {
 	hello := e.cfg.Hello
 	hello.MinVersion, hello.MaxVersion, hello.Role = protocol.MinVersion, protocol.MaxVersion, protocol.RoleInstance
 	hello.Endpoint, hello.Slots = w.endpoint, e.cfg.Slots
-	w.wait = min(max(2*w.wait, minGreet), maxGreet)
+	w.wait = min(max(2*w.wait, helloWait), maxGreet)
 	w.greetAt = now.Add(e.cfg.Jitter(w.wait))
 	w.link.Greet(hello)
 }
