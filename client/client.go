@@ -115,10 +115,10 @@ func (c *Client) awaitBroker(ctx context.Context, endpoints string) error {
 func (c *Client) Close() error {
 	c.mu.Lock()
 	c.shut()
-	work := c.takeCallbacks()
+	callbacks := c.takeCallbacks()
 	ring := c.poke()
 	c.mu.Unlock()
-	c.runner.push(work)
+	c.runner.push(callbacks)
 	if ring {
 		c.wake.Ring()
 	}
@@ -201,6 +201,7 @@ type account struct {
 
 // harvest takes what the engine has to say and passes it on; what is for the driver stays in batch. The caller holds mu.
 func (c *Client) harvest() {
+	c.checkConnected()
 	if !c.eng.Take(&c.batch) {
 		return
 	}
@@ -231,7 +232,6 @@ func (c *Client) harvest() {
 	clear(b.Answers)
 	clear(b.Notes)
 	b.Answers, b.Notes = b.Answers[:0], b.Notes[:0]
-	c.checkConnected()
 }
 
 func (c *Client) checkConnected() {

@@ -56,12 +56,17 @@ type work struct {
 	frames    []departure
 	released  []protocol.Handle
 	hangups   []uint32
+	done      done
+}
+
+// done are results that cannot be passed on under the lock.
+type done struct {
 	callbacks []callback
 	heavy     []heavy
 }
 
 func (w *work) none() bool {
-	return len(w.dials)+len(w.retained)+len(w.frames)+len(w.released)+len(w.hangups)+len(w.callbacks)+len(w.heavy) == 0
+	return len(w.dials)+len(w.retained)+len(w.frames)+len(w.released)+len(w.hangups)+len(w.done.callbacks)+len(w.done.heavy) == 0
 }
 
 // frame is one received frame, copied.
@@ -159,6 +164,9 @@ func (c *Client) carryAll() time.Duration {
 		c.harvest()
 		w := c.grab()
 		if w.none() {
+			if c.closed { // in the midst of this turn, when nobody was asleep to be rung
+				timeout = 0
+			}
 			c.asleep = true
 			c.mu.Unlock()
 			return timeout
@@ -211,11 +219,8 @@ func (c *Client) grab() *work {
 	w.released = append(w.released[:0], b.Released...)
 	w.hangups = append(w.hangups[:0], b.Hangups...)
 	w.frames = c.leave(w.frames[:0])
-	w.heavy = append(w.heavy[:0], c.heavy...)
-	w.callbacks = c.takeCallbacks()
+	w.done = c.takeDone()
 	b.Dials, b.Retained, b.Released, b.Hangups = b.Dials[:0], b.Retained[:0], b.Released[:0], b.Hangups[:0]
-	clear(c.heavy)
-	c.heavy = c.heavy[:0]
 	return w
 }
 
@@ -237,15 +242,23 @@ func (c *Client) carry(w *work) {
 	for _, id := range w.hangups {
 		c.hangUp(id)
 	}
-	c.runner.push(w.callbacks)
-	w.callbacks = nil
-	if len(w.heavy) > 0 {
-		c.deliverHeavy(w.heavy)
-	}
+	c.hand(w.done)
 }
 
-// deliverHeavy copies results out of payload frames and delivers them.
-func (c *Client) deliverHeavy(list []heavy) {
+// takeDone takes what hand is to pass on. The caller holds mu.
+func (c *Client) takeDone() done {
+	d := done{callbacks: c.callbacks, heavy: c.heavy}
+	c.callbacks, c.heavy = nil, nil
+	return d
+}
+
+// hand passes results on: callbacks to the runner, copies of payload frames to whom they are for.
+func (c *Client) hand(d done) {
+	c.runner.push(d.callbacks)
+	if len(d.heavy) == 0 {
+		return
+	}
+	list := d.heavy
 	for i := range list {
 		h := &list[i]
 		if h.to.fn != nil || h.to.task != nil {
@@ -257,10 +270,9 @@ func (c *Client) deliverHeavy(list []heavy) {
 	for i := range list {
 		c.deliver(list[i].to, &list[i].done)
 	}
-	work := c.takeCallbacks()
+	callbacks := c.takeCallbacks()
 	c.mu.Unlock()
-	clear(list)
-	c.runner.push(work)
+	c.runner.push(callbacks)
 }
 
 func (c *Client) line(id uint32) *line {
@@ -393,7 +405,9 @@ func (c *Client) receive(s *zmqx.Socket) {
 			c.eng.Receive(now, frames[i].conn, frames[i].records, frames[i].payloads)
 		}
 		c.harvest()
+		done := c.takeDone()
 		c.mu.Unlock()
+		c.hand(done)
 	}
 	clear(frames)
 	c.io.frames = frames
@@ -421,9 +435,9 @@ func (c *Client) finish() {
 		c.io.sent[i].frame.Sent()
 	}
 	c.io.sent = nil
-	work := c.takeCallbacks()
+	rest := c.takeDone()
 	c.mu.Unlock()
-	c.runner.push(work)
+	c.hand(rest)
 	c.io.waiter.SetSockets()
 	for _, l := range c.io.lines {
 		c.closeLine(l)

@@ -117,10 +117,10 @@ func (s *Session) close(mode string) {
 	c.eng.Close(s.core, mode)
 	c.harvest()
 	s.wakeSubmitters()
-	work := c.takeCallbacks()
+	callbacks := c.takeCallbacks()
 	ring := c.poke()
 	c.mu.Unlock()
-	c.runner.push(work)
+	c.runner.push(callbacks)
 	if ring {
 		c.wake.Ring()
 	}
