@@ -51,12 +51,12 @@ type io struct {
 
 // work is what one turn carries out, apart from the lock.
 type work struct {
-	dials     []engine.Dial
-	retained  []protocol.Handle
-	frames    []departure
-	released  []protocol.Handle
-	hangups   []uint32
-	done      done
+	dials    []engine.Dial
+	retained []protocol.Handle
+	frames   []departure
+	released []protocol.Handle
+	hangups  []uint32
+	done     done
 }
 
 // done are results that cannot be passed on under the lock.
