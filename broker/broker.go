@@ -113,7 +113,7 @@ func (b *Broker) build(l listeners) error {
 	if err != nil {
 		return err
 	}
-	epoch := protocol.NewEpoch(uint64(time.Now().Unix()), b.cfg.Node)
+	epoch := protocol.NewEpoch(uint64(time.Now().UnixMilli()), b.cfg.Node)
 	for _, dir := range l.ipcDir {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return fmt.Errorf("broker: listen ipc://%s/control: %w", dir, err)
