@@ -27,7 +27,7 @@ func (l *loader) obey(ctx context.Context, o order) (answer, error) {
 	case "load":
 		return answer{}, l.start(ctx, o.Time)
 	case "count":
-		return l.count(o.Time)
+		return l.count(ctx, o.Time)
 	case "rest":
 		l.stop()
 		return answer{}, <-l.ended
@@ -68,11 +68,13 @@ func (l *loader) start(ctx context.Context, warm time.Duration) error {
 }
 
 // count waits, and says how many tasks were completed meanwhile.
-func (l *loader) count(d time.Duration) (answer, error) {
+func (l *loader) count(ctx context.Context, d time.Duration) (answer, error) {
 	before, begin := l.done.Load(), time.Now()
 	select {
 	case err := <-l.ended:
 		return answer{}, errors.Join(errors.New("the load ended early"), err)
+	case <-ctx.Done():
+		return answer{}, context.Cause(ctx)
 	case <-time.After(d):
 		elapsed := time.Since(begin)
 		return answer{Tasks: l.done.Load() - before, Elapsed: elapsed}, nil

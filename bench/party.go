@@ -34,7 +34,8 @@ type answer struct {
 	Trips    []time.Duration `json:"trips,omitempty"`
 }
 
-// obey says that the party is ready, and answers orders until the input ends. A party that takes no orders has no do.
+// obey says that the party is ready, and answers orders until the input ends, which also ends the context of an order
+// under way. A party that takes no orders has no do.
 func obey(ctx context.Context, ready answer, do func(context.Context, order) (answer, error)) error {
 	return obeyOn(ctx, os.Stdin, os.Stdout, ready, do)
 }
@@ -46,15 +47,15 @@ func obeyOn(ctx context.Context, in io.Reader, out io.Writer, ready answer,
 	if err := encoder.Encode(ready); err != nil {
 		return fmt.Errorf("say ready: %w", err)
 	}
-	decoder := json.NewDecoder(in)
-	for {
-		var o order
-		switch err := decoder.Decode(&o); {
-		case errors.Is(err, io.EOF):
-			return nil
-		case err != nil:
-			return fmt.Errorf("read an order: %w", err)
-		}
+	ctx, cancel := context.WithCancel(ctx) // ended with the input, so that nothing goes on for nobody
+	defer cancel()
+	orders, broken := make(chan order), make(chan error, 1)
+	go func() {
+		defer close(orders)
+		defer cancel()
+		broken <- readOrders(ctx, in, orders)
+	}()
+	for o := range orders {
 		a := answer{Error: "this party takes no orders"}
 		if do != nil {
 			var err error
@@ -64,6 +65,26 @@ func obeyOn(ctx context.Context, in io.Reader, out io.Writer, ready answer,
 		}
 		if err := encoder.Encode(a); err != nil {
 			return fmt.Errorf("answer %q: %w", o.Do, err)
+		}
+	}
+	return <-broken
+}
+
+// readOrders hands on the orders of the input until it ends or ctx is done.
+func readOrders(ctx context.Context, in io.Reader, orders chan<- order) error {
+	decoder := json.NewDecoder(in)
+	for {
+		var o order
+		switch err := decoder.Decode(&o); {
+		case errors.Is(err, io.EOF):
+			return nil
+		case err != nil:
+			return fmt.Errorf("read an order: %w", err)
+		}
+		select {
+		case orders <- o:
+		case <-ctx.Done():
+			return nil
 		}
 	}
 }

@@ -142,6 +142,30 @@ func TestObeyRefusesNonsense(t *testing.T) {
 	}
 }
 
+// An order under way ends with the input: whoever gave it is gone.
+func TestObeyEndsWithTheInput(t *testing.T) {
+	in, giver := io.Pipe()
+	ended := make(chan error, 1)
+	begun := make(chan struct{})
+	go func() {
+		ended <- obeyOn(t.Context(), in, io.Discard, answer{}, func(ctx context.Context, _ order) (answer, error) {
+			close(begun)
+			<-ctx.Done()
+			return answer{}, ctx.Err()
+		})
+	}()
+	if _, err := io.WriteString(giver, `{"do":"wait"}`); err != nil {
+		t.Fatal(err)
+	}
+	<-begun
+	if err := giver.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}
+
 func TestTailKeepsTheEnd(t *testing.T) {
 	var k tail
 	if k.said() != "" {
