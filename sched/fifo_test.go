@@ -16,7 +16,7 @@ import (
 )
 
 func TestTranscripts(t *testing.T) {
-	datadriven.Walk(t, "testdata", func(t *testing.T, path string) {
+	datadriven.Walk(t, "testdata/transcripts", func(t *testing.T, path string) {
 		f := NewFIFO()
 		datadriven.RunTest(t, path, func(t *testing.T, d *datadriven.TestData) string { return command(t, f, d) })
 	})

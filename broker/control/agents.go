@@ -62,6 +62,9 @@ func registerNode(c *Core, p *party, r *protocol.Record) error {
 		case theirs.State == protocol.ContainerExited:
 		case ok && ours.Node == n:
 			has[ours.ID] = true
+			if theirs.State == protocol.ContainerRunning {
+				w.move(ours, fleet.Run) // it may have said so while nobody heard
+			}
 		default:
 			w.stopAt(p.incarnation, theirs.ID, protocol.PeerTimeout)
 		}

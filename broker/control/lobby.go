@@ -88,9 +88,11 @@ func (l *lobby) frame(f Frame) {
 	var rec protocol.Record
 	first := protocol.NewReader(rest)
 	if ok, err := first.Next(&rec); ok && err == nil && rec.Kind == protocol.KindHello {
-		if p, err := l.hello(f.Peer, h, &rec); err != nil {
+		p, err := l.hello(f.Peer, h, &rec)
+		switch {
+		case err != nil:
 			o.refuse(f.Peer, err)
-		} else {
+		case p != nil:
 			l.records(p, first)
 		}
 		return
@@ -131,13 +133,17 @@ func (l *lobby) records(p *party, r protocol.Reader) {
 	}
 }
 
-// hello begins or resumes a conversation. The error is for a peer that gets none.
+// hello begins or resumes a conversation; of a HELLO that comes too late to begin one, nothing becomes. The error is
+// for a peer that gets no conversation.
 func (l *lobby) hello(peer protocol.Peer, h protocol.Header, rec *protocol.Record) (*party, error) {
 	var body protocol.Hello
 	if err := protocol.Unmarshal(rec.Kind, rec.Payload, &body); err != nil {
 		return nil, err
 	}
 	p, known := l.parties.Get(h.Incarnation)
+	if known && p.link.Stale(h) {
+		return nil, nil
+	}
 	version, err := l.check(h, &body, p)
 	if err != nil {
 		return nil, err
@@ -174,11 +180,10 @@ func (l *lobby) check(h protocol.Header, body *protocol.Hello, known *party) (ve
 	bad := func(format string, args ...any) (uint8, error) {
 		return 0, protocol.Errorf(protocol.CodeInvalid, "hello", format, args...)
 	}
-	version = min(body.MaxVersion, protocol.MaxVersion)
+	if version, err = protocol.Negotiate(body.MinVersion, body.MaxVersion); err != nil {
+		return 0, err
+	}
 	switch {
-	case version < max(body.MinVersion, protocol.MinVersion):
-		return 0, protocol.Errorf(protocol.CodeVersion, "hello", "the peer speaks versions %d to %d of the protocol, this broker %d to %d",
-			body.MinVersion, body.MaxVersion, protocol.MinVersion, protocol.MaxVersion)
 	case h.Epoch > l.c.out.node.Epoch:
 		return 0, protocol.Errorf(protocol.CodeUnavailable, "hello", "the peer knows of epoch %v, this broker's is %v and is over", h.Epoch, l.c.out.node.Epoch)
 	case h.Incarnation == 0:

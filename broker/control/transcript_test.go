@@ -22,13 +22,14 @@ import (
 //	note LOOP, session.Note as JSON             a manager loop tells something
 //	advance 10s                                 time passes; peers that are not muted send heartbeats
 //	mute NAME, cut NAME, reconnect NAME         it falls silent; its connection breaks; it comes again
+//	forgets NAME                                it comes again, and knows nothing of what was said before
 //	hold, commit                                nothing is durable any more until commit
 //	bytes, text                                 a frame of garbage
 //	given [node=N] [instances=N]                quietly: operator ops, service price with that many instances, agents
 //	                                            n1 to nN, client app with session 1 (key 1), which wants the instances
 //	quietly                                     nothing is written down until loudly
 func TestTranscripts(t *testing.T) {
-	datadriven.Walk(t, "testdata", func(t *testing.T, path string) {
+	datadriven.Walk(t, "testdata/transcripts", func(t *testing.T, path string) {
 		w := newWorld(t, nil)
 		datadriven.RunTest(t, path, func(t *testing.T, d *datadriven.TestData) string {
 			w.t = t
@@ -125,6 +126,9 @@ func command(t *testing.T, w *world, d *datadriven.TestData) {
 	case "cut":
 		who().cut = true
 	case "reconnect":
+		w.connect(who())
+	case "forgets":
+		who().link.Restart()
 		w.connect(who())
 	case "hold":
 		w.hold = true
