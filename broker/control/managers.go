@@ -41,7 +41,8 @@ type manager struct {
 	service  protocol.Service // with the demand of its sessions
 	loop     int
 	retired  bool
-	want     int // instances that it would have
+	idle     bool // it said so, and no session was opened since
+	want     int  // instances that agents are to start for it in all
 	sessions ordered.Map[uint32, *sess]
 
 	containers ordered.Map[string, *fleet.Container]
@@ -229,11 +230,18 @@ func (t *managers) retireAll(e *catalogue.Entry) {
 	}
 }
 
-// idle takes a manager's word that it has nothing to do; a session that was opened meanwhile keeps it.
+// idle takes a manager's word that it has nothing to do. A session that was opened meanwhile keeps it, and so do
+// instances that were started by hand, until they are gone.
 func (t *managers) idle(id uint32) {
-	if m, ok := t.byID.Get(id); ok && !m.retired && m.sessions.Len() == 0 {
-		t.retire(m)
+	m, ok := t.byID.Get(id)
+	if !ok || m.retired || m.sessions.Len() > 0 {
+		return
 	}
+	if m.byHand.live() > 0 {
+		m.idle = true
+		return
+	}
+	t.retire(m)
 }
 
 func (t *managers) retire(m *manager) {
@@ -282,7 +290,7 @@ func (t *managers) settle() {
 func (t *managers) review(m *manager) {
 	t.judge(m)
 	live := m.count.live()
-	target := max(m.want-m.byHand.live(), 0)
+	target := m.want // without those by hand that serve
 	if !m.startable() {
 		target = 0
 	}
@@ -290,8 +298,8 @@ func (t *managers) review(m *manager) {
 		t.c.crew.stopNewest(m, surplus)
 		live = m.count.live()
 	}
-	if _, waits := m.backoff.Holds(t.c.now); waits {
-		target = min(target, live)
+	if _, waits := m.backoff.Holds(t.c.now); waits || m.sessions.Len() == 0 {
+		target = min(target, live) // nothing is started for nobody
 	}
 	r := m.request()
 	if want := target + m.count[fleet.Leaving]; want > 0 {
@@ -299,6 +307,9 @@ func (t *managers) review(m *manager) {
 		t.sched.Want(r.ID, want)
 	} else {
 		t.sched.Want(r.ID, 0)
+	}
+	if m.idle && !m.retired && m.containers.Len() == 0 && m.sessions.Len() == 0 {
+		t.retire(m)
 	}
 	if m.retired && m.containers.Len() == 0 {
 		t.byID.Delete(m.id)
@@ -392,7 +403,7 @@ func (t *managers) counted(m *manager, c *fleet.Container, from fleet.State, isN
 func (m *manager) explain(t *managers) string {
 	now := t.c.now
 	if !m.startable() {
-		if m.want > m.byHand.live() {
+		if m.want > m.byHand.live()-m.byHand[fleet.Serving] {
 			return "it has no artefacts: an instance has to be started by hand"
 		}
 		return ""

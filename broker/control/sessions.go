@@ -114,6 +114,8 @@ func (t *sessions) add(p *party, req *protocol.OpenSession) (*sess, error) {
 	}})
 	t.open.Set(s.number, s)
 	m.sessions.Set(s.number, s)
+	m.idle = false
+	c.managers.touch(m) // what it wants may have waited for a session
 	c.managers.loops[m.loop].sessions++
 	if p.client.keys == nil {
 		p.client.keys = make(map[uint64]*sess)
