@@ -69,7 +69,7 @@ type fakeSession struct {
 	number protocol.SessionNumber
 	client uint64
 	key    uint64
-	seen   map[uint64]bool
+	top    uint64 // highest sequence taken: they come in order
 	closed bool
 	runs   int
 }
@@ -382,7 +382,7 @@ func (b *fakeBroker) openSession(client, key uint64) *fakeSession {
 		}
 	}
 	b.last++
-	s := &fakeSession{number: b.last, client: client, key: key, seen: map[uint64]bool{}}
+	s := &fakeSession{number: b.last, client: client, key: key}
 	b.sessions[s.number] = s
 	return s
 }
@@ -400,10 +400,10 @@ func (b *fakeBroker) data(e *fakeEnd, rec *protocol.Record, payload []byte) {
 	case protocol.KindTask:
 		s := b.sessions[rec.Session]
 		seq := protocol.TaskID(rec.Task).Sequence()
-		if s == nil || s.closed || s.seen[seq] {
+		if s == nil || s.closed || seq <= s.top {
 			return
 		}
-		s.seen[seq] = true
+		s.top = seq
 		s.runs++
 		if b.hold {
 			b.held = append(b.held, heldTask{e, rec.Session, rec.Task, bytes.Clone(payload)})

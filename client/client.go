@@ -23,7 +23,6 @@ type Client struct {
 	runner   runner
 	kick     chan struct{} // wakes the owner when it is parked
 	over     chan struct{} // closed when the owner has closed the sockets
-	waiters  sync.Pool
 
 	mu        sync.Mutex
 	eng       *engine.Engine
@@ -279,6 +278,9 @@ func (c *Client) deliver(to pending, done *engine.Completion) {
 	switch {
 	case to.fn != nil:
 		c.wasCall = false
+		if c.callbacks == nil {
+			c.callbacks = c.runner.list()
+		}
 		c.callbacks = append(c.callbacks, callback{
 			fn: to.fn, result: Result{Payload: done.Payload, Err: err, Task: done.Task},
 			account: c.account(done), size: done.Size,

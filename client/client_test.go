@@ -383,9 +383,9 @@ func TestOperatorMethods(t *testing.T) {
 	if fmt.Sprint(got) != fmt.Sprint(want) {
 		t.Errorf("services %v, want %v", got, want)
 	}
-	for s := range c.Services(soon(t), Filter{}) {
-		if s.Service.Name != "a" {
-			t.Error("the loop went on after break")
+	for s, err := range c.Services(soon(t), Filter{}) {
+		if err != nil || s.Service.Name != "a" {
+			t.Errorf("the loop begins with %q, %v", s.Service.Name, err)
 		}
 		break
 	}

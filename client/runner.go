@@ -27,9 +27,15 @@ type callback struct {
 
 // chunk is what one burst of results brought.
 type chunk struct {
-	items []callback
-	next  atomic.Int64 // the first that nobody has claimed
+	items   []callback
+	next    atomic.Int64 // the first that nobody has claimed
+	workers int          // that look into it
 }
+
+func (c *chunk) claimed() bool { return c.next.Load() >= int64(len(c.items)) }
+
+// maxSpare is how many lists of callbacks are kept for use again.
+const maxSpare = 4
 
 // runner runs callbacks on goroutines of its own: as many as there are processors, and more for as long as these do
 // not get on because callbacks block. No goroutine is left when there is nothing to run.
@@ -39,6 +45,7 @@ type runner struct {
 
 	mu      sync.Mutex
 	chunks  []*chunk
+	spare   [][]callback // empty
 	workers int
 	watched bool // a look at the progress is due
 	step    int  // how many more at the next stall
@@ -97,7 +104,7 @@ func (r *runner) look() {
 // trim drops chunks whose callbacks were all claimed. The caller holds mu.
 func (r *runner) trim() {
 	n := 0
-	for n < len(r.chunks) && r.chunks[n].next.Load() >= int64(len(r.chunks[n].items)) {
+	for n < len(r.chunks) && r.chunks[n].claimed() {
 		n++
 	}
 	clear(r.chunks[:n])
@@ -123,6 +130,7 @@ func (r *runner) work() {
 			return
 		}
 		c := r.chunks[0]
+		c.workers++
 		r.mu.Unlock()
 		for {
 			i := c.next.Add(1) - 1
@@ -131,6 +139,30 @@ func (r *runner) work() {
 			}
 			r.run(&c.items[i])
 		}
+		r.leave(c)
+	}
+}
+
+// list gives an empty list of callbacks, for push.
+func (r *runner) list() []callback {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	n := len(r.spare)
+	if n == 0 {
+		return nil
+	}
+	l := r.spare[n-1]
+	r.spare = r.spare[:n-1]
+	return l
+}
+
+// leave notes that a worker has found everything in c claimed. The last one keeps the list: all callbacks have returned.
+func (r *runner) leave(c *chunk) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.trim()
+	if c.workers--; c.workers == 0 && len(r.spare) < maxSpare {
+		r.spare = append(r.spare, c.items[:0])
 	}
 }
 

@@ -66,8 +66,8 @@ func TestCancel(t *testing.T) {
 		defer c.mu.Unlock()
 		return c.eng.Outstanding() == 0 && s.unclaimed == 0
 	})
-	for r := range s.Results(soon(t)) {
-		t.Errorf("a cancelled task appears in Results: %v", r.Task)
+	for r, err := range s.Results(soon(t)) {
+		t.Errorf("a cancelled task appears in Results: %v, %v", r.Task, err)
 	}
 	late := submit(t, s, []byte("y"))
 	<-late.Done()
@@ -352,8 +352,8 @@ func TestCloseRunsCallbacks(t *testing.T) {
 func TestResults(t *testing.T) {
 	b := newFakeBroker(t, "inproc")
 	_, s := b.connect()
-	for range s.Results(soon(t)) {
-		t.Error("a result without a task")
+	for _, err := range s.Results(soon(t)) {
+		t.Errorf("a result without a task, %v", err)
 	}
 	b.holding()
 	want := map[string]bool{}
@@ -440,7 +440,10 @@ func TestMap(t *testing.T) {
 		t.Errorf("%d errors, want the one that ends the loop", errs)
 	}
 	b.release()
-	for range m.Map(soon(t), s, counting(100, &sent)) {
+	for _, err := range m.Map(soon(t), s, counting(100, &sent)) {
+		if err != nil {
+			t.Error(err)
+		}
 		break
 	}
 	eventually(t, "what was sent ahead gave its credit back", func() bool {

@@ -116,7 +116,7 @@ func TestResultsAfterSilentReconnect(t *testing.T) {
 	id := w.submit(s, small)
 	w.run(2 * time.Second) // all is acknowledged
 	for _, l := range w.lines {
-		if !(l.endpoint == "control") {
+		if l.endpoint != "control" {
 			w.cut(l)
 		}
 	}
