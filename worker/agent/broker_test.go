@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"syscall"
 	"testing"
 
 	"github.com/weft-fabric/weft/internal/zmqx"
@@ -67,9 +68,14 @@ func (b *fakeBroker) open() {
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	if _, err := router.Bind(b.endpoint); err != nil {
-		b.t.Fatal(err)
-	}
+	// A socket that was closed goes on listening until libzmq's own thread has closed it.
+	launchertest.Await(b.t, "the endpoint is free", func() bool {
+		_, err := router.Bind(b.endpoint)
+		if err != nil && !errors.Is(err, syscall.EADDRINUSE) {
+			b.t.Fatal(err)
+		}
+		return err == nil
+	})
 	if b.wake, err = zmqx.NewWake(); err != nil {
 		b.t.Fatal(err)
 	}
