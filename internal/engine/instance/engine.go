@@ -106,7 +106,6 @@ type Engine struct {
 	maxPayload int64     // bytes of a result
 	stopAt     time.Time // when draining began
 	graceAt    time.Time // when contexts of hooks end; zero: not pending
-	orphanAt   time.Time // earliest moment at which a draining instance gives its manager up
 	flushAt    time.Time // when a leaving instance waits no longer
 	beatAt     time.Time
 
@@ -190,7 +189,6 @@ func (e *Engine) move(now time.Time, ev Event) {
 	if e.graceAt.IsZero() && e.stopAt.IsZero() && (next == Draining || next == Leaving) {
 		e.stopAt = now
 		e.graceAt = now.Add(e.cfg.Grace)
-		e.orphanAt = now.Add(e.cfg.Patience)
 		if e.created == underWay {
 			e.order(Order{Kind: CancelAll}) // a start that nobody needs is not worth a grace
 		}
@@ -293,7 +291,7 @@ func (e *Engine) Tick(now time.Time) {
 		e.beatAt = now.Add(beatEvery)
 		e.beat(now)
 	}
-	if e.state == Draining && !now.Before(e.orphanAt) && now.Sub(e.lines[Data].heard) >= e.cfg.Patience {
+	if e.state == Draining && now.Sub(later(e.lines[Data].heard, e.stopAt)) >= e.cfg.Patience {
 		e.move(now, Orphaned)
 	}
 	e.advance(now)

@@ -98,16 +98,21 @@ func (in *intake) refused(rec *protocol.Record) {
 		}
 		return
 	}
-	// The loop does not know this instance (yet): the control loop says where to go.
+	// The loop does not know this instance. The control loop may know better, and refer it elsewhere.
 	w.link.Lost()
 	if w.greetAt.IsZero() {
 		w.greetAt = in.now.Add(e.cfg.Jitter(minGreet))
 	}
-	if c := &e.lines[Control]; c.link.Up() && in.now.Sub(w.dialled) >= w.timeout {
-		w.dialled = in.now
+	if in.now.Sub(w.heard) >= w.timeout {
+		e.blame(&refusal)
+		e.move(in.now, Rejected)
+		return
+	}
+	if c := &e.lines[Control]; !w.refused && c.link.Up() {
 		c.wait = 0
 		e.greet(in.now, Control)
 	}
+	w.refused = true
 }
 
 // open takes the first frame of a conversation, which begins with the WELCOME.
@@ -146,7 +151,7 @@ func (in *intake) open(h protocol.Header, rest []byte) {
 			}
 		}
 	}
-	w.opened = true
+	w.opened, w.refused = true, false
 	for {
 		if ok, err := reader.Next(&rec); !ok || err != nil {
 			return
@@ -215,8 +220,6 @@ func (in *intake) control(rec *protocol.Record) {
 		if protocol.Unmarshal(rec.Kind, rec.Payload, &refer) == nil {
 			e.referred(in.now, refer)
 		}
-	case protocol.KindError:
-		in.refused(rec)
 	case protocol.KindBye:
 		in.bye()
 	}
@@ -240,8 +243,6 @@ func (in *intake) data(rec *protocol.Record) {
 		e.recall(rec.Session, rec.Task)
 	case protocol.KindLeave:
 		e.move(in.now, Leave)
-	case protocol.KindError:
-		in.refused(rec)
 	case protocol.KindBye:
 		in.bye()
 	}

@@ -36,11 +36,10 @@ func (e *Engine) find(number protocol.SessionNumber) *Session {
 	return nil
 }
 
-// bind takes a session in. A session that is here already, and is not being let go, is confirmed.
+// bind takes a session in. A session that is here already, and is not being let go, is confirmed. A draining instance
+// leaves the question open, because a refusal would be the session's end: its manager asks it to let go again.
 func (e *Engine) bind(body protocol.Bind) {
-	if e.state != Serving {
-		e.lines[Data].link.Append(protocol.KindRefused, body.Session, 0, protocol.Marshal(protocol.Errorf(
-			protocol.CodeUnavailable, "bind", "the instance is %s and takes no further sessions", e.state)))
+	if e.state != Serving && e.state != Draining {
 		return
 	}
 	s := &Session{Bind: body, era: e.era}
@@ -56,7 +55,12 @@ func (e *Engine) bind(body protocol.Bind) {
 		}
 	}
 	e.sessions = append(e.sessions, s)
-	if !s.waits {
+	e.invite(s)
+}
+
+// invite lets OnSessionBind run when nothing stands in its way.
+func (e *Engine) invite(s *Session) {
+	if !s.waits && e.state == Serving {
 		e.hooks = append(e.hooks, s)
 	}
 }
@@ -116,7 +120,7 @@ func (e *Engine) drop(s *Session) {
 	}
 	if s.next != nil {
 		s.next.waits = false
-		e.hooks = append(e.hooks, s.next)
+		e.invite(s.next)
 	}
 }
 

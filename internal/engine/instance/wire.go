@@ -13,11 +13,12 @@ type wire struct {
 	link     *link.Link
 	endpoint string // empty: not dialled
 	dialled  time.Time
-	heard    time.Time     // last frame of the conversation
+	heard    time.Time     // last frame of the conversation, or when nothing was waited for
 	greetAt  time.Time     // when to say HELLO again; zero: it is not waited for
 	wait     time.Duration // before the next HELLO
 	timeout  time.Duration // of silence
 	opened   bool          // a conversation over this endpoint was opened
+	refused  bool          // the last HELLO was refused
 }
 
 func newWire(incarnation uint64) wire {
@@ -39,7 +40,7 @@ func (e *Engine) dial(now time.Time, line Line, endpoint string) {
 	} else {
 		w.link.Lost()
 	}
-	w.endpoint, w.dialled, w.heard, w.wait, w.opened = endpoint, now, now, 0, false
+	w.endpoint, w.dialled, w.heard, w.wait, w.opened, w.refused = endpoint, now, now, 0, false, false
 	e.order(Order{Kind: Dial, Line: line, Endpoint: endpoint})
 	e.greet(now, line)
 }
@@ -99,6 +100,9 @@ func (e *Engine) beat(now time.Time) {
 		w := &e.lines[line]
 		if !w.live() {
 			continue
+		}
+		if w.link.Up() && w.link.Unacked() == 0 {
+			w.heard = now // silence means something only where an answer is due
 		}
 		w.link.Beat(true)
 		if w.link.Up() && now.Sub(w.heard) >= w.timeout {
