@@ -8,6 +8,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	. "github.com/weft-fabric/weft/broker/control"
 	"github.com/weft-fabric/weft/broker/session"
 	"github.com/weft-fabric/weft/protocol"
 )
@@ -396,4 +397,39 @@ func countServing(s *sim, service string) (n int) {
 		}
 	}
 	return n
+}
+
+// TestGarbageHarmsNobody sends frames with wrong bytes in them, from peers of all roles.
+func TestGarbageHarmsNobody(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		w := newWorld(t, nil)
+		given(w, 1, 1)
+		var frame []byte
+		p := w.peers[rapid.SampledFrom([]string{"ops", "app", "n1"}).Draw(t, "peer")]
+		for k := protocol.Kind(0); k < 64; k++ {
+			if v := newBody(k); v != nil && k != protocol.KindError {
+				p.link.Append(k, 1, 1, protocol.Marshal(v))
+			}
+		}
+		for _, f := range p.node.Take(nil) {
+			if _, b, _, ok := f.Leave(); ok {
+				frame = slices.Clone(b)
+			}
+		}
+		for range rapid.IntRange(0, 8).Draw(t, "faults") {
+			frame[rapid.IntRange(0, len(frame)-1).Draw(t, "at")] = rapid.Byte().Draw(t, "byte")
+		}
+		w.quiet = true
+		w.step(Frame{Peer: p.id, Bytes: frame[:rapid.IntRange(0, len(frame)).Draw(t, "length")]})
+		w.advance(time.Second)
+		other := w.join("witness", protocol.Hello{Role: protocol.RoleClient}, 99)
+		answered := false
+		w.on = func(p *peer, r protocol.Record) {
+			answered = answered || p == other && r.Kind == protocol.KindServicePage
+		}
+		w.send(other, protocol.KindListServices, 1, protocol.ListRequest{})
+		if !answered {
+			t.Fatalf("nobody is served any more")
+		}
+	})
 }
