@@ -131,11 +131,18 @@ func (c *Core) demand(m *manager) {
 	c.tellWanted(m)
 }
 
-// bounds gives the least and greatest number of instances that the sessions ask for, and the tasks that wait.
+// bounds gives the least and greatest number of instances that the sessions ask for, each by its own word or else the
+// service's, and the tasks that wait.
 func (m *manager) bounds() (low, high, queued int) {
-	low, high = m.service.Instances.Min, m.service.Instances.Max
 	for _, s := range m.sessions {
-		low, high = max(low, s.minInst), max(high, s.maxInst)
+		least, most := s.minInst, s.maxInst
+		if least == 0 {
+			least = m.service.Instances.Min
+		}
+		if most == 0 {
+			most = max(m.service.Instances.Max, least)
+		}
+		low, high = max(low, least), max(high, most)
 		queued += s.queue.n
 	}
 	return low, max(low, high), queued
