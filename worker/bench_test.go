@@ -39,7 +39,7 @@ func benchmark(b *testing.B, size, window int) {
 			if kind != protocol.KindResult {
 				return
 			}
-			if got++; got%(max(window/8, 1)) == 0 || got == sent {
+			if got++; got%max(window/8, 1) == 0 || got == sent {
 				put()
 			}
 			if got == b.N {

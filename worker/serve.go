@@ -105,14 +105,14 @@ func newServer(ctx context.Context, service Service, o options) (*server, error)
 
 // serve runs the goroutines of the instance until it has ended.
 func (s *server) serve(ctx context.Context) error {
+	s.now = time.Now()
+	s.engine.Start(s.now)
 	stop := context.AfterFunc(ctx, func() {
 		s.mu.Lock()
 		s.engine.Stop(time.Now())
 		s.mu.Unlock()
 		s.wake.Ring()
 	})
-	s.now = time.Now()
-	s.engine.Start(s.now)
 	var all sync.WaitGroup
 	for range s.context.Slots + 1 {
 		all.Go(s.work)

@@ -29,6 +29,8 @@ const (
 	minGreet  = 100 * time.Millisecond // before HELLO is said again where it was refused
 	helloWait = 500 * time.Millisecond // for the answer to the first HELLO; then twice that, and so on
 	maxGreet  = 2 * time.Second
+	// switchAfter is how long a control endpoint has to answer the first time when there are others to try.
+	switchAfter = 3 * time.Second
 )
 
 // Config says who an instance is. Incarnation and Endpoints are needed.

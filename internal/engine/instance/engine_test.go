@@ -344,13 +344,27 @@ func TestRefusedByLoopForGood(t *testing.T) {
 func TestTriesEndpointsInTurn(t *testing.T) {
 	w := newWorld(t, Config{Endpoints: []string{"tcp://a", "tcp://b"}})
 	w.ends[Control].refuse = protocol.Errorf(protocol.CodeUnavailable, "hello", "standby")
-	w.pass(protocol.PeerTimeout + time.Second)
-	if w.ends[Control].dialed != "tcp://b" {
-		t.Errorf("dialled %q, want the second", w.ends[Control].dialed)
+	w.pump()
+	for _, want := range []string{"tcp://a", "tcp://b", "tcp://a", "tcp://b"} {
+		if w.ends[Control].dialed != want {
+			t.Errorf("dialled %q, want %q", w.ends[Control].dialed, want)
+		}
+		w.pass(switchAfter + beatEvery)
 	}
-	w.pass(protocol.PeerTimeout + time.Second)
-	if w.ends[Control].dialed != "tcp://a" {
-		t.Errorf("dialled %q, want the first again", w.ends[Control].dialed)
+	w.ends[Control].refuse = nil
+	w.run(nil)
+	w.pass(switchAfter)
+	w.run(nil)
+	at := w.ends[Control].dialed
+	w.cut(Control)
+	w.ends[Control].refuse = protocol.Errorf(protocol.CodeUnavailable, "hello", "restarting")
+	w.pass(protocol.PeerTimeout / 2)
+	if w.ends[Control].dialed != at {
+		t.Error("a broker that was there is given up at once")
+	}
+	w.pass(protocol.PeerTimeout)
+	if w.ends[Control].dialed == at {
+		t.Error("a broker that is gone is not given up")
 	}
 }
 

@@ -11,8 +11,7 @@ import (
 type wire struct {
 	node     *link.Node
 	link     *link.Link
-	endpoint string // empty: not dialled
-	dialled  time.Time
+	endpoint string        // empty: not dialled
 	heard    time.Time     // last frame of the conversation, or when nothing was waited for
 	greetAt  time.Time     // when to say HELLO again; zero: it is not waited for
 	wait     time.Duration // before the next HELLO
@@ -40,7 +39,7 @@ func (e *Engine) dial(now time.Time, line Line, endpoint string) {
 	} else {
 		w.link.Lost()
 	}
-	w.endpoint, w.dialled, w.heard, w.wait, w.opened, w.refused = endpoint, now, now, 0, false, false
+	w.endpoint, w.heard, w.wait, w.opened, w.refused = endpoint, now, 0, false, false
 	e.order(Order{Kind: Dial, Line: line, Endpoint: endpoint})
 	e.greet(now, line)
 }
@@ -111,7 +110,11 @@ func (e *Engine) beat(now time.Time) {
 		}
 	}
 	w := &e.lines[Control]
-	if n := len(e.cfg.Endpoints); n > 1 && !w.link.Up() && now.Sub(later(w.dialled, w.heard)) >= w.timeout {
+	patience := w.timeout
+	if !w.opened {
+		patience = switchAfter
+	}
+	if n := len(e.cfg.Endpoints); n > 1 && !w.link.Up() && now.Sub(w.heard) >= patience {
 		e.at = (e.at + 1) % n
 		e.dial(now, Control, e.cfg.Endpoints[e.at])
 	}
