@@ -11,7 +11,7 @@ func WeftLayers() Layers {
 	return Layers{
 		Levels: [][]string{
 			0: {"protocol", "sched/resource", "internal/fsm", "internal/ordered", "internal/platform"},
-			1: {"protocol/link", "sched", "broker/view"},
+			1: {"protocol/link", "sched"},
 			2: {"broker/session", "broker/catalogue", "broker/fleet"},
 			3: {
 				"broker/control", "broker/manager", "worker/agent/core",
