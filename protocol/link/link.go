@@ -324,6 +324,7 @@ func (l *Link) Close() {
 func (l *Link) forget() {
 	l.cut()
 	l.era++
+	l.greet = nil
 	for _, f := range l.kept {
 		l.done(f)
 	}

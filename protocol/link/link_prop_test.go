@@ -33,7 +33,7 @@ func (w *world) step() {
 	}
 	switch rapid.SampledFrom([]string{
 		"append", "append", "append", "pump", "pump", "pump", "deliver", "deliver", "deliver", "deliver", "deliver",
-		"commit", "beat", "break", "greet", "lost", "twice", "replace",
+		"commit", "beat", "break", "greet", "lost", "twice", "replace", "again", "again",
 	}).Draw(t, "op") {
 	case "append":
 		how := rapid.IntRange(0, 2).Draw(t, "how")
@@ -51,7 +51,23 @@ func (w *world) step() {
 	case "commit":
 		p.committed += uint64(rapid.IntRange(0, 3).Draw(t, "committed"))
 		p.committed = min(p.committed, p.after)
-	case "beat":
+	case "again":
+		// The whole of what usually goes with a connection that breaks, so that chance finds what needs it.
+		w.append(w.acceptor, rapid.IntRange(0, 2).Draw(t, "how"))
+		w.append(w.acceptor, 1)
+		w.pump(w.acceptor, rapid.Bool().Draw(t, "gated first"))
+		if rapid.Bool().Draw(t, "breaks") {
+			w.breakUp()
+		}
+		w.dialler.link.Greet(protocol.Hello{})
+		w.pump(w.dialler, true)
+		for w.deliver(w.conn(), upward) {
+			w.append(w.acceptor, 1)
+		}
+		if rapid.Bool().Draw(t, "committed") {
+			w.acceptor.committed = w.acceptor.after
+		}
+		w.pump(w.acceptor, rapid.Bool().Draw(t, "gated first"))
 		if p.link != nil {
 			p.link.Beat(rapid.Bool().Draw(t, "alive"))
 		}
@@ -88,7 +104,7 @@ func (w *world) replace(p *process) {
 	if p.dials {
 		w.dialler = next
 		w.acceptor.link = nil
-		clear(w.acceptor.owing)
+		w.acceptor.forgot()
 		next.link.Greet(protocol.Hello{})
 		return
 	}

@@ -56,6 +56,7 @@ type process struct {
 
 	appended uint64
 	owing    map[uint64]bool // records that the present other end must get
+	void     uint64          // records up to this one were dropped: they must not arrive any more
 	handles  map[protocol.Handle]int
 	got      map[uint64]*history // by the incarnation of the sender
 }
@@ -138,6 +139,12 @@ func (w *world) pump(p *process, gatedFirst bool) {
 	}
 	w.leave(p, list)
 	p.release()
+}
+
+// forgot notes that what was appended so far need not, and must not, arrive any more.
+func (p *process) forgot() {
+	clear(p.owing)
+	p.void = p.appended
 }
 
 func (p *process) takeHeld() []*Frame {
@@ -250,7 +257,7 @@ func (w *world) accept(c *conn, h protocol.Header, rest []byte, m message) {
 	}
 	p.peers[c.peer] = &end{l, h.Incarnation}
 	if !l.Accept(c.peer, h, hello, protocol.Welcome{Version: 1}) && h.Incarnation == w.dialler.node.Incarnation {
-		clear(p.owing)
+		p.forgot()
 	}
 	if h.Incarnation == w.dialler.node.Incarnation {
 		p.link = l
@@ -285,7 +292,7 @@ func (w *world) dial(h protocol.Header, rest []byte, m message) {
 			w.t.Fatal(err)
 		}
 		if p.link.Opened(h, body) && !body.Resumed {
-			clear(p.owing)
+			p.forgot()
 		}
 		return
 	}
@@ -325,6 +332,9 @@ func (w *world) records(p *process, from uint64, rest []byte, payloads []protoco
 			w.t.Fatalf("record %d of class %d came after %d", rec.Task, rec.Session, hist.last[rec.Session])
 		}
 		hist.last[rec.Session] = rec.Task
+		if from == other.node.Incarnation && rec.Task <= other.void {
+			w.t.Fatalf("record %d was of the conversation before: up to %d they were dropped", rec.Task, other.void)
+		}
 		if rec.External {
 			if len(payloads) == 0 || uint64(payloads[0]) != rec.Task {
 				w.t.Fatalf("record %d came with payload frames %v", rec.Task, payloads)
