@@ -3,9 +3,9 @@ package agent
 import (
 	"context"
 	"fmt"
-	"os"
 	"time"
 
+	"github.com/weft-fabric/weft/internal/zmqx"
 	"github.com/weft-fabric/weft/protocol"
 	"github.com/weft-fabric/weft/worker/agent/core"
 	"github.com/weft-fabric/weft/worker/probe"
@@ -30,13 +30,10 @@ func (a *Agent) register(ctx context.Context) (node protocol.RegisterNode, host 
 	if c.CPU == 0 || c.Memory == 0 {
 		return node, "", fmt.Errorf("agent: Capacity: %+v could not be measured in full; want it given (%v)", c, n.Missing)
 	}
-	if n.HostID != "" {
-		host = fmt.Sprintf("%s/%d", n.HostID, os.Geteuid())
-	}
 	return protocol.RegisterNode{
 		Name: a.config.Name, Platform: n.Platform.String(), NodeType: a.config.NodeType, Rack: a.config.Rack,
 		Capacity: c, Detail: detail(n),
-	}, host, nil
+	}, zmqx.HostID(), nil
 }
 
 // detail is what was measured, as the protocol tells it.

@@ -9,7 +9,6 @@ import "github.com/weft-fabric/weft/internal/platform"
 
 // Node is what does not change while a node is up. Sizes are in bytes.
 type Node struct {
-	HostID   string            `json:"host_id" msgpack:"host_id"` // see HostID
 	Hostname string            `json:"hostname" msgpack:"hostname"`
 	Platform platform.Platform `json:"platform" msgpack:"platform"` // operating system and CPU architecture
 	System   string            `json:"system" msgpack:"system"`     // the distribution, such as "debian 12.1"

@@ -67,9 +67,7 @@ func (p *Probe) Node(ctx context.Context) Node {
 	ctx = p.within(ctx)
 	var missing misses
 	n := Node{Platform: platform.Platform{OS: runtime.GOOS, Arch: runtime.GOARCH}.Normalise()}
-	id, err := p.hostID()
-	missing.note("host_id", err)
-	n.HostID = id
+	var err error
 	n.Hostname, err = os.Hostname()
 	missing.note("hostname", err)
 	if name, _, version, err := host.PlatformInformationWithContext(ctx); missing.note("system", err) {

@@ -47,7 +47,7 @@ func TestThisMachine(t *testing.T) {
 	if name, err := os.Hostname(); n.Hostname != name || err != nil {
 		t.Errorf("hostname %q, want %q", n.Hostname, name)
 	}
-	if n.Kernel == "" || n.HostID != HostID() {
+	if n.Kernel == "" {
 		t.Errorf("%+v", n)
 	}
 	if len(n.Disks) == 0 {
@@ -140,12 +140,12 @@ func TestFixture(t *testing.T) {
 func TestNothingToRead(t *testing.T) {
 	p := New(Options{Proc: t.TempDir(), Sys: t.TempDir(), Folders: []string{"/no/such/folder"}})
 	n := p.Node(t.Context())
-	for _, what := range []string{"host_id", "cpu_model", "cores_logical", "memory_total", "disks", "disk /no/such/folder"} {
+	for _, what := range []string{"cpu_model", "cores_logical", "memory_total", "disks", "disk /no/such/folder"} {
 		if !slices.ContainsFunc(n.Missing, func(s string) bool { return strings.HasPrefix(s, what+": ") }) {
 			t.Errorf("%q is not among what is missing: %q", what, n.Missing)
 		}
 	}
-	if n.HostID != "" || n.CoresLogical != runtime.NumCPU() || n.CoresUsable <= 0 || n.Platform.Arch == "" {
+	if n.CoresLogical != runtime.NumCPU() || n.CoresUsable <= 0 || n.Platform.Arch == "" {
 		t.Errorf("%+v", n)
 	}
 	u := p.Usage(t.Context())
@@ -169,39 +169,6 @@ func TestSpeed(t *testing.T) {
 	}
 }
 
-func TestHostID(t *testing.T) {
-	id := HostID()
-	if !regexp.MustCompile(`^[0-9a-f]{32}$`).MatchString(id) || HostID() != id {
-		t.Errorf("%q, then %q", id, HostID())
-	}
-	make := func(boot, namespace string) string {
-		files := proc()
-		files["sys/kernel/random/boot_id"] = boot
-		root := tree(t, files)
-		if err := os.MkdirAll(filepath.Join(root, "self/ns"), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if namespace != "" {
-			if err := os.Symlink(namespace, filepath.Join(root, "self/ns/net")); err != nil {
-				t.Fatal(err)
-			}
-		}
-		id, err := New(Options{Proc: root}).hostID()
-		if (err == nil) != (id != "") {
-			t.Errorf("%q, %v", id, err)
-		}
-		return id
-	}
-	one := make("boot1\n", "net:[1]")
-	if one == "" || make("boot1\n", "net:[1]") != one || make("boot2\n", "net:[1]") == one || make("boot1\n", "net:[2]") == one {
-		t.Error("the id does not follow the boot and the network namespace, and these alone")
-	}
-	if make("boot1\n", "") != "" || make("\n", "net:[1]") != "" {
-		t.Error("half an id")
-	}
-}
-
-// Both encodings use the same snake_case keys, and give back what went in.
 func TestEncodings(t *testing.T) {
 	snake := regexp.MustCompile(`^[a-z][a-z0-9]*(_[a-z0-9]+)*(,omitempty)?$`)
 	for _, v := range []any{Node{}, Disk{}, Interface{}, Usage{}} {
