@@ -362,7 +362,7 @@ func TestTriesEndpointsInTurn(t *testing.T) {
 	if w.ends[Control].dialed != at {
 		t.Error("a broker that was there is given up at once")
 	}
-	w.pass(protocol.PeerTimeout)
+	w.pass(protocol.PeerTimeout/2 + 2*beatEvery)
 	if w.ends[Control].dialed == at {
 		t.Error("a broker that is gone is not given up")
 	}
