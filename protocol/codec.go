@@ -20,14 +20,17 @@ func Marshal(v any) []byte {
 	return buf.Bytes()
 }
 
+// maxBodyDepth is how deep a body may nest.
+const maxBodyDepth = 32
+
 // Unmarshal decodes a body into v. Unknown keys are ignored. An error is a *[Error] with [CodeMalformed] that names
 // the kind.
 func Unmarshal(kind Kind, b []byte, v any) error {
 	if len(b) > MaxBody {
 		return Errorf(CodeMalformed, kind.String(), "body of %d bytes, at most %d are allowed", len(b), MaxBody)
 	}
-	if n := skip(b, 32); n != len(b) || n == 0 {
-		return Errorf(CodeMalformed, kind.String(), "body of %d bytes is not one msgpack value", len(b))
+	if n := skip(b, maxBodyDepth); n != len(b) || n == 0 {
+		return Errorf(CodeMalformed, kind.String(), "body of %d bytes is not one msgpack value (of at most %d values in %d levels)", len(b), MaxValues, maxBodyDepth)
 	}
 	dec := msgpack.NewDecoder(bytes.NewReader(b))
 	dec.SetCustomStructTag("json")

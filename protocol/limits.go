@@ -21,6 +21,9 @@ const (
 	MaxRecords = 2 << 20
 	// MaxBody is the largest body of a control record in bytes.
 	MaxBody = 1 << 20
+	// MaxValues is how many msgpack values a body may have, counted through all levels: it bounds what a small body can
+	// make its receiver allocate.
+	MaxValues = 1 << 18
 	// MaxPage is the largest number of entries in one page of an answer.
 	MaxPage = 1000
 )

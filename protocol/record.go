@@ -207,12 +207,18 @@ var fixedSize = [32]int8{
 	1, 2, 4, 8, 2, 3, 5, 9, 17, -1, -1, -1, -1, -1, -1, -1, // d0 .. df
 }
 
-// skip returns the length in bytes of the msgpack value that b begins with; 0 when b does not hold a whole value or
-// nests deeper than depth.
+// skip returns the length in bytes of the msgpack value that b begins with; 0 when b does not hold a whole value,
+// nests deeper than depth, or has more than MaxValues values.
 func skip(b []byte, depth int) int {
-	if len(b) == 0 || depth == 0 {
+	values := MaxValues
+	return skipValue(b, depth, &values)
+}
+
+func skipValue(b []byte, depth int, values *int) int {
+	if len(b) == 0 || depth == 0 || *values == 0 {
 		return 0
 	}
+	*values--
 	n, items, used := 0, 0, 1
 	switch c := b[0]; {
 	case c <= 0x7f || c >= 0xe0:
@@ -238,7 +244,7 @@ func skip(b []byte, depth int) int {
 	}
 	used += n
 	for range items {
-		m := skip(b[used:], depth-1)
+		m := skipValue(b[used:], depth-1, values)
 		if m == 0 {
 			return 0
 		}
@@ -278,15 +284,15 @@ func lengthOf(b []byte) (used, n, items int, ok bool) {
 	if len(b) < 1+width {
 		return 0, 0, 0, false
 	}
-	v := 0
+	v := uint64(0)
 	for _, c := range b[1 : 1+width] {
-		v = v<<8 | int(c)
+		v = v<<8 | uint64(c)
 	}
-	if v > len(b) {
+	if v > uint64(len(b)) { // each item has a byte at least
 		return 0, 0, 0, false
 	}
 	if per > 0 {
-		return 1 + width, 0, v * per, true
+		return 1 + width, 0, int(v) * per, true
 	}
-	return 1 + width, v + extra, 0, true
+	return 1 + width, int(v) + extra, 0, true
 }

@@ -1,6 +1,7 @@
 package protocol
 
 import (
+	"fmt"
 	"regexp"
 	"sort"
 	"strings"
@@ -205,7 +206,7 @@ func (l Limits) validate(bad func(field, format string, args ...any) error) erro
 }
 
 func (r ContainerRequest) validate(i int, bad func(field, format string, args ...any) error) error {
-	at := "requests[" + string(rune('0'+i)) + "]."
+	at := fmt.Sprintf("requests[%d].", i)
 	c := r.Capacity
 	switch {
 	case c.CPU < 0 || c.GPU < 0 || c.Memory < 0 || c.Network < 0 || c.DiskIO < 0:

@@ -1,0 +1,72 @@
+package protocol
+
+// Kinds gives all kinds, in ascending order.
+func Kinds() []Kind {
+	all := make([]Kind, 0, len(kindNames))
+	for k := range Kind(128) {
+		if k.Known() {
+			all = append(all, k)
+		}
+	}
+	return all
+}
+
+// Codes gives all codes, in ascending order.
+func Codes() []Code {
+	all := make([]Code, 0, len(codes))
+	for c := CodeInvalid; c <= CodeInternal; c++ {
+		if _, ok := codes[c]; ok {
+			all = append(all, c)
+		}
+	}
+	return all
+}
+
+// NewBody gives a pointer to an empty body of the type that records of kind k carry, for [Unmarshal]. It is nil for
+// kinds whose payload is empty or the application's own.
+func NewBody(k Kind) any {
+	switch k {
+	case KindHello:
+		return new(Hello)
+	case KindWelcome:
+		return new(Welcome)
+	case KindRefer:
+		return new(Refer)
+	case KindError, KindFailure, KindRefused, KindInstanceFailed:
+		return new(Error)
+	case KindBind:
+		return new(Bind)
+	case KindOpenSession:
+		return new(OpenSession)
+	case KindSessionOpened:
+		return new(SessionOpened)
+	case KindCloseSession:
+		return new(CloseSession)
+	case KindSessionState:
+		return new(SessionState)
+	case KindRegisterService:
+		return new(Service)
+	case KindDeregisterService:
+		return new(ServiceRef)
+	case KindListServices, KindListSessions, KindListNodes:
+		return new(ListRequest)
+	case KindServicePage:
+		return new(ServicePage)
+	case KindSessionPage:
+		return new(SessionPage)
+	case KindNodePage:
+		return new(NodePage)
+	case KindRegisterNode:
+		return new(RegisterNode)
+	case KindNodeStatus:
+		return new(NodeStatus)
+	case KindStartContainer:
+		return new(StartContainer)
+	case KindStopContainer:
+		return new(StopContainer)
+	case KindContainerState:
+		return new(ContainerState)
+	default:
+		return nil
+	}
+}
