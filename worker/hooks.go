@@ -91,7 +91,7 @@ func (s *server) exec(h *hand) {
 	case h.out.Panicked:
 		s.log.Error().Err(h.out.Err).Msg("OnTaskExec panicked; the instance drains")
 	case err != nil:
-		h.out.Err = s.taskFailure(t, err)
+		h.out.Err = s.taskFailure(err)
 	case int64(n) > job.MaxPayload:
 		h.out.Err = protocol.Errorf(protocol.CodePayloadTooLarge, "result",
 			"the result of task %s has %d bytes, at most %d are allowed", t.Key(), n, job.MaxPayload)
@@ -113,7 +113,7 @@ func (s *server) call(h *hand) (result []byte, err error) {
 }
 
 // taskFailure is what is said of a task that failed. One that was broken off because the instance ends may run again.
-func (s *server) taskFailure(t *TaskContext, err error) *protocol.Error {
+func (s *server) taskFailure(err error) *protocol.Error {
 	f := failure(err, protocol.CodeTaskFailed, "OnTaskExec")
 	if f.Retry == 0 && s.hooks.Err() != nil {
 		f.Retry = retryYes

@@ -63,6 +63,7 @@ func encode[Out any](out Out) ([]byte, error) {
 	return b, nil
 }
 
+// OnSessionBind makes the session's state.
 func (f *typed[State, In, Out]) OnSessionBind(ctx context.Context, s *SessionContext) error {
 	state, err := f.bind(ctx, s)
 	if err == nil {
@@ -71,6 +72,7 @@ func (f *typed[State, In, Out]) OnSessionBind(ctx context.Context, s *SessionCon
 	return err
 }
 
+// OnTaskExec decodes, computes and encodes.
 func (f *typed[State, In, Out]) OnTaskExec(ctx context.Context, t *TaskContext) ([]byte, error) {
 	in, err := f.decode(t.payload)
 	if err != nil {
@@ -84,6 +86,7 @@ func (f *typed[State, In, Out]) OnTaskExec(ctx context.Context, t *TaskContext) 
 	return f.encode(out)
 }
 
+// OnSessionUnbind closes the session's state if it can be closed.
 func (f *typed[State, In, Out]) OnSessionUnbind(_ context.Context, s *SessionContext) error {
 	if c, ok := s.state.(io.Closer); ok {
 		return c.Close()

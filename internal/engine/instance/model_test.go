@@ -152,7 +152,7 @@ func (l *ledger) finish(t *rapid.T) {
 // listen takes what the instance says and strikes it out.
 func (l *ledger) listen(t *rapid.T) {
 	for _, s := range l.w.heard() {
-		switch s.kind { //nolint:exhaustive // the others are faults
+		switch s.kind {
 		case protocol.KindHello:
 		case protocol.KindBound:
 			if !l.sessions[s.session] || l.bound[s.session] {
@@ -281,7 +281,7 @@ func BenchmarkEngine(b *testing.B) {
 		w.e.Take(&w.batch)
 		for _, f := range w.batch.Frames[Data] {
 			_, frame, _, _ := f.Leave()
-			h, _, _ := protocol.ParseHeader(frame) //nolint:errcheck // made by the engine
+			h, _, _ := protocol.ParseHeader(frame)
 			d.link.Receive(h, len(frame))
 			f.Sent()
 		}

@@ -26,7 +26,6 @@ type intake struct {
 	now      time.Time
 	line     Line
 	payloads []protocol.Handle // that no record has taken yet
-	copied   bool
 }
 
 func (in *intake) frame(frame []byte) {

@@ -28,7 +28,6 @@ type end struct {
 	node   *link.Node
 	link   *link.Link
 	dialed string // where the instance has dialled; empty: no socket
-	linked bool   // frames of the connection pass
 	fresh  bool   // the connection is new: there is no conversation over it
 	said   []said
 	refuse *protocol.Error
