@@ -2,10 +2,7 @@ package worker
 
 import (
 	"fmt"
-	"net"
 	"os"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -108,14 +105,9 @@ func (o *options) byHand(lookup func(string) (string, bool)) error {
 	if o.broker == "" {
 		o.broker = "127.0.0.1"
 	}
-	for _, text := range strings.Split(o.broker, ",") {
-		endpoint, err := parseEndpoint(strings.TrimSpace(text))
-		if err != nil {
-			return err
-		}
-		o.identity.Endpoints = append(o.identity.Endpoints, endpoint)
-	}
-	return nil
+	endpoints, err := protocol.ParseEndpoints(o.broker)
+	o.identity.Endpoints = endpoints
+	return err
 }
 
 func (o *options) check() error {
@@ -140,25 +132,3 @@ func (o *options) check() error {
 
 // maxSlots bounds the goroutines that wait for hooks.
 const maxSlots = 4096
-
-// parseEndpoint gives an endpoint its full form: "10.0.0.1" is tcp://10.0.0.1:7700.
-func parseEndpoint(text string) (string, error) {
-	scheme, rest, ok := strings.Cut(text, "://")
-	if !ok {
-		scheme, rest = "tcp", text
-	}
-	bad := rest == "" || scheme != "tcp" && scheme != "ipc" && scheme != "inproc"
-	if scheme == "tcp" && !bad {
-		if _, _, err := net.SplitHostPort(rest); err != nil {
-			rest = net.JoinHostPort(strings.Trim(rest, "[]"), strconv.Itoa(protocol.BasePort))
-		}
-		host, port, err := net.SplitHostPort(rest)
-		n, nerr := strconv.ParseUint(port, 10, 16)
-		bad = err != nil || host == "" || nerr != nil || n == 0
-	}
-	if bad {
-		return "", protocol.Errorf(protocol.CodeInvalid, "broker",
-			"%q is no endpoint: want tcp://host:port, host, ipc:///path or inproc://name", text)
-	}
-	return scheme + "://" + rest, nil
-}
