@@ -194,8 +194,8 @@ func TestBadOptions(t *testing.T) {
 	}{
 		{"WEFT_SERVICE", nil},
 		{`"No Such"`, []Option{WithService("No Such")}},
-		{`"http://x" is no endpoint`, []Option{WithService("a"), WithBroker("http://x")}},
-		{`"tcp://h:99999"`, []Option{WithService("a"), WithBroker("10.0.0.1,tcp://h:99999")}},
+		{`has the scheme "http"`, []Option{WithService("a"), WithBroker("http://x")}},
+		{`has the port "99999"`, []Option{WithService("a"), WithBroker("10.0.0.1,tcp://h:99999")}},
 		{"slots -1", []Option{WithService("a"), WithSlots(-1)}},
 		{"sessions -2", []Option{WithService("a"), WithSessions(-2)}},
 		{"grace", []Option{WithService("a"), WithGrace(-1)}},
