@@ -472,3 +472,170 @@ func TestNoAllocationPerTask(t *testing.T) {
 		t.Errorf("%.3f allocations for a task", per)
 	}
 }
+
+// TestForgottenByALoop: the loop is a new process, or dropped what it knew, without a new epoch.
+func TestForgottenByALoop(t *testing.T) {
+	w := newWorld(t)
+	s := w.open()
+	payload := bytes.Repeat([]byte("c"), 3000)
+	w.submit(s, payload)
+	w.answerAll()
+	old := w.order[0].Source
+	w.e.Consumed(old, 3000)
+	w.settle()
+	id := w.submit(s, payload)
+	w.settle()
+	h := w.broker.sessions[s.Number()]
+	h.queue, h.seen, h.top = nil, map[uint64]bool{}, 0
+	w.broker.routers["loop-0"].ends = map[uint64]*end{}
+	w.run(2 * time.Second)
+	w.answerAll()
+	w.expect(s, id, payload)
+	w.e.Consumed(old, 3000) // of a conversation that is over: the model fails on more than it sent
+	w.settle()
+	w.e.Consumed(w.order[1].Source, 3000)
+	w.settle()
+	if at := w.broker.routers["loop-0"].ends[42]; at.consumed != 3000 {
+		t.Errorf("%d bytes consumed in the new conversation, want 3000", at.consumed)
+	}
+}
+
+// TestSameTaskIDInTwoSessions: a late result of a session must not finish the task that has its slot now.
+func TestSameTaskIDInTwoSessions(t *testing.T) {
+	w := newWorld(t)
+	a, b := w.open(), w.open()
+	first := w.submit(a, []byte("of a"))
+	w.answerAll()
+	second := w.submit(b, []byte("of b"))
+	if first != second {
+		t.Fatalf("ids %v and %v: the slot was not used again", first, second)
+	}
+	w.settle()
+	h := w.broker.sessions[a.Number()]
+	w.broker.result(h, h.done[0], false)
+	w.route()
+	w.settle()
+	w.answerAll()
+	w.expect(a, first, []byte("of a"))
+	w.expect(b, second, []byte("of b"))
+}
+
+func TestDroppedResultsAreConsumed(t *testing.T) {
+	w := newWorld(t)
+	s := w.open()
+	w.submit(s, bytes.Repeat([]byte("d"), 1000))
+	w.answerAll()
+	h := w.broker.sessions[s.Number()]
+	for range 3 {
+		w.broker.result(h, h.done[0], false)
+	}
+	w.route()
+	w.settle()
+	if at := w.broker.routers["loop-0"].ends[42]; at.consumed != at.sent-1000 {
+		t.Errorf("sent %d bytes, %d consumed: want all but the 1000 that wait for the application", at.sent, at.consumed)
+	}
+}
+
+// TestSilence: the transport says nothing, and nothing arrives.
+func TestSilence(t *testing.T) {
+	w := newWorld(t)
+	s := w.open()
+	id := w.submit(s, small)
+	for range 120 {
+		w.step(100 * time.Millisecond)
+		for _, l := range w.lines {
+			if l.endpoint == "loop-0" {
+				l.out, l.in = nil, nil
+			}
+		}
+		w.settle()
+	}
+	for _, c := range w.e.conns {
+		if c.endpoint == "loop-0" && c.phase != opening {
+			t.Error("the loop is not greeted again, though it is silent")
+		}
+	}
+	w.run(3 * time.Second)
+	w.answerAll()
+	w.expect(s, id, small)
+}
+
+func TestReachableIsGreetedAtOnce(t *testing.T) {
+	w := newWorld(t)
+	s := w.open()
+	for _, l := range w.lines {
+		w.kill(l)
+	}
+	id := w.submit(s, small)
+	w.step(time.Second)
+	for _, l := range w.lines {
+		w.revive(l)
+	}
+	w.answerAll() // no time passes
+	w.expect(s, id, small)
+}
+
+func TestOldReferralIsIgnored(t *testing.T) {
+	w := newWorld(t)
+	s := w.open()
+	w.broker.push(w.broker.sessions[s.Number()], protocol.KindRefer,
+		protocol.Refer{Session: s.Number(), Endpoint: "loop-1", Epoch: w.broker.node.Epoch - 1})
+	w.route()
+	w.settle()
+	if len(w.lines) != 2 {
+		t.Errorf("%d connections: a referral of an old epoch was followed", len(w.lines))
+	}
+}
+
+func TestUnknownKindIsRefused(t *testing.T) {
+	w := newWorld(t)
+	s := w.open()
+	id := w.submit(s, small)
+	w.settle()
+	h := w.broker.sessions[s.Number()]
+	w.broker.routers["loop-0"].ends[42].link.Append(protocol.KindBind, 0, 0, nil)
+	w.broker.answer(h, 0, false) // in the same frame
+	w.route()
+	w.settle()
+	w.expect(s, id, small)
+	if len(w.broker.errors) != 1 || w.broker.errors[0] != protocol.CodeUnknownKind {
+		t.Errorf("the broker was told %v, want UnknownKind", w.broker.errors)
+	}
+}
+
+// TestCloseWhileTheBrokerIsReplaced: the wish to close outlives the broker that was asked.
+func TestCloseWhileTheBrokerIsReplaced(t *testing.T) {
+	for _, mode := range []string{protocol.CloseFinish, protocol.CloseKill} {
+		w := newWorld(t)
+		s := w.open()
+		w.e.Close(s, mode)
+		w.pump()
+		w.restart() // what asked for it is lost
+		w.run(5 * time.Second)
+		if n := w.notes[len(w.notes)-1]; !n.Ended {
+			t.Errorf("%s: the session is still there", mode)
+		}
+		if n := w.broker.hosts(42); n != 0 {
+			t.Errorf("%s: %d sessions are open at the new broker", mode, n)
+		}
+	}
+}
+
+func TestClientThatTheLoopDoesNotKnow(t *testing.T) {
+	w := newWorld(t)
+	s := w.open()
+	w.settle()
+	c := s.conn
+	n := w.broker.node
+	before := w.e.lead.link.Other()
+	f := protocol.AppendHeader(nil, protocol.Header{Version: 1, Epoch: n.Epoch, Incarnation: n.Incarnation})
+	f = protocol.AppendBody(f, protocol.KindError, 0, 0, protocol.Errorf(protocol.CodeUnknownSession, "hello", "who are you"))
+	w.e.Receive(w.now, c.id, f, nil)
+	if c.phase != down || w.e.lead.phase != opening || before == 0 {
+		t.Errorf("loop %d, control %d; want the loop left alone for a while, and the broker greeted", c.phase, w.e.lead.phase)
+	}
+	id := w.submit(s, small)
+	w.run(3 * time.Second)
+	w.answerAll()
+	w.expect(s, id, small)
+}

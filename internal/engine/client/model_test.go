@@ -21,6 +21,7 @@ type modelBroker struct {
 	payloads [][]byte               // by handle - 1
 	credits  protocol.SessionOpened
 	refuse   *protocol.Error // of OpenSession
+	errors   []protocol.Code // that a client sent to a loop
 	hold     bool            // sessions are not referred when they are opened
 }
 
@@ -296,6 +297,8 @@ func (r *router) data(e *end, rec *protocol.Record, payload []byte) {
 		}
 		e.consumed = int64(rec.Task)
 	case protocol.KindBye:
+	case protocol.KindError:
+		b.errors = append(b.errors, decodeError(rec.Payload).Code)
 	default:
 		b.t.Fatalf("loop got %v", rec.Kind)
 	}

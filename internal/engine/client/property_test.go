@@ -2,6 +2,7 @@ package client
 
 import (
 	"bytes"
+	"slices"
 	"testing"
 	"time"
 
@@ -68,6 +69,16 @@ func TestEveryTaskFinishesOnce(t *testing.T) {
 			"down": func(*rapid.T) {
 				if l := wireOf(func(l *wire) bool { return len(l.in) > 0 && !l.dead }); l != nil {
 					w.down(l)
+				}
+			},
+			"carry": func(*rapid.T) { // all that is on connections that work
+				for _, l := range slices.Clone(w.lines) {
+					for len(l.out) > 0 && !l.dead {
+						w.up(l)
+					}
+					for len(l.in) > 0 && !l.dead {
+						w.down(l)
+					}
 				}
 			},
 			"answer": func(rt *rapid.T) {
