@@ -93,14 +93,13 @@ func (f *FIFO) RemoveNode(name string) {
 
 // Submit implements [Scheduler].
 func (f *FIFO) Submit(r Request) {
-	known, ok := f.requests[r.ID]
-	if !ok {
+	known, again := f.requests[r.ID]
+	if !again {
 		known = &request{on: make(map[string]int)}
 		f.requests[r.ID] = known
 	} else {
 		f.open.Delete(known.key)
 		f.blocked.Delete(known.key)
-		f.leaveService(known.Service)
 	}
 	s, ok := f.services[r.Service]
 	if !ok {
@@ -109,6 +108,9 @@ func (f *FIFO) Submit(r Request) {
 		f.services[r.Service] = s
 	}
 	s.requests++
+	if again { // after it was counted above: a service keeps its place
+		f.leaveService(known.Service)
+	}
 	known.Request = r
 	// The higher priority has the lower key.
 	known.key = fmt.Sprintf("%016x %016x %s", s.place, ^(uint64(int64(r.Priority)) ^ 1<<63), r.ID)

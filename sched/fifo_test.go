@@ -263,3 +263,17 @@ func TestContainersAreSpreadOverTheNodesAskedFor(t *testing.T) {
 		}
 	})
 }
+
+func TestSubmitAgainKeepsThePlace(t *testing.T) {
+	f := NewFIFO()
+	one := resource.Vector{resource.CPU: 1}
+	first, second := Request{ID: "a", Service: "a", Capacity: one}, Request{ID: "b", Service: "b", Capacity: one}
+	for _, r := range []Request{first, second, first} {
+		f.Submit(r)
+		f.Want(r.ID, 1)
+	}
+	f.SetNode(Node{Name: "n", Platform: platform.Platform{OS: "linux", Arch: "amd64"}, Capacity: one})
+	if p, ok := f.Next(); !ok || p.Request != "a" {
+		t.Errorf("placed %+v, %v; want the service that was submitted first", p, ok)
+	}
+}

@@ -54,6 +54,7 @@ func registerNode(c *Core, p *party, r *protocol.Record) error {
 		return err
 	}
 	p.node = n
+	c.managers.joined(n.Name)
 	c.managers.sched.SetNode(sched.Node{Name: n.Name, Rack: n.Rack, Type: n.NodeType, Platform: n.Platform, Capacity: vector(n.Capacity)})
 	has := make(map[string]bool, len(reg.Containers))
 	for _, theirs := range reg.Containers {

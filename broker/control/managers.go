@@ -340,6 +340,16 @@ func (t *managers) giveUp(m *manager, err *protocol.Error) {
 	}
 }
 
+// joined gives a node that has registered another try.
+func (t *managers) joined(node string) {
+	for _, m := range t.byID.All() {
+		if _, ruledOut := m.except.Get(node); ruledOut {
+			m.except.Delete(node)
+			t.touch(m)
+		}
+	}
+}
+
 // beat looks after what only time changes.
 func (t *managers) beat() {
 	now := t.c.now
@@ -431,9 +441,11 @@ func (t *managers) lose(m *manager, c *fleet.Container, why string) {
 	if c.Node == nil {
 		return
 	}
-	if c.Failure != nil && c.Failure.Code == protocol.CodeArtefact {
-		m.failure = c.Failure
+	if f := c.Failure; f != nil && (f.Code == protocol.CodeArtefact || f.Code == protocol.CodeUnavailable) {
 		m.except.Set(c.Node.Name, t.c.now.Add(exceptFor))
+		if f.Code == protocol.CodeArtefact { // otherwise the agent is ending, which says nothing of the service
+			m.failure = f
+		}
 		return
 	}
 	m.backoff.Died(t.c.now)

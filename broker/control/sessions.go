@@ -302,6 +302,7 @@ func (t *sessions) figures(n *session.Figures) {
 	}
 	if n.Done+n.Failed > s.seen.Done+s.seen.Failed {
 		s.manager.backoff.Delivered()
+		t.c.managers.touch(s.manager) // what it held back may start
 	}
 	s.seen = *n
 }
