@@ -30,7 +30,8 @@ func (n *Node) Link() *Link { return &Link{node: n} }
 func (n *Node) Dial(peer protocol.Peer) *Link { return &Link{node: n, peer: peer} }
 
 // Take appends the frames that are ready to leave to dst, in order for each link. The caller calls [Frame.Leave] and
-// [Frame.Sent] on each, in order.
+// [Frame.Sent] on each, in order. Frames of an earlier Take that were kept aside, and may go now, go before those of the
+// next.
 func (n *Node) Take(dst []*Frame) []*Frame {
 	for _, l := range n.dirty {
 		l.take()

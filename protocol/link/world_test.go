@@ -131,7 +131,7 @@ func (w *world) append(p *process, how int) {
 // pump is a turn of the shell: what was gated first or last, and sends that may meet a connection that is gone.
 func (w *world) pump(p *process, gatedFirst bool) {
 	var list []*Frame
-	if gatedFirst {
+	if gatedFirst || p.dials { // a dialler that holds frames back must let them go first: see Node.Take
 		w.leave(p, p.takeHeld())
 		list = p.node.Take(nil)
 	} else {
