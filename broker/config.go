@@ -2,7 +2,6 @@ package broker
 
 import (
 	"errors"
-	"fmt"
 	"net"
 	"net/netip"
 	"path"
@@ -79,17 +78,17 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	switch {
 	case !protocol.ValidName(c.Name):
-		return c, fmt.Errorf("broker: name: %q is not 1 to 63 of a-z, 0-9, '.', '_', '-', beginning and ending with a letter or digit", c.Name)
+		return c, protocol.Errorf(protocol.CodeInvalid, "broker", "name: %q is not 1 to 63 of a-z, 0-9, '.', '_', '-', beginning and ending with a letter or digit", c.Name)
 	case c.Loops < 1 || c.Loops > 64:
-		return c, fmt.Errorf("broker: loops: %d is not within 1 to 64", c.Loops)
+		return c, protocol.Errorf(protocol.CodeInvalid, "broker", "loops: %d is not within 1 to 64", c.Loops)
 	case c.IOThreads < 0 || c.IOThreads > 64:
-		return c, fmt.Errorf("broker: io threads: %d is not within 1 to 64", c.IOThreads)
+		return c, protocol.Errorf(protocol.CodeInvalid, "broker", "io threads: %d is not within 1 to 64", c.IOThreads)
 	case c.ClientGrace < protocol.PeerTimeout:
-		return c, fmt.Errorf("broker: client grace: %v is less than %v, after which a peer counts as silent", c.ClientGrace, protocol.PeerTimeout)
+		return c, protocol.Errorf(protocol.CodeInvalid, "broker", "client grace: %v is less than %v, after which a peer counts as silent", c.ClientGrace, protocol.PeerTimeout)
 	case c.MaxPayload < 1 || c.MaxPayload > 1<<30:
-		return c, fmt.Errorf("broker: max payload: %d is not within 1 byte to 1 GiB", c.MaxPayload)
+		return c, protocol.Errorf(protocol.CodeInvalid, "broker", "max payload: %d is not within 1 byte to 1 GiB", c.MaxPayload)
 	case c.Memory < c.MaxPayload:
-		return c, fmt.Errorf("broker: memory: %d bytes cannot hold one payload of %d", c.Memory, c.MaxPayload)
+		return c, protocol.Errorf(protocol.CodeInvalid, "broker", "memory: %d bytes cannot hold one payload of %d", c.Memory, c.MaxPayload)
 	}
 	return c, nil
 }
@@ -128,24 +127,24 @@ func (c Config) listeners() (listeners, error) {
 				return l, err
 			}
 			if !first && port != l.tcpPort {
-				return l, fmt.Errorf("broker: listen %q: all tcp endpoints have one port, %d was named before", e, l.tcpPort)
+				return l, protocol.Errorf(protocol.CodeInvalid, "broker", "listen %q: all tcp endpoints have one port, %d was named before", e, l.tcpPort)
 			}
 			first, l.tcpPort, l.anyPort = false, port, port == 0
 			l.tcpHost = append(l.tcpHost, host)
 		case "ipc":
 			if !strings.HasPrefix(rest, "/") || path.Base(rest) != "control" {
-				return l, fmt.Errorf("broker: listen %q: an ipc endpoint is ipc:///folder/control", e)
+				return l, protocol.Errorf(protocol.CodeInvalid, "broker", "listen %q: an ipc endpoint is ipc:///folder/control", e)
 			}
 			l.control = append(l.control, e)
 			l.ipcDir = append(l.ipcDir, path.Dir(rest))
 		case "inproc":
 			if rest == "" {
-				return l, fmt.Errorf("broker: listen %q: an inproc endpoint is inproc://name", e)
+				return l, protocol.Errorf(protocol.CodeInvalid, "broker", "listen %q: an inproc endpoint is inproc://name", e)
 			}
 			l.control = append(l.control, e)
 			l.inproc = append(l.inproc, rest)
 		default:
-			return l, fmt.Errorf("broker: listen %q: %q is none of tcp, ipc, inproc", e, scheme)
+			return l, protocol.Errorf(protocol.CodeInvalid, "broker", "listen %q: %q is none of tcp, ipc, inproc", e, scheme)
 		}
 	}
 	return l, nil
@@ -158,7 +157,7 @@ func (c Config) tcp(endpoint, rest string) (host string, port int, err error) {
 		if !strings.Contains(rest, ":") || strings.HasSuffix(rest, "]") {
 			host, p, err = strings.Trim(rest, "[]"), strconv.Itoa(protocol.BasePort), nil
 		} else {
-			return "", 0, fmt.Errorf("broker: listen %q: %w; it is tcp://address:port", endpoint, err)
+			return "", 0, protocol.Errorf(protocol.CodeInvalid, "broker", "listen %q: %v; it is tcp://address:port", endpoint, err)
 		}
 	}
 	if host == "localhost" {
@@ -166,7 +165,7 @@ func (c Config) tcp(endpoint, rest string) (host string, port int, err error) {
 	}
 	if p != "*" {
 		if port, err = strconv.Atoi(p); err != nil || port < 0 || port > 65535-protocol.LoopPort-c.Loops {
-			return "", 0, fmt.Errorf("broker: listen %q: port %q is not within 0 to %d", endpoint, p, 65535-protocol.LoopPort-c.Loops)
+			return "", 0, protocol.Errorf(protocol.CodeInvalid, "broker", "listen %q: port %q is not within 0 to %d", endpoint, p, 65535-protocol.LoopPort-c.Loops)
 		}
 	}
 	loopback := false
@@ -176,10 +175,10 @@ func (c Config) tcp(endpoint, rest string) (host string, port int, err error) {
 	if a, err := netip.ParseAddr(host); err == nil {
 		loopback = a.IsLoopback()
 	} else {
-		return "", 0, fmt.Errorf("broker: listen %q: %q is not an IP address of this machine", endpoint, host)
+		return "", 0, protocol.Errorf(protocol.CodeInvalid, "broker", "listen %q: %q is not an IP address of this machine", endpoint, host)
 	}
 	if !loopback && !c.Insecure {
-		return "", 0, fmt.Errorf("broker: listen %q: %s is not a loopback address, and there are no keys yet: whoever reaches it could run tasks; "+
+		return "", 0, protocol.Errorf(protocol.CodeInvalid, "broker", "listen %q: %s is not a loopback address, and there are no keys yet: whoever reaches it could run tasks; "+
 			"listen on 127.0.0.1 or ipc, or say --insecure where the network is trusted", endpoint, host)
 	}
 	if strings.Contains(host, ":") {
