@@ -46,6 +46,7 @@ type fakeBroker struct {
 	credits       protocol.SessionOpened
 	held          []heldTask // not answered, by wish of the test
 	hold          bool
+	refuse        *protocol.Error // of HELLO
 	services      []protocol.ServiceInfo
 }
 
@@ -285,6 +286,11 @@ func (b *fakeBroker) hello(r *fakeRouter, peer protocol.Peer, h protocol.Header,
 		b.t.Error(err)
 		return
 	}
+	if b.refuse != nil {
+		f := protocol.AppendHeader(nil, protocol.Header{Version: 1, Epoch: b.epoch, Incarnation: r.node.Incarnation})
+		_ = r.socket.Send(peer, protocol.AppendBody(f, protocol.KindError, 0, 0, b.refuse), nil)
+		return
+	}
 	e := r.ends[h.Incarnation]
 	if e == nil {
 		e = &fakeEnd{router: r, link: r.node.Link(), incarnation: h.Incarnation}
@@ -340,7 +346,7 @@ func (b *fakeBroker) request(e *fakeEnd, rec *protocol.Record) {
 	case protocol.KindRegisterService:
 		var body protocol.Service
 		_ = protocol.Unmarshal(rec.Kind, rec.Payload, &body)
-		b.services = append(b.services, protocol.ServiceInfo{Service: body})
+		b.services = append(b.services, protocol.ServiceInfo{Service: body.WithDefaults()})
 		slices.SortFunc(b.services, func(x, y protocol.ServiceInfo) int {
 			return bytes.Compare([]byte(x.Service.Name), []byte(y.Service.Name))
 		})
@@ -363,7 +369,7 @@ func (b *fakeBroker) list(rec *protocol.Record, answer func(protocol.Kind, any))
 	_ = protocol.Unmarshal(rec.Kind, rec.Payload, &body)
 	var page protocol.ServicePage
 	for _, s := range b.services {
-		if s.Service.Name <= body.After {
+		if s.Service.Name+"@"+s.Service.Version <= body.After {
 			continue
 		}
 		if len(page.Entries) == 2 {

@@ -75,7 +75,7 @@ func Dial(ctx context.Context, endpoints string, opts ...Option) (*Client, error
 		sessions: map[*engine.Session]*Session{}, answers: map[uint64]chan engine.Answer{},
 		runner: runner{logger: cfg.logger},
 		eng: engine.New(engine.Config{
-			Endpoints: list, Name: cfg.name, Host: hostID(), KeepsScheme: cfg.keepsScheme,
+			Endpoints: list, Name: cfg.name, Host: zmqx.HostID(), KeepsScheme: cfg.keepsScheme,
 			Incarnation: rand.Uint64() | 1, Seed: rand.Uint64(), ResultCredit: cfg.resultCredit,
 		}),
 	}

@@ -268,6 +268,22 @@ func TestDialErrors(t *testing.T) {
 	}
 }
 
+func TestDialRefused(t *testing.T) {
+	b := newFakeBroker(t, "inproc")
+	for _, c := range []struct {
+		code    protocol.Code
+		timeout time.Duration
+	}{
+		{protocol.CodeVersion, patience},                   // told at once
+		{protocol.CodeUnavailable, 200 * time.Millisecond}, // may change: told when the time is over
+	} {
+		b.do(func() { b.refuse = protocol.Errorf(c.code, "hello", "as it was told") })
+		if _, err := Dial(context.Background(), b.endpoint, WithDialTimeout(c.timeout)); protocol.CodeOf(err) != c.code {
+			t.Errorf("got %v, want %v", err, c.code)
+		}
+	}
+}
+
 func TestEndpoints(t *testing.T) {
 	for list, want := range map[string]string{
 		"localhost":                      "[tcp://localhost:7700]",

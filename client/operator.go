@@ -11,7 +11,7 @@ import (
 // Filter narrows a list. The zero value lists all that is not over.
 type Filter struct {
 	Name    string                 // only what has this name
-	Service string                 // only sessions with this service
+	Service string                 // of sessions: only with this service; of services: words in name, tags or function
 	Session protocol.SessionNumber // only this session
 	All     bool                   // also what is over
 }
@@ -44,12 +44,12 @@ func (c *Client) CloseSession(ctx context.Context, number protocol.SessionNumber
 	return err
 }
 
-// Services lists the catalogue in the order of names. The list is fetched page by page while the loop runs; after an
+// Services lists the catalogue in the order of names, then versions. The list is fetched page by page while the loop runs; after an
 // error the loop is over.
 func (c *Client) Services(ctx context.Context, f Filter) iter.Seq2[protocol.ServiceInfo, error] {
 	return pages(ctx, c, f, protocol.KindListServices, protocol.KindServicePage,
 		func(p *protocol.ServicePage) ([]protocol.ServiceInfo, bool) { return p.Entries, p.More },
-		func(i *protocol.ServiceInfo) string { return i.Service.Name })
+		func(i *protocol.ServiceInfo) string { return i.Service.Name + "@" + i.Service.Version })
 }
 
 // Sessions lists the sessions of all clients in the order of their numbers, as [Client.Services] does.

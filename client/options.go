@@ -1,12 +1,8 @@
 package client
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
-	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -141,18 +137,4 @@ func (c *sessionConfig) validate() error {
 		return bad("WithParameters: %d bytes, at most %d are allowed", len(s.Parameters), protocol.MaxBody/2)
 	}
 	return nil
-}
-
-// hostID is equal for processes of one user on one host and network, which can meet over ipc; empty when it is not known.
-func hostID() string {
-	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
-	if err != nil {
-		return ""
-	}
-	namespace, err := os.Readlink("/proc/self/ns/net")
-	if err != nil {
-		return ""
-	}
-	sum := sha256.Sum256([]byte(strings.TrimSpace(string(boot)) + "\x00" + namespace))
-	return fmt.Sprintf("%s/%d", hex.EncodeToString(sum[:16]), os.Getuid())
 }
