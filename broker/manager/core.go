@@ -315,9 +315,13 @@ func (c *Core) welcome(e *end, peer protocol.Peer, h protocol.Header, body proto
 	c.peers[peer] = e
 	e.heard = c.now
 	before := e.link.Other() != 0
+	limit := c.cfg.MaxPayload
+	if e.instance != nil { // it checks its results itself
+		limit = e.instance.manager.service.Limits.Payload
+	}
 	resumed := e.link.Accept(peer, h, body, protocol.Welcome{
 		Version: version, Heartbeat: protocol.Heartbeat, Timeout: protocol.PeerTimeout,
-		MaxPayload: c.cfg.MaxPayload, Broker: c.cfg.Broker,
+		MaxPayload: limit, Broker: c.cfg.Broker,
 	})
 	switch {
 	case e.client != nil:

@@ -320,11 +320,13 @@ func TestBadTasksAreRefused(t *testing.T) {
 	i := w.instance("a", 200, nil)
 	c.submit(1, 1, strings.Repeat("x", 101))
 	c.submit(1, 2, "ok")
+	c.submit(1, 3, strings.Repeat("x", 99)) // the result has 101 bytes, and its instance sends it all the same
 	c.link.Append(protocol.KindBind, 1, 0, nil)
 	w.settle()
 	w.runAll()
 	c.want(t, 1, "!PayloadTooLarge")
 	c.want(t, 2, "r:ok")
+	c.want(t, 3, "!PayloadTooLarge")
 	if !slices.Equal(c.refused, []string{"record"}) {
 		t.Fatalf("a Bind from a client was answered %v", c.refused)
 	}

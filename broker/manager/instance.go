@@ -159,6 +159,12 @@ func (c *Core) answer(i *instance, rec *protocol.Record, h protocol.Handle) {
 		c.node.Release(h)
 		return
 	}
+	if limit := s.manager.service.Limits.Payload; rec.Kind == protocol.KindResult && int64(rec.Size) > limit {
+		c.node.Release(h)
+		c.giveUp(n, protocol.Errorf(protocol.CodePayloadTooLarge, "result", "%d bytes, service %s gives at most %d (limits.payload)",
+			rec.Size, s.manager.service.Name, limit))
+		return
+	}
 	cl := s.client
 	cl.sent += int64(rec.Size)
 	switch {
