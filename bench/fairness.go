@@ -208,9 +208,9 @@ func (h *holder) open(ctx context.Context) error {
 
 // obey floods the last session until all tasks are submitted, or kills it and opens another in its place.
 func (h *holder) obey(ctx context.Context, o order) (answer, error) {
-	last := h.sessions[len(h.sessions)-1]
 	switch o.Do {
 	case "flood":
+		last := h.sessions[len(h.sessions)-1]
 		payload := make([]byte, 16)
 		for n := range o.Count {
 			if err := last.SubmitFunc(ctx, payload, func(client.Result) {}); err != nil {
@@ -219,7 +219,7 @@ func (h *holder) obey(ctx context.Context, o order) (answer, error) {
 		}
 		return answer{Tasks: uint64(o.Count)}, nil
 	case "kill":
-		if err := last.Kill(ctx); err != nil {
+		if err := h.sessions[len(h.sessions)-1].Kill(ctx); err != nil {
 			return answer{}, fmt.Errorf("kill the flooded session: %w", err)
 		}
 		h.sessions = h.sessions[:len(h.sessions)-1]

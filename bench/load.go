@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -81,27 +80,34 @@ func (l *loader) count(ctx context.Context, d time.Duration) (answer, error) {
 	}
 }
 
-// load keeps the window full until ctx is done, and returns when nothing is outstanding any more.
+// load keeps the window full until ctx is done, and returns when nothing is outstanding any more. What it does for each
+// task is little, since it is measured too.
 func (l *loader) load(ctx context.Context) error {
 	var failed atomic.Pointer[error]
-	var outstanding sync.WaitGroup
+	var last atomic.Uint64 // what done will be when nothing is outstanding; 0 while tasks are submitted
+	all := make(chan struct{}, 1)
 	note := func(r client.Result) {
 		if r.Err != nil {
 			failed.CompareAndSwap(nil, &r.Err)
 		}
-		l.done.Add(1)
-		outstanding.Done()
-	}
-	for ctx.Err() == nil && failed.Load() == nil {
-		outstanding.Add(1)
-		if err := l.session.SubmitFunc(ctx, l.payload, note); err != nil {
-			outstanding.Done()
-			if ctx.Err() == nil {
-				return err
-			}
+		if l.done.Add(1) == last.Load() {
+			all <- struct{}{}
 		}
 	}
-	outstanding.Wait()
+	sent := l.done.Load()
+	for failed.Load() == nil {
+		if err := l.session.SubmitFunc(ctx, l.payload, note); err != nil {
+			if ctx.Err() == nil {
+				failed.CompareAndSwap(nil, &err)
+			}
+			break
+		}
+		sent++
+	}
+	last.Store(sent)
+	if l.done.Load() < sent {
+		<-all
+	}
 	if err := failed.Load(); err != nil {
 		return *err
 	}

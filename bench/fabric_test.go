@@ -1,0 +1,132 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+	"time"
+)
+
+// alone gives the test a temporary folder of its own, and checks at its end that neither files nor processes are left.
+func alone(t *testing.T) {
+	t.Helper()
+	folder, err := os.MkdirTemp("/tmp", "wb") // short: the path of a socket has its limits
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("TMPDIR", folder)
+	t.Cleanup(func() {
+		left, err := os.ReadDir(folder)
+		if err != nil || len(left) > 0 {
+			t.Errorf("left in the temporary folder: %v, %v", left, err)
+		}
+		if err := os.RemoveAll(folder); err != nil {
+			t.Error(err)
+		}
+		children, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", os.Getpid(), os.Getpid()))
+		if err == nil && len(strings.TrimSpace(string(children))) > 0 {
+			t.Errorf("processes left behind: %s", children)
+		}
+	})
+}
+
+// Each transport and mode measures what it is to measure, and nothing else.
+func TestRun(t *testing.T) {
+	for _, c := range []runConfig{
+		{payload: 16, clients: 2, instances: 2, window: 64, transport: "tcp", mode: modeBoth, format: formatJSON, seconds: 0.1},
+		{payload: 20_000, clients: 1, instances: 1, window: 4, transport: "ipc", mode: modeThroughput, format: formatJSON, seconds: 0.1},
+		{payload: 0, clients: 1, instances: 1, window: 1, transport: "ipc", mode: modeRTT, format: formatJSON, seconds: 0.1},
+	} {
+		t.Run(fmt.Sprintf("%s %s %d", c.transport, c.mode, c.payload), func(t *testing.T) {
+			alone(t)
+			cmd := newRun()
+			cmd.SetArgs([]string{
+				"--payload", fmt.Sprint(c.payload), "--clients", fmt.Sprint(c.clients), "--instances", fmt.Sprint(c.instances),
+				"--window", fmt.Sprint(c.window), "--transport", c.transport, "--mode", c.mode, "--format", c.format,
+				"--seconds", fmt.Sprint(c.seconds),
+			})
+			var out strings.Builder
+			cmd.SetOut(&out)
+			if err := cmd.ExecuteContext(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			var r result
+			if err := json.Unmarshal([]byte(out.String()), &r); err != nil {
+				t.Fatalf("%v in %q", err, out.String())
+			}
+			if (r.P50 > 0) != (c.mode != modeThroughput) || r.P99 < r.P50 || (r.RoundTrips > 0) != (r.P50 > 0) {
+				t.Errorf("round trip: %+v", r)
+			}
+			if (r.PerSecond > 0) != (c.mode != modeRTT) || (r.Tasks > 0) != (r.PerSecond > 0) {
+				t.Errorf("throughput: %+v", r)
+			}
+			if r.BrokerPeak <= 0 || r.Clients != c.clients || r.Payload != c.payload {
+				t.Errorf("result: %+v", r)
+			}
+		})
+	}
+}
+
+func TestRunRefuses(t *testing.T) {
+	cmd := newRun()
+	cmd.SilenceErrors, cmd.SilenceUsage = true, true
+	cmd.SetArgs([]string{"--transport", "udp", "--clients", "0"})
+	err := cmd.ExecuteContext(t.Context())
+	if err == nil || !strings.Contains(err.Error(), "--transport") || !strings.Contains(err.Error(), "--clients") {
+		t.Errorf("error %v, want one that names both flags", err)
+	}
+}
+
+// Instances die while they compute, and yet each task has one result.
+func TestKill(t *testing.T) {
+	alone(t)
+	k := killConfig{tasks: 3000, instances: 2, every: 600 * time.Millisecond, execution: time.Millisecond, timeout: time.Minute}
+	got, err := k.run(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b strings.Builder
+	if err := got.report(&b); err != nil || got.kills == 0 {
+		t.Errorf("%d kills, %v:\n%s", got.kills, err, b.String())
+	}
+}
+
+// What cannot be finished in time is reported as missing, and ends.
+func TestKillRunsOutOfTime(t *testing.T) {
+	alone(t)
+	k := killConfig{tasks: 100_000, instances: 1, every: time.Hour, execution: 4 * time.Second, timeout: 2 * time.Second}
+	got, err := k.run(t.Context())
+	if err == nil && got.tally.right() {
+		t.Errorf("all results of tasks that take longer: %+v", *got.tally)
+	}
+}
+
+func TestFairness(t *testing.T) {
+	alone(t)
+	k := fairnessConfig{
+		sessions: 30, flood: 3000, calls: 20, rounds: 2, instances: 2, execution: time.Millisecond, limit: 1000,
+	}
+	got, err := k.run(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(got.quiet) != 2 || len(got.flooded) != 2 || got.peak < got.idle || got.idle <= 0 {
+		t.Errorf("measured %+v", got)
+	}
+	for _, p50 := range append(got.quiet, got.flooded...) {
+		if p50 < k.execution {
+			t.Errorf("a round trip of %v is less than the task takes", p50)
+		}
+	}
+}
+
+// A fabric that cannot come up leaves nothing behind, and says which party failed.
+func TestFabricThatFails(t *testing.T) {
+	alone(t)
+	_, err := startFabric(t.Context(), plan{transport: "tcp", instances: 0, tasks: -1})
+	if err == nil || !strings.Contains(err.Error(), "limits.tasks") {
+		t.Errorf("error %v", err)
+	}
+}
