@@ -6,23 +6,48 @@ import (
 	"sort"
 	"strings"
 	"time"
+
+	"github.com/vmihailenco/msgpack/v5"
 )
 
 // Service is a service as it is registered in the catalogue: what its YAML says.
 type Service struct {
-	Name      string              `json:"name"`
-	Version   string              `json:"version,omitempty"`
-	Function  string              `json:"function,omitempty"` // what it does, for people and for search
-	Tags      []string            `json:"tags,omitempty"`
-	Artefacts map[string]Artefact `json:"artefacts,omitempty"` // by platform, as linux/amd64; none: started by hand only
-	Requests  []ContainerRequest  `json:"requests,omitempty"`
-	Slots     int                 `json:"slots,omitempty"`    // OnTaskExec at once in an instance; 0: DefaultSlots
-	Sessions  int                 `json:"sessions,omitempty"` // bound at once to an instance; 0: DefaultSessions
-	Queue     string              `json:"queue,omitempty"`
-	Instances Instances           `json:"instances,omitzero"`
-	Interface Interface           `json:"interface,omitzero"`
-	Limits    Limits              `json:"limits,omitzero"`
-	Env       map[string]string   `json:"env,omitempty"` // environment variables of its instances
+	Name      string             `json:"name"`
+	Version   string             `json:"version,omitempty"`
+	Function  string             `json:"function,omitempty"` // what it does, for people and for search
+	Tags      []string           `json:"tags,omitempty"`
+	Artefacts Artefacts          `json:"artefacts,omitempty"` // by platform, as linux/amd64; none: started by hand only
+	Requests  []ContainerRequest `json:"requests,omitempty"`
+	Slots     int                `json:"slots,omitempty"`    // OnTaskExec at once in an instance; 0: DefaultSlots
+	Sessions  int                `json:"sessions,omitempty"` // bound at once to an instance; 0: DefaultSessions
+	Queue     string             `json:"queue,omitempty"`
+	Instances Instances          `json:"instances,omitzero"`
+	Interface Interface          `json:"interface,omitzero"`
+	Limits    Limits             `json:"limits,omitzero"`
+	Env       map[string]string  `json:"env,omitempty"` // environment variables of its instances
+}
+
+// Artefacts are a service's artefacts by platform.
+type Artefacts map[string]Artefact
+
+// EncodeMsgpack writes the artefacts in the order of their platforms, which the library does for maps of plain values
+// only.
+func (a Artefacts) EncodeMsgpack(enc *msgpack.Encoder) error {
+	if a == nil {
+		return enc.EncodeNil()
+	}
+	if err := enc.EncodeMapLen(len(a)); err != nil {
+		return err
+	}
+	for _, platform := range sortedKeys(a) {
+		if err := enc.EncodeString(platform); err != nil {
+			return err
+		}
+		if err := enc.Encode(a[platform]); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Artefact is what an agent starts on one platform.
