@@ -11,7 +11,6 @@ import (
 	engine "github.com/weft-fabric/weft/internal/engine/client"
 	"github.com/weft-fabric/weft/internal/zmqx"
 	"github.com/weft-fabric/weft/protocol"
-	"github.com/weft-fabric/weft/protocol/link"
 )
 
 // Client is a connection to a fabric: to its brokers, and to the manager loops that serve its sessions. It is safe for
@@ -21,7 +20,7 @@ type Client struct {
 	payloads *zmqx.Payloads
 	wake     *zmqx.Wake
 	runner   runner
-	kick     chan struct{} // wakes the owner when it is parked
+	kick     bell          // wakes the owner when it is parked
 	over     chan struct{} // closed when the owner has closed the sockets
 
 	mu        sync.Mutex
@@ -71,7 +70,7 @@ func Dial(ctx context.Context, endpoints string, opts ...Option) (*Client, error
 	}
 	c := &Client{
 		cfg: cfg, payloads: zmqx.NewPayloads(), wake: wake,
-		kick: make(chan struct{}, 1), over: make(chan struct{}), connected: make(chan struct{}),
+		kick: make(bell, 1), over: make(chan struct{}), connected: make(chan struct{}),
 		sessions: map[*engine.Session]*Session{}, answers: map[uint64]chan engine.Answer{},
 		runner: runner{logger: cfg.logger},
 		eng: engine.New(engine.Config{
@@ -79,17 +78,17 @@ func Dial(ctx context.Context, endpoints string, opts ...Option) (*Client, error
 			Incarnation: rand.Uint64() | 1, Seed: rand.Uint64(), ResultCredit: cfg.resultCredit,
 		}),
 	}
-	c.io.waiter = zmqx.NewWaiter(wake)
+	c.io.lines = lines{waiter: zmqx.NewWaiter(wake), payloads: c.payloads, logger: cfg.logger}
 	c.eng.Start(time.Now())
 	go c.own()
-	if err := c.awaitBroker(ctx, endpoints); err != nil {
+	if err := awaitBroker(ctx, c, endpoints); err != nil {
 		return nil, errors.Join(err, c.Close())
 	}
 	return c, nil
 }
 
 // awaitBroker waits until a broker takes requests.
-func (c *Client) awaitBroker(ctx context.Context, endpoints string) error {
+func awaitBroker(ctx context.Context, c *Client, endpoints string) error {
 	ctx, cancel := context.WithTimeout(ctx, c.cfg.dialTimeout)
 	defer cancel()
 	select {
@@ -114,10 +113,10 @@ func (c *Client) awaitBroker(ctx context.Context, endpoints string) error {
 func (c *Client) Close() error {
 	c.mu.Lock()
 	c.shut()
-	callbacks := c.takeCallbacks()
+	results := c.takeDone()
 	ring := c.poke()
 	c.mu.Unlock()
-	c.runner.push(callbacks)
+	c.hand(results)
 	if ring {
 		c.wake.Ring()
 	}
@@ -317,33 +316,4 @@ func (c *Client) account(done *engine.Completion) *account {
 	a := &account{client: c, source: done.Source, step: min(1<<20, c.cfg.resultCredit/4)}
 	c.accounts = append(live, a)
 	return a
-}
-
-func (c *Client) takeCallbacks() []callback {
-	work := c.callbacks
-	c.callbacks = nil
-	return work
-}
-
-// leave gives the frames in batch their stamps, to be sent in order. The caller holds mu.
-func (c *Client) leave(dst []departure) []departure {
-	for _, f := range c.batch.Frames {
-		peer, records, payloads, ok := f.Leave()
-		if !ok {
-			f.Sent()
-			continue
-		}
-		dst = append(dst, departure{frame: f, conn: peer, records: records, payloads: payloads})
-	}
-	clear(c.batch.Frames)
-	c.batch.Frames = c.batch.Frames[:0]
-	return dst
-}
-
-// departure is a frame on its way to a socket.
-type departure struct {
-	frame    *link.Frame
-	conn     uint32
-	records  []byte
-	payloads []zmqx.Handle
 }

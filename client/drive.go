@@ -1,7 +1,6 @@
 package client
 
 import (
-	"errors"
 	"runtime"
 	"sync/atomic"
 	"time"
@@ -9,6 +8,7 @@ import (
 	engine "github.com/weft-fabric/weft/internal/engine/client"
 	"github.com/weft-fabric/weft/internal/zmqx"
 	"github.com/weft-fabric/weft/protocol"
+	"github.com/weft-fabric/weft/protocol/link"
 )
 
 // driver says who has the sockets. One goroutine at a time has them all, with the waiter; mu guards the change.
@@ -27,25 +27,24 @@ const (
 	lingerFor = 250 * time.Millisecond
 )
 
+// bell wakes one goroutine, now or when it listens next.
+type bell chan struct{}
+
+func (b bell) ring() {
+	select {
+	case b <- struct{}{}:
+	default:
+	}
+}
+
 // counter counts bytes between callbacks and the driver.
 type counter = atomic.Int64
 
-// line is a connection with its socket.
-type line struct {
-	id       uint32
-	endpoint string
-	socket   *zmqx.Socket
-	blocked  bool // the last Send found nobody: somebody there is news
-}
-
 // io is what only the driver touches.
 type io struct {
-	waiter *zmqx.Waiter
-	lines  []*line
+	lines  lines
 	work   work
 	sent   []departure // to be given back
-	failed []uint32    // connections that nobody is at the other end of
-	met    []uint32    // those where somebody is again
 	frames []frame
 }
 
@@ -57,6 +56,14 @@ type work struct {
 	released []protocol.Handle
 	hangups  []uint32
 	done     done
+}
+
+// departure is a frame on its way to a socket.
+type departure struct {
+	frame    *link.Frame
+	conn     uint32
+	records  []byte
+	payloads []zmqx.Handle
 }
 
 // done are results that cannot be passed on under the lock.
@@ -122,7 +129,7 @@ func (c *Client) parkOwner() {
 func (c *Client) poke() (ring bool) {
 	if c.driver == free {
 		c.driver = owner
-		c.kickOwner()
+		c.kick.ring()
 		return false
 	}
 	ring = c.asleep
@@ -130,21 +137,14 @@ func (c *Client) poke() (ring bool) {
 	return ring
 }
 
-func (c *Client) kickOwner() {
-	select {
-	case c.kick <- struct{}{}:
-	default:
-	}
-}
-
 // turn carries out what is to be done, waits for what comes and takes it. The wait ends when somebody rings, and when
 // the engine has something to do; spin is for how long it may look without sleeping. Driver only.
 func (c *Client) turn(spin time.Duration) {
 	timeout := c.carryAll()
-	if timeout > 0 && spin > 0 && c.io.waiter.Spin(spin) {
+	if timeout > 0 && spin > 0 && c.io.lines.waiter.Spin(spin) {
 		timeout = 0
 	}
-	ready, _, err := c.io.waiter.Wait(timeout)
+	ready, _, err := c.io.lines.waiter.Wait(timeout)
 	if err != nil {
 		c.abort(err)
 		return
@@ -188,13 +188,7 @@ func (c *Client) gather(now time.Time) time.Duration {
 	}
 	clear(c.io.sent)
 	c.io.sent = c.io.sent[:0]
-	for _, id := range c.io.failed {
-		c.eng.Unsent(now, id)
-	}
-	for _, id := range c.io.met {
-		c.eng.Reachable(now, id)
-	}
-	c.io.failed, c.io.met = c.io.failed[:0], c.io.met[:0]
+	c.io.lines.report(func(id uint32) { c.eng.Unsent(now, id) }, func(id uint32) { c.eng.Reachable(now, id) })
 	for _, a := range c.accounts {
 		if n := a.bytes.Swap(0); n > 0 {
 			c.eng.Consumed(a.source, n)
@@ -218,7 +212,17 @@ func (c *Client) grab() *work {
 	w.retained = append(w.retained[:0], b.Retained...)
 	w.released = append(w.released[:0], b.Released...)
 	w.hangups = append(w.hangups[:0], b.Hangups...)
-	w.frames = c.leave(w.frames[:0])
+	w.frames = w.frames[:0]
+	for _, f := range b.Frames {
+		peer, records, payloads, ok := f.Leave()
+		if !ok {
+			f.Sent()
+			continue
+		}
+		w.frames = append(w.frames, departure{frame: f, conn: peer, records: records, payloads: payloads})
+	}
+	clear(b.Frames)
+	b.Frames = b.Frames[:0]
 	w.done = c.takeDone()
 	b.Dials, b.Retained, b.Released, b.Hangups = b.Dials[:0], b.Retained[:0], b.Released[:0], b.Hangups[:0]
 	return w
@@ -230,17 +234,17 @@ func (c *Client) carry(w *work) {
 		c.payloads.Retain(h)
 	}
 	for _, d := range w.dials {
-		c.connect(d)
+		c.io.lines.open(d)
 	}
 	for i := range w.frames {
-		c.send(&w.frames[i])
+		c.io.lines.send(&w.frames[i])
 	}
 	c.io.sent = append(c.io.sent, w.frames...)
 	for _, h := range w.released {
 		c.payloads.Release(h)
 	}
 	for _, id := range w.hangups {
-		c.hangUp(id)
+		c.io.lines.hangUp(id)
 	}
 	c.hand(w.done)
 }
@@ -270,123 +274,16 @@ func (c *Client) hand(d done) {
 	for i := range list {
 		c.deliver(list[i].to, &list[i].done)
 	}
-	callbacks := c.takeCallbacks()
+	rest := c.takeDone() // has no heavy results: the driver alone makes them
 	c.mu.Unlock()
-	c.runner.push(callbacks)
-}
-
-func (c *Client) line(id uint32) *line {
-	for _, l := range c.io.lines {
-		if l.id == id {
-			return l
-		}
-	}
-	return nil
-}
-
-// send sends one frame. What cannot leave is the engine's to send again.
-func (c *Client) send(d *departure) {
-	l := c.line(d.conn)
-	if l != nil && l.socket != nil {
-		for _, id := range c.io.failed {
-			if id == d.conn {
-				return
-			}
-		}
-		err := l.socket.Send(0, d.records, d.payloads)
-		if err == nil {
-			l.blocked = false
-			return
-		}
-		if errors.Is(err, zmqx.ErrAgain) {
-			l.blocked = true
-		} else {
-			c.reopen(l, err)
-		}
-	}
-	c.io.failed = append(c.io.failed, d.conn)
-}
-
-// connect opens the socket of a new connection.
-func (c *Client) connect(d engine.Dial) {
-	l := &line{id: d.Conn, endpoint: d.Endpoint}
-	c.io.lines = append(c.io.lines, l)
-	c.openSocket(l)
-	c.setSockets()
-}
-
-func (c *Client) openSocket(l *line) {
-	s, err := zmqx.NewDealer(c.payloads, zmqx.Options{MaxRecords: protocol.MaxRecords, Linger: lingerFor})
-	if err == nil {
-		if err = s.Connect(l.endpoint); err != nil {
-			err = errors.Join(err, s.Close())
-			s = nil
-		}
-	}
-	if err != nil {
-		c.cfg.logger.Error().Str("endpoint", l.endpoint).Err(err).Msg("cannot connect")
-	}
-	l.socket, l.blocked = s, false
-}
-
-// reopen replaces a socket that failed.
-func (c *Client) reopen(l *line, why error) {
-	c.cfg.logger.Warn().Str("endpoint", l.endpoint).Err(why).Msg("opening a socket anew")
-	old := l.socket
-	l.socket = nil
-	c.setSockets()
-	if err := old.Close(); err != nil {
-		c.cfg.logger.Warn().Str("endpoint", l.endpoint).Err(err).Msg("closing a socket")
-	}
-	c.openSocket(l)
-	c.setSockets()
-}
-
-func (c *Client) hangUp(id uint32) {
-	for i, l := range c.io.lines {
-		if l.id != id {
-			continue
-		}
-		c.io.lines = append(c.io.lines[:i], c.io.lines[i+1:]...)
-		c.setSockets()
-		c.closeLine(l)
-		return
-	}
-}
-
-func (c *Client) closeLine(l *line) {
-	if l.socket == nil {
-		return
-	}
-	if err := l.socket.Close(); err != nil {
-		c.cfg.logger.Warn().Str("endpoint", l.endpoint).Err(err).Msg("closing a socket")
-	}
-}
-
-func (c *Client) setSockets() {
-	sockets := make([]*zmqx.Socket, 0, len(c.io.lines))
-	for _, l := range c.io.lines {
-		if l.socket != nil {
-			sockets = append(sockets, l.socket)
-		}
-	}
-	c.io.waiter.SetSockets(sockets...)
+	c.runner.push(rest.callbacks)
 }
 
 // receive takes a burst from a socket that may have something.
 func (c *Client) receive(s *zmqx.Socket) {
-	var l *line
-	for _, other := range c.io.lines {
-		if other.socket == s {
-			l = other
-		}
-	}
+	l := c.io.lines.of(s)
 	if l == nil {
 		return // replaced in this very turn
-	}
-	if l.blocked {
-		l.blocked = false
-		c.io.met = append(c.io.met, l.id)
 	}
 	messages, _, err := s.Recv(zmqx.MaxBurst)
 	frames := c.io.frames[:0]
@@ -412,8 +309,7 @@ func (c *Client) receive(s *zmqx.Socket) {
 	clear(frames)
 	c.io.frames = frames
 	if err != nil {
-		c.reopen(l, err)
-		c.io.failed = append(c.io.failed, l.id)
+		c.io.lines.fail(l, err)
 	}
 }
 
@@ -438,11 +334,7 @@ func (c *Client) finish() {
 	rest := c.takeDone()
 	c.mu.Unlock()
 	c.hand(rest)
-	c.io.waiter.SetSockets()
-	for _, l := range c.io.lines {
-		c.closeLine(l)
-	}
-	c.io.lines = nil
+	c.io.lines.closeAll()
 	if err := c.wake.Close(); err != nil {
 		c.cfg.logger.Warn().Err(err).Msg("closing a wake-up")
 	}

@@ -5,12 +5,6 @@ import (
 	"time"
 )
 
-// canLead says whether a Call may take the sockets: nobody has them, and nothing else is unfinished. The caller
-// holds mu.
-func (c *Client) canLead() bool {
-	return c.driver == free && c.eng.Outstanding() == 0 && !c.closed
-}
-
 // idle says that nobody waits for anything. The caller holds mu.
 func (c *Client) idle() bool { return c.eng.Quiet() && len(c.callbacks)+len(c.heavy) == 0 }
 
@@ -36,5 +30,5 @@ func (c *Client) leadFor(ctx context.Context, t *Task) {
 	}
 	c.driver = owner
 	c.wasCall = false
-	c.kickOwner()
+	c.kick.ring()
 }

@@ -117,10 +117,10 @@ func (s *Session) close(mode string) {
 	c.eng.Close(s.core, mode)
 	c.harvest()
 	s.wakeSubmitters()
-	callbacks := c.takeCallbacks()
+	results := c.takeDone()
 	ring := c.poke()
 	c.mu.Unlock()
-	c.runner.push(callbacks)
+	c.hand(results)
 	if ring {
 		c.wake.Ring()
 	}

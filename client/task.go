@@ -271,7 +271,8 @@ func (s *Session) write(payload []byte, h zmqx.Handle, to pending) (leads bool, 
 	if err := s.refusal(); err != nil {
 		return false, err
 	}
-	leads = to.task != nil && to.task.call && c.canLead()
+	// A Call drives the sockets when nobody has them and nothing else is unfinished.
+	leads = to.task != nil && to.task.call && c.driver == free && c.eng.Outstanding() == 0
 	var id protocol.TaskID
 	if h != 0 {
 		id, err = c.eng.SubmitHandle(s.core, h, len(payload))
