@@ -146,7 +146,12 @@ func (c *Client) turn(spin time.Duration) {
 	}
 	ready, _, err := c.io.lines.waiter.Wait(timeout)
 	if err != nil {
-		c.abort(err)
+		c.mu.Lock()
+		if !c.closed {
+			c.err = err
+		}
+		c.shut()
+		c.mu.Unlock()
 		return
 	}
 	for _, s := range ready {
@@ -311,16 +316,6 @@ func (c *Client) receive(s *zmqx.Socket) {
 	if err != nil {
 		c.io.lines.fail(l, err)
 	}
-}
-
-// abort closes the client because its sockets cannot be waited for.
-func (c *Client) abort(why error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if !c.closed {
-		c.err = why
-	}
-	c.shut()
 }
 
 // finish sends the last words and closes the sockets.

@@ -23,6 +23,7 @@ const (
 
 // conn is one connection: its conversation, and for a data connection what is served over it.
 type conn struct {
+	engine   *Engine
 	id       uint32
 	endpoint string
 	control  bool
@@ -43,10 +44,10 @@ type Source struct{ conn, generation uint32 }
 
 func (e *Engine) dial(now time.Time, endpoint string, control bool) *conn {
 	e.lastConn++
-	c := &conn{id: e.lastConn, endpoint: endpoint, control: control, link: e.node.Dial(e.lastConn)}
+	c := &conn{engine: e, id: e.lastConn, endpoint: endpoint, control: control, link: e.node.Dial(e.lastConn)}
 	e.conns = append(e.conns, c)
 	e.out.Dials = append(e.out.Dials, Dial{Conn: c.id, Endpoint: endpoint})
-	e.greet(now, c)
+	c.greet(now)
 	return c
 }
 
@@ -59,7 +60,8 @@ func (e *Engine) conn(id uint32) *conn {
 	return nil
 }
 
-func (e *Engine) hangUp(c *conn) {
+func (c *conn) hangUp() {
+	e := c.engine
 	c.link.Close()
 	for i := range e.conns {
 		if e.conns[i] == c {
@@ -71,7 +73,8 @@ func (e *Engine) hangUp(c *conn) {
 }
 
 // greet begins a conversation on c.
-func (e *Engine) greet(now time.Time, c *conn) {
+func (c *conn) greet(now time.Time) {
+	e := c.engine
 	hello := protocol.Hello{
 		MinVersion: protocol.MinVersion, MaxVersion: protocol.MaxVersion, Role: protocol.RoleClient,
 		Name: e.cfg.Name, Endpoint: c.endpoint, Host: e.cfg.Host, KeepsScheme: e.cfg.KeepsScheme,
@@ -81,10 +84,11 @@ func (e *Engine) greet(now time.Time, c *conn) {
 	}
 	c.link.Greet(hello)
 	c.phase = opening
-	c.retry = now.Add(protocol.Heartbeat + e.backoff(c))
+	c.retry = now.Add(protocol.Heartbeat + c.backoff())
 }
 
-func (e *Engine) backoff(c *conn) time.Duration {
+func (c *conn) backoff() time.Duration {
+	e := c.engine
 	d := min(backoffMin<<min(c.attempts, 8), backoffMax)
 	c.attempts++
 	return d/2 + time.Duration(e.random.Int64N(int64(d/2)+1))
@@ -94,32 +98,33 @@ func (e *Engine) backoff(c *conn) time.Duration {
 // it need not be tried.
 func (e *Engine) Unsent(now time.Time, id uint32) {
 	if c := e.conn(id); c != nil && c.phase != down && !e.shut {
-		e.lose(now, c)
+		c.lose(now)
 	}
 }
 
-func (e *Engine) lose(now time.Time, c *conn) {
+func (c *conn) lose(now time.Time) {
 	c.link.Lost()
 	c.phase = down
-	c.retry = now.Add(e.backoff(c))
+	c.retry = now.Add(c.backoff())
 }
 
 // Reachable tells that somebody is at the other end of a connection again, after Unsent.
 func (e *Engine) Reachable(now time.Time, id uint32) {
 	if c := e.conn(id); c != nil && c.phase == down && !e.shut {
-		e.greet(now, c)
+		c.greet(now)
 	}
 }
 
 // beat breaks our silence, and notices the other end's.
-func (e *Engine) beat(now time.Time, c *conn) {
+func (c *conn) beat(now time.Time) {
+	e := c.engine
 	if c.phase != up {
 		return
 	}
 	if c.link.Unacked() == 0 {
 		c.heard = now
 	} else if now.Sub(c.heard) > protocol.PeerTimeout {
-		e.greet(now, c)
+		c.greet(now)
 		return
 	}
 	// The other end sends results to where our last frame came from: after the transport has connected anew, only a
@@ -142,10 +147,10 @@ func (e *Engine) Receive(now time.Time, id uint32, frame []byte, payloads []prot
 	switch {
 	case h.Sequence.Count() == 0:
 		e.releaseAll(payloads)
-		e.bare(now, c, rest)
+		c.bare(now, rest)
 	case c.phase == opening:
 		e.releaseAll(payloads)
-		e.welcome(c, h, rest)
+		c.welcome(h, rest)
 		if raised {
 			e.raise(now, c)
 		}
@@ -157,13 +162,13 @@ func (e *Engine) Receive(now time.Time, id uint32, frame []byte, payloads []prot
 			return
 		case link.Gap:
 			e.releaseAll(payloads)
-			e.greet(now, c)
+			c.greet(now)
 			return
 		case link.Fresh:
 			if raised && c.control { // before what it says of the new reign is done
 				e.raise(now, nil)
 			}
-			e.records(now, c, rest, payloads)
+			c.records(now, rest, payloads)
 			raised = raised && !c.control
 		}
 	}
@@ -175,23 +180,24 @@ func (e *Engine) Receive(now time.Time, id uint32, frame []byte, payloads []prot
 // raise voids all referrals, since the epoch has risen, and greets the brokers but the one just heard.
 func (e *Engine) raise(now time.Time, but *conn) {
 	for _, s := range e.sessions {
-		e.park(s)
+		s.park()
 	}
 	for i := 0; i < len(e.conns); {
 		c := e.conns[i]
 		if !c.control {
-			e.hangUp(c)
+			c.hangUp()
 			continue
 		}
 		if c != but && c.phase == up {
-			e.greet(now, c)
+			c.greet(now)
 		}
 		i++
 	}
 }
 
 // bare takes a frame that belongs to no conversation.
-func (e *Engine) bare(now time.Time, c *conn, rest []byte) {
+func (c *conn) bare(now time.Time, rest []byte) {
+	e := c.engine
 	var rec protocol.Record
 	r := protocol.NewReader(rest)
 	if ok, err := r.Next(&rec); !ok || err != nil {
@@ -200,22 +206,23 @@ func (e *Engine) bare(now time.Time, c *conn, rest []byte) {
 	switch rec.Kind {
 	case protocol.KindRehello:
 		if c.phase == up { // otherwise a greeting is on its way or due
-			e.greet(now, c)
+			c.greet(now)
 		}
 	case protocol.KindError:
 		refused := decodeError(rec.Payload)
 		if c.control {
 			e.refusal = refused
 		} else if refused.Code == protocol.CodeUnknownSession && e.lead != nil && e.lead.phase == up {
-			e.greet(now, e.lead)
+			e.lead.greet(now)
 		}
-		e.lose(now, c)
+		c.lose(now)
 	default: // nothing else is said outside a conversation
 	}
 }
 
 // welcome takes a frame that came while c is opening. Any but the WELCOME is of the conversation before.
-func (e *Engine) welcome(c *conn, h protocol.Header, rest []byte) {
+func (c *conn) welcome(h protocol.Header, rest []byte) {
+	e := c.engine
 	var rec protocol.Record
 	r := protocol.NewReader(rest)
 	if ok, err := r.Next(&rec); !ok || err != nil || rec.Kind != protocol.KindWelcome {
@@ -232,7 +239,7 @@ func (e *Engine) welcome(c *conn, h protocol.Header, rest []byte) {
 	switch {
 	case !c.control:
 		if !w.Resumed {
-			e.renew(c)
+			c.renew()
 		}
 	case e.lead == nil || c != e.lead && c.epoch > e.lead.epoch:
 		e.refusal = nil
@@ -244,7 +251,8 @@ func (e *Engine) welcome(c *conn, h protocol.Header, rest []byte) {
 }
 
 // records takes the records of a frame of an open conversation.
-func (e *Engine) records(now time.Time, c *conn, rest []byte, payloads []protocol.Handle) {
+func (c *conn) records(now time.Time, rest []byte, payloads []protocol.Handle) {
+	e := c.engine
 	var rec protocol.Record
 	r := protocol.NewReader(rest)
 	for {
@@ -258,12 +266,12 @@ func (e *Engine) records(now time.Time, c *conn, rest []byte, payloads []protoco
 		}
 		switch {
 		case rec.Kind == protocol.KindResult || rec.Kind == protocol.KindFailure:
-			e.finished(c, &rec, h)
+			c.finished(&rec, h)
 			continue
 		case c.control:
 			e.controlled(now, c, &rec)
 		case rec.Kind != protocol.KindError && rec.Kind != protocol.KindBye:
-			e.refuse(c, &rec)
+			c.refuse(&rec)
 		}
 		e.node.Release(h)
 	}
@@ -271,7 +279,7 @@ func (e *Engine) records(now time.Time, c *conn, rest []byte, payloads []protoco
 }
 
 // refuse answers a record of a kind that means nothing here.
-func (e *Engine) refuse(c *conn, rec *protocol.Record) {
+func (c *conn) refuse(rec *protocol.Record) {
 	c.link.Append(protocol.KindError, rec.Session, rec.Task, protocol.Marshal(
 		protocol.Errorf(protocol.CodeUnknownKind, rec.Kind.String(), "a client takes no such record here")))
 }

@@ -53,10 +53,10 @@ func (e *Engine) rebuild() {
 	e.requests = slices.DeleteFunc(e.requests, func(r *request) bool { return r.session != nil })
 	for _, s := range slices.Clone(e.sessions) {
 		if s.opened && s.closing == protocol.CloseKill {
-			e.end(s, protocol.Errorf(protocol.CodeSessionKilled, "session", "it was killed"))
+			s.end(protocol.Errorf(protocol.CodeSessionKilled, "session", "it was killed"))
 			continue
 		}
-		e.park(s)
+		s.park()
 		s.told = false
 		s.drainBy = time.Time{}
 		e.ask(protocol.KindOpenSession, s, s.spec)
@@ -64,7 +64,7 @@ func (e *Engine) rebuild() {
 	clear(e.numbers) // the new broker gives its own
 	for i := 0; i < len(e.conns); {
 		if c := e.conns[i]; !c.control && c.epoch < e.node.Epoch {
-			e.hangUp(c)
+			c.hangUp()
 			continue
 		}
 		i++
@@ -85,7 +85,7 @@ func (e *Engine) controlled(now time.Time, c *conn, rec *protocol.Record) {
 			return
 		}
 		if s := e.numbers[body.Session]; s != nil {
-			e.refer(now, s, body.Endpoint)
+			s.refer(now, body.Endpoint)
 		}
 	case protocol.KindSessionState:
 		var body protocol.SessionState
@@ -93,14 +93,14 @@ func (e *Engine) controlled(now time.Time, c *conn, rec *protocol.Record) {
 			return
 		}
 		if s := e.numbers[body.Session]; s != nil {
-			e.changed(now, s, body)
+			s.changed(now, body)
 		}
 	case protocol.KindSessionOpened, protocol.KindDone, protocol.KindError,
 		protocol.KindServicePage, protocol.KindSessionPage, protocol.KindNodePage:
 		e.answered(rec)
 	case protocol.KindBye: // its connection breaks next; the conversation begins anew then
 	default:
-		e.refuse(c, rec)
+		c.refuse(rec)
 	}
 }
 
@@ -120,14 +120,15 @@ func (e *Engine) answered(rec *protocol.Record) {
 	case r.session == nil:
 		e.out.Answers = append(e.out.Answers, Answer{Request: r.id, Kind: rec.Kind, Body: rec.Payload, Err: refused})
 	case r.kind == protocol.KindOpenSession:
-		e.sessionOpened(r.session, rec, refused)
+		r.session.sessionOpened(rec, refused)
 	case refused != nil && !r.session.ended: // it cannot be closed because it is over already
-		e.end(r.session, refused)
+		r.session.end(refused)
 	}
 }
 
 // sessionOpened takes the answer to OpenSession.
-func (e *Engine) sessionOpened(s *Session, rec *protocol.Record, refused *protocol.Error) {
+func (s *Session) sessionOpened(rec *protocol.Record, refused *protocol.Error) {
+	e := s.engine
 	var body protocol.SessionOpened
 	if refused == nil {
 		if err := protocol.Unmarshal(rec.Kind, rec.Payload, &body); err != nil {
@@ -137,7 +138,7 @@ func (e *Engine) sessionOpened(s *Session, rec *protocol.Record, refused *protoc
 	switch {
 	case refused != nil:
 		if !s.ended {
-			e.end(s, refused)
+			s.end(refused)
 		}
 		return
 	case s.ended: // given up meanwhile
@@ -161,20 +162,20 @@ func (e *Engine) sessionOpened(s *Session, rec *protocol.Record, refused *protoc
 		s.opened = true
 		e.out.Notes = append(e.out.Notes, Note{Session: s})
 	}
-	e.sendClose(s)
+	s.sendClose()
 }
 
 // changed takes the news that a session has another state.
-func (e *Engine) changed(now time.Time, s *Session, body protocol.SessionState) {
+func (s *Session) changed(now time.Time, body protocol.SessionState) {
 	switch body.State {
 	case protocol.SessionFailed:
 		if body.Error == nil {
 			body.Error = protocol.Errorf(protocol.CodeSessionClosed, "session", "it failed")
 		}
-		e.end(s, body.Error)
+		s.end(body.Error)
 	case protocol.SessionClosed:
 		if body.Error != nil || s.tasks == 0 {
-			e.end(s, body.Error)
+			s.end(body.Error)
 			return
 		}
 		// The last results come by another connection.

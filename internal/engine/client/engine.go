@@ -193,7 +193,7 @@ func (e *Engine) Tick(now time.Time) {
 	}
 	for _, c := range e.conns {
 		if !c.retry.IsZero() && !now.Before(c.retry) {
-			e.greet(now, c)
+			c.greet(now)
 		}
 	}
 	if now.Before(e.nextBeat) {
@@ -201,11 +201,11 @@ func (e *Engine) Tick(now time.Time) {
 	}
 	e.nextBeat = now.Add(beatEvery)
 	for _, c := range e.conns {
-		e.beat(now, c)
+		c.beat(now)
 	}
 	for i := 0; i < len(e.sessions); {
 		if s := e.sessions[i]; !s.drainBy.IsZero() && !now.Before(s.drainBy) {
-			e.end(s, protocol.Errorf(protocol.CodeSessionClosed, "session",
+			s.end(protocol.Errorf(protocol.CodeSessionClosed, "session",
 				"%d results did not arrive within %v of its end", s.tasks, protocol.PeerTimeout))
 			continue // e.sessions lost its i-th
 		}
@@ -221,7 +221,7 @@ func (e *Engine) Shut() {
 	}
 	closed := protocol.Errorf(protocol.CodeClosed, "client", "the client was closed")
 	for len(e.sessions) > 0 {
-		e.end(e.sessions[len(e.sessions)-1], closed)
+		e.sessions[len(e.sessions)-1].end(closed)
 	}
 	for _, r := range e.requests {
 		if r.session == nil {

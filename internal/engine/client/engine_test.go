@@ -316,7 +316,7 @@ func TestNoAllocationPerTask(t *testing.T) {
 		for at := s.first; at != 0; {
 			next := w.e.slots[at-1].next
 			rec := protocol.Record{Session: s.number, Task: uint64(w.e.slots[at-1].id), Payload: small, Size: 16, Kind: protocol.KindResult}
-			w.e.finished(c, &rec, 0)
+			c.finished(&rec, 0)
 			at = next
 		}
 		w.e.Take(&b)

@@ -9,6 +9,7 @@ import (
 
 // Session is a session of this client, from [Engine.Open] to the [Note] that it ended.
 type Session struct {
+	engine *Engine
 	spec   protocol.OpenSession
 	number protocol.SessionNumber // 0 until it was opened
 	opened bool
@@ -55,7 +56,7 @@ func (s *Session) Accepting() bool { return s.opened && !s.ended && s.closing ==
 func (e *Engine) Open(spec protocol.OpenSession, tasks int, bytes int64) *Session {
 	e.lastKey++
 	spec.Key = e.lastKey
-	s := &Session{spec: spec, windowTasks: tasks, windowBytes: bytes, link: e.node.Link()}
+	s := &Session{engine: e, spec: spec, windowTasks: tasks, windowBytes: bytes, link: e.node.Link()}
 	if e.shut {
 		s.ended = true
 		e.out.Notes = append(e.out.Notes, Note{
@@ -81,14 +82,15 @@ func (e *Engine) Close(s *Session, mode string) {
 	}
 	if !s.opened { // its answer is met by a kill, see sessionOpened
 		s.closing = protocol.CloseKill
-		e.end(s, protocol.Errorf(protocol.CodeSessionClosed, "open session", "given up before it was open"))
+		s.end(protocol.Errorf(protocol.CodeSessionClosed, "open session", "given up before it was open"))
 		return
 	}
-	e.sendClose(s)
+	s.sendClose()
 }
 
 // sendClose sends the wish to close when its time has come.
-func (e *Engine) sendClose(s *Session) {
+func (s *Session) sendClose() {
+	e := s.engine
 	if s.closing == "" || s.told || s.closing == protocol.CloseFinish && s.tasks > 0 {
 		return
 	}
@@ -97,16 +99,17 @@ func (e *Engine) sendClose(s *Session) {
 }
 
 // drained notes that s has no unfinished task.
-func (e *Engine) drained(s *Session) {
+func (s *Session) drained() {
 	if !s.drainBy.IsZero() {
-		e.end(s, nil)
+		s.end(nil)
 		return
 	}
-	e.sendClose(s)
+	s.sendClose()
 }
 
 // end ends a session: its unfinished tasks fail with err.
-func (e *Engine) end(s *Session, err *protocol.Error) {
+func (s *Session) end(err *protocol.Error) {
+	e := s.engine
 	s.ended, s.err = true, err
 	if err == nil {
 		s.err = protocol.Errorf(protocol.CodeSessionClosed, "session", "it was closed")
@@ -133,7 +136,8 @@ func (e *Engine) end(s *Session, err *protocol.Error) {
 }
 
 // park takes the referral of s away: what is submitted from now on waits for the next one.
-func (e *Engine) park(s *Session) {
+func (s *Session) park() {
+	e := s.engine
 	if s.conn == nil {
 		return
 	}
@@ -143,11 +147,12 @@ func (e *Engine) park(s *Session) {
 
 // refer takes the news of where s is served, and sends what is unfinished there. The connection to where it was served
 // stays: results may still come by it, and s may come back.
-func (e *Engine) refer(now time.Time, s *Session, endpoint string) {
+func (s *Session) refer(now time.Time, endpoint string) {
+	e := s.engine
 	if s.conn != nil && s.conn.endpoint == endpoint {
 		return
 	}
-	e.park(s)
+	s.park()
 	var to *conn
 	for _, c := range e.conns {
 		if !c.control && c.endpoint == endpoint {
@@ -159,6 +164,6 @@ func (e *Engine) refer(now time.Time, s *Session, endpoint string) {
 	}
 	parked := s.link
 	s.conn, s.link = to, to.link
-	e.resend(s)
+	s.resend()
 	parked.Close()
 }

@@ -28,10 +28,10 @@ func (e *Engine) Room(s *Session, size int) bool {
 // Submit writes a task whose payload is below protocol.InlinePayload; the payload is copied. The error is a
 // *protocol.Error: CodeSessionClosed or why the session ended, CodePayloadTooLarge, CodeOverloaded when there is no room.
 func (e *Engine) Submit(s *Session, payload []byte) (protocol.TaskID, error) {
-	if err := e.admit(s, len(payload)); err != nil {
+	if err := s.admit(len(payload)); err != nil {
 		return 0, err
 	}
-	at := e.take(s, uint32(len(payload)))
+	at := s.take(uint32(len(payload)))
 	t := &e.slots[at]
 	t.frame, t.off = s.link.Append(protocol.KindTask, s.number, uint64(t.id), payload)
 	t.frame.Hold()
@@ -41,17 +41,18 @@ func (e *Engine) Submit(s *Session, payload []byte) (protocol.TaskID, error) {
 // SubmitHandle is [Engine.Submit] for a payload frame of size bytes. The engine takes over one reference when it
 // returns no error.
 func (e *Engine) SubmitHandle(s *Session, h protocol.Handle, size int) (protocol.TaskID, error) {
-	if err := e.admit(s, size); err != nil {
+	if err := s.admit(size); err != nil {
 		return 0, err
 	}
-	at := e.take(s, uint32(size))
+	at := s.take(uint32(size))
 	e.slots[at].handle = h
-	e.external(s, &e.slots[at])
+	s.external(&e.slots[at])
 	return e.slots[at].id, nil
 }
 
 // admit says why no task of size bytes may be submitted, or nil.
-func (e *Engine) admit(s *Session, size int) error {
+func (s *Session) admit(size int) error {
+	e := s.engine
 	switch {
 	case s.ended || s.closing != "":
 		if s.err != nil {
@@ -73,7 +74,8 @@ func (e *Engine) admit(s *Session, size int) error {
 }
 
 // take makes the next task of s, at the end of its list.
-func (e *Engine) take(s *Session, size uint32) uint32 {
+func (s *Session) take(size uint32) uint32 {
+	e := s.engine
 	var at uint32
 	if n := len(e.free); n > 0 {
 		at = e.free[n-1]
@@ -124,17 +126,19 @@ func (e *Engine) drop(at uint32) {
 }
 
 // external writes a task whose payload is a frame. The link gets a reference of its own.
-func (e *Engine) external(s *Session, t *slot) {
+func (s *Session) external(t *slot) {
+	e := s.engine
 	e.out.Retained = append(e.out.Retained, t.handle)
 	s.link.AppendExternal(protocol.KindTask, s.number, uint64(t.id), t.size, t.handle)
 }
 
 // resend writes all unfinished tasks of s again, in order, under their ids.
-func (e *Engine) resend(s *Session) {
+func (s *Session) resend() {
+	e := s.engine
 	for at := s.first; at != 0; at = e.slots[at-1].next {
 		t := &e.slots[at-1]
 		if t.handle != 0 {
-			e.external(s, t)
+			s.external(t)
 			continue
 		}
 		old := t.frame
@@ -146,12 +150,13 @@ func (e *Engine) resend(s *Session) {
 
 // finished takes a RESULT or a FAILURE with the payload frame it came with. One that no unfinished task waits for is
 // dropped, and its bytes are consumed at once.
-func (e *Engine) finished(c *conn, rec *protocol.Record, h protocol.Handle) {
+func (c *conn) finished(rec *protocol.Record, h protocol.Handle) {
+	e := c.engine
 	id := protocol.TaskID(rec.Task)
 	at := id.Slot()
 	if uint64(at) >= uint64(len(e.slots)) || e.slots[at].id != id || e.slots[at].session.number != rec.Session {
 		e.node.Release(h)
-		e.consume(c, int64(rec.Size))
+		c.consume(int64(rec.Size))
 		return
 	}
 	s := e.slots[at].session
@@ -169,23 +174,24 @@ func (e *Engine) finished(c *conn, rec *protocol.Record, h protocol.Handle) {
 	}
 	if done.Err != nil { // an error is not held back by anybody
 		done.Payload, done.Size = nil, 0
-		e.consume(c, int64(rec.Size))
+		c.consume(int64(rec.Size))
 	}
 	e.drop(at)
 	e.out.Completions = append(e.out.Completions, done)
 	if s.tasks == 0 {
-		e.drained(s)
+		s.drained()
 	}
 }
 
 // Consumed tells that n bytes of results of that source were taken by the application.
 func (e *Engine) Consumed(from Source, n int64) {
 	if c := e.conn(from.conn); c != nil && c.generation == from.generation && !e.shut {
-		e.consume(c, n)
+		c.consume(n)
 	}
 }
 
-func (e *Engine) consume(c *conn, n int64) {
+func (c *conn) consume(n int64) {
+	e := c.engine
 	c.consumed += n
 	if c.consumed-c.told >= min(creditStep, e.cfg.ResultCredit/4) && c.consumed > c.told {
 		c.told = c.consumed
@@ -200,12 +206,13 @@ func (e *Engine) Live(from Source) bool {
 }
 
 // renew begins anew on a data connection whose other end knows nothing of what was said before.
-func (e *Engine) renew(c *conn) {
+func (c *conn) renew() {
+	e := c.engine
 	c.generation++
 	c.consumed, c.told = 0, 0
 	for _, s := range e.sessions {
 		if s.conn == c {
-			e.resend(s)
+			s.resend()
 		}
 	}
 }
