@@ -41,7 +41,7 @@ const (
 // Kinds of the control plane. The task field is the request id, which the answer repeats; pushes have id 0.
 const (
 	KindOpenSession   Kind = 32 // client: OpenSession; answer SessionOpened
-	KindSessionOpened Kind = 33
+	KindSessionOpened Kind = 33 // broker: SessionOpened, the answer to OpenSession
 	KindCloseSession  Kind = 34 // client or operator: CloseSession; answer Done
 	KindSessionState  Kind = 35 // push to the client: SessionState
 
@@ -50,9 +50,9 @@ const (
 	KindListServices      Kind = 42 // operator: ListRequest; answer Page of ServiceInfo
 	KindListSessions      Kind = 43 // operator: ListRequest; answer Page of SessionInfo
 	KindListNodes         Kind = 44 // operator: ListRequest; answer Page of NodeInfo
-	KindServicePage       Kind = 45
-	KindSessionPage       Kind = 46
-	KindNodePage          Kind = 47
+	KindServicePage       Kind = 45 // broker: ServicePage, the answer to ListServices
+	KindSessionPage       Kind = 46 // broker: SessionPage, the answer to ListSessions
+	KindNodePage          Kind = 47 // broker: NodePage, the answer to ListNodes
 
 	KindRegisterNode   Kind = 56 // agent: RegisterNode; answer Done
 	KindNodeStatus     Kind = 57 // agent: NodeStatus, every heartbeat; no answer but a header

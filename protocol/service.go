@@ -117,6 +117,11 @@ func (d *Duration) UnmarshalText(b []byte) error {
 	return nil
 }
 
+// EncodeMsgpack writes the text as a string; the library would write it as bytes.
+func (d Duration) EncodeMsgpack(enc *msgpack.Encoder) error {
+	return enc.EncodeString(time.Duration(d).String())
+}
+
 // NodeTypes are the values of node_type.
 const (
 	NodeTypeCPU = "cpu"
