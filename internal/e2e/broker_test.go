@@ -26,15 +26,15 @@ func TestBrokerKilledAndStartedAgain(t *testing.T) {
 		base := freePorts(t, loops)
 		first := f.brokerProcess(base, loops)
 		p := newProxy(t, base, loops)
-		f.agent("node", f.tcp)
+		stop := f.agent("node", f.tcp)
 		verbs := f.service("verbs", progVerbs, 2)
 		operator := f.dial("")
 		f.register(operator, verbs)
 		c := f.dial(throughProxy(base))
 		a, b := f.open(c, "verbs"), f.open(c, "verbs")
 		f.serving(operator, "verbs", 2)
-		ya := f.submit(a, 1_000, func(i int) string { return fmt.Sprintf("sleep 1ms %d", i) })
-		yb := f.submit(b, 300, func(i int) string { return fmt.Sprintf("sleep 1ms %d", i) })
+		ya := f.submit(c, a, 1_000, func(i int) string { return fmt.Sprintf("sleep 1ms %d", i) })
+		yb := f.submit(c, b, 300, func(i int) string { return fmt.Sprintf("sleep 1ms %d", i) })
 		await(t, "some tasks are answered", func() bool { return ya.answered() > 20 })
 		first.kill(t)
 		if ya.answered() == len(ya.seen) {
@@ -53,6 +53,7 @@ func TestBrokerKilledAndStartedAgain(t *testing.T) {
 				t.Errorf("a session that outlived its broker: %v", err)
 			}
 		}
+		stop()
 	})
 }
 
@@ -93,7 +94,7 @@ func TestConnectionsCut(t *testing.T) {
 			n = 20_000
 		}
 		before := p.connections()
-		y := f.submit(s, n, func(i int) string { return fmt.Sprintf("sleep 1ms %d", i) })
+		y := f.submit(c, s, n, func(i int) string { return fmt.Sprintf("sleep 1ms %d", i) })
 		// Large ones as well, to be cut within a message.
 		big := make(chan error, 1)
 		go func() { big <- f.echoes(large, 40, 700_000) }()
@@ -135,7 +136,7 @@ func TestLongOutageOfTheNetwork(t *testing.T) {
 	f.register(c, f.service("verbs", progVerbs, 2))
 	s := f.open(c, "verbs")
 	f.serving(c, "verbs", 2)
-	y := f.submit(s, 2_000, func(i int) string { return fmt.Sprintf("sleep 1ms %d", i) })
+	y := f.submit(c, s, 2_000, func(i int) string { return fmt.Sprintf("sleep 1ms %d", i) })
 	await(t, "some tasks are answered", func() bool { return y.answered() > 20 })
 	p.pause()
 	answered := -1
@@ -145,7 +146,7 @@ func TestLongOutageOfTheNetwork(t *testing.T) {
 		return answered == before
 	})
 	// Tasks go on being submitted meanwhile.
-	late := f.submit(s, 100, func(i int) string { return fmt.Sprintf("id %d", i) })
+	late := f.submit(c, s, 100, func(i int) string { return fmt.Sprintf("id %d", i) })
 	p.resume()
 	y.wait()
 	late.wait()

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -252,4 +253,21 @@ func (f *fabric) info(c *client.Client, service string) protocol.ServiceInfo {
 	}
 	f.t.Fatalf("there is no service %s", service)
 	return protocol.ServiceInfo{}
+}
+
+// state is what the broker says of services, sessions and nodes, for a test that has failed.
+func (f *fabric) state(c *client.Client) string {
+	ctx, cancel := context.WithTimeout(context.Background(), patience/10)
+	defer cancel()
+	var b strings.Builder
+	for i, err := range c.Services(ctx, client.Filter{}) {
+		fmt.Fprintf(&b, "\nservice %s: %d sessions, %d instances, %d starting, %q, %v", i.Service.Name, i.Sessions, i.Instances, i.Starting, i.Reason, err)
+	}
+	for i, err := range c.Sessions(ctx, client.Filter{All: true}) {
+		fmt.Fprintf(&b, "\nsession %+v, %v", i, err)
+	}
+	for i, err := range c.Nodes(ctx, client.Filter{All: true}) {
+		fmt.Fprintf(&b, "\nnode %s %s: %d containers, %v", i.Name, i.State, i.Containers, err)
+	}
+	return b.String()
 }
