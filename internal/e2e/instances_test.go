@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -180,14 +182,7 @@ func TestAgentKilled(t *testing.T) {
 		await(t, "some tasks are answered", func() bool { return y.answered() > 20 })
 		first.kill(t)
 		await(t, "its instances are dead", func() bool {
-			for _, pid := range f.instances(progVerbs) {
-				for _, old := range before {
-					if pid == old {
-						return false
-					}
-				}
-			}
-			return true
+			return !slices.ContainsFunc(f.instances(progVerbs), func(pid int) bool { return slices.Contains(before, pid) })
 		})
 		if n := y.answered(); n == len(y.seen) {
 			t.Fatal("all tasks were answered before the agent was killed: the test shows nothing")
@@ -199,6 +194,32 @@ func TestAgentKilled(t *testing.T) {
 			t.Errorf("%d instances live, 2 serve", n)
 		}
 	})
+}
+
+func TestNewAgentReapsWhatAnEarlierOneLeft(t *testing.T) {
+	f := start(t, loops(t, 1), 0)
+	c := f.dial("")
+	f.register(c, f.service("verbs", progVerbs, 1))
+	cfg := agentConfig{Broker: f.tcp, Name: "node", Dir: f.dir + "/node"}
+	first := spawn(t, f.mark, roleAgent, cfg)
+	s := f.open(c, "verbs")
+	text, err := s.Call(f.ctx, []byte("spawn"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	left, err := strconv.Atoi(string(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := f.instances(progVerbs) // what was left bears the same variables
+	first.kill(t)
+	await(t, "only what left its session is left", func() bool { return slices.Equal(f.instances(progVerbs), []int{left}) })
+	if len(before) != 2 {
+		t.Errorf("processes %v ran before", before)
+	}
+	spawn(t, f.mark, roleAgent, cfg)
+	await(t, "what was left is gone", func() bool { return !slices.Contains(f.instances(progVerbs), left) })
+	f.call(s, "id again", "again")
 }
 
 func TestAgentEndsInOrder(t *testing.T) {

@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/weft-fabric/weft/worker"
@@ -165,6 +167,13 @@ func (v *verbs) OnTaskExec(ctx context.Context, t *worker.TaskContext) ([]byte, 
 		return []byte(rest), v.journal.write("exec %d %s", t.Session().Number(), rest)
 	case "pid":
 		return strconv.AppendInt(nil, int64(os.Getpid()), 10), nil
+	case "spawn": // a process that outlives its instance
+		cmd := exec.Command("/bin/sleep", "600")
+		cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+		if err := cmd.Start(); err != nil {
+			return nil, err
+		}
+		return strconv.AppendInt(nil, int64(cmd.Process.Pid), 10), nil
 	case "put":
 		key, value, _ := strings.Cut(rest, " ")
 		return nil, t.Session().Put(key, []byte(value))
