@@ -11,7 +11,7 @@ import (
 
 // batchSize is how many bytes of text go into one task: enough that sending it costs little beside counting it, and
 // little enough that many tasks keep all instances busy to the end.
-const batchSize = 256 << 10
+const batchSize = 1 << 20
 
 // Texts is a task: the contents of some files.
 type Texts [][]byte
