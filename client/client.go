@@ -57,7 +57,7 @@ func Dial(ctx context.Context, endpoints string, opts ...Option) (*Client, error
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
-	list, err := parseEndpoints(endpoints)
+	list, err := protocol.ParseEndpoints(endpoints)
 	if err != nil {
 		return nil, err
 	}

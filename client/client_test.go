@@ -284,23 +284,6 @@ func TestDialRefused(t *testing.T) {
 	}
 }
 
-func TestEndpoints(t *testing.T) {
-	for list, want := range map[string]string{
-		"localhost":                      "[tcp://localhost:7700]",
-		"tcp://10.0.0.1:7700,10.0.0.2":   "[tcp://10.0.0.1:7700 tcp://10.0.0.2:7700]",
-		"ipc:///run/weft/control":        "[ipc:///run/weft/control]",
-		"inproc://a, tcp://[::1]:80":     "[inproc://a tcp://[::1]:80]",
-		"[fe80::1]":                      "[tcp://[fe80::1]:7700]",
-		"ipc:///a/control,/b/control":    "[ipc:///a/control ipc:///b/control]",
-		"tcp://broker.example:1,other:2": "[tcp://broker.example:1 tcp://other:2]",
-	} {
-		got, err := parseEndpoints(list)
-		if err != nil || fmt.Sprint(got) != want {
-			t.Errorf("%q: got %v, %v; want %s", list, got, err, want)
-		}
-	}
-}
-
 func TestOpenSessionErrors(t *testing.T) {
 	b := newFakeBroker(t, "inproc")
 	c := b.dial()
