@@ -102,6 +102,8 @@ func (c *Core) note(ev Note) {
 		c.sessions.changed(n.Changed)
 	case n.Ready != nil:
 		c.crew.ready(n.Ready.Container)
+	case n.Delivered != nil:
+		c.crew.delivered(n.Delivered.Container)
 	case n.Released != nil:
 		c.crew.released(n.Released.Container, n.Released.Reason)
 	case n.Silent != nil:

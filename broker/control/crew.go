@@ -154,6 +154,16 @@ func (w *crew) ready(id string) {
 	}
 }
 
+// delivered takes a manager's word that an instance has answered a task: what died before is forgiven.
+func (w *crew) delivered(id string) {
+	if c, ok := w.fleet.Container(id); ok {
+		c.Delivered = true
+		m := w.manager(c)
+		m.backoff.Delivered()
+		w.c.managers.touch(m) // what it held back may start
+	}
+}
+
 // released takes a manager's word that it has let an instance go.
 func (w *crew) released(id, _ string) {
 	if c, ok := w.fleet.Container(id); ok {

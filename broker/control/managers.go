@@ -448,6 +448,9 @@ func (t *managers) lose(m *manager, c *fleet.Container, why string) {
 		}
 		return
 	}
+	if c.Delivered {
+		m.backoff.Delivered()
+	}
 	m.backoff.Died(t.c.now)
 	if c.Served {
 		return

@@ -294,17 +294,11 @@ func (t *sessions) misdirected(client uint64, number protocol.SessionNumber) {
 	})
 }
 
-// figures takes the figures of a session. Results are what a service whose containers died is forgiven for.
+// figures takes the figures of a session.
 func (t *sessions) figures(n *session.Figures) {
-	s, ok := t.open.Get(n.Session)
-	if !ok {
-		return
+	if s, ok := t.open.Get(n.Session); ok {
+		s.seen = *n
 	}
-	if n.Done+n.Failed > s.seen.Done+s.seen.Failed {
-		s.manager.backoff.Delivered()
-		t.c.managers.touch(s.manager) // what it held back may start
-	}
-	s.seen = *n
 }
 
 // info is what can be seen of a session.

@@ -40,11 +40,12 @@ type Container struct {
 	Asked      time.Time // when its start was asked for
 	Since      time.Time // when it came into its state
 
-	Instance uint64          // incarnation of its instance once that said HELLO
-	Served   bool            // it has been ready
-	Released bool            // its manager has nothing to do with it any more
-	Stopped  bool            // its agent was told to stop it
-	Failure  *protocol.Error // why it is of no use, if known before it exited
+	Instance  uint64          // incarnation of its instance once that said HELLO
+	Served    bool            // it has been ready
+	Delivered bool            // it has answered a task
+	Released  bool            // its manager has nothing to do with it any more
+	Stopped   bool            // its agent was told to stop it
+	Failure   *protocol.Error // why it is of no use, if known before it exited
 }
 
 // NodeName is the name of its node, "" by hand.

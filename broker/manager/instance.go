@@ -34,6 +34,7 @@ type instance struct {
 	draining bool // gets nothing more, lets its seats go
 	left     bool // was told to leave
 	isLost   bool
+	answered bool // it has answered a task
 	reserved bool // gets nothing but suspects, one at a time
 	queued   bool // in Core.served
 	busy     time.Time
@@ -152,6 +153,10 @@ func (c *Core) answer(i *instance, rec *protocol.Record, h protocol.Handle) {
 	if t.seat == nil || t.seat.instance != i {
 		c.node.Release(h)
 		return
+	}
+	if !i.answered {
+		i.answered = true
+		c.note(session.Note{Delivered: &session.Delivered{Container: i.container}})
 	}
 	s := t.session
 	c.land(n)

@@ -74,6 +74,7 @@ type Note struct {
 	Wanted      *Wanted
 	Changed     *Changed
 	Ready       *Ready
+	Delivered   *Delivered
 	Released    *Released
 	Silent      *Silent
 	Misdirected *Misdirected
@@ -82,7 +83,8 @@ type Note struct {
 }
 
 // Wanted says how many instances a manager would have: from the service's min to max while it has sessions, what it
-// has until the idle limit when it has none, then 0. Sent when the number changes.
+// has until the idle limit when it has none, then 0; those that serve by hand are taken off. Sent when the number
+// changes.
 type Wanted struct {
 	Manager   uint32
 	Instances int
@@ -97,6 +99,9 @@ type Changed struct {
 
 // Ready tells that an instance serves: its OnCreateService returned and it said HELLO.
 type Ready struct{ Container string }
+
+// Delivered tells that an instance has answered its first task: it is good for something, whatever becomes of it.
+type Delivered struct{ Container string }
 
 // Released tells that an instance has nothing bound any more and was told to leave, or left by itself.
 type Released struct {
