@@ -2,6 +2,8 @@ package protocol
 
 import (
 	"bytes"
+	"slices"
+	"strings"
 	"testing"
 )
 
@@ -147,6 +149,25 @@ func FuzzNumbers(f *testing.F) {
 		count &= 1<<48 - 1
 		if s := NewStamp(conversation, count); s.Conversation() != conversation || s.Count() != count {
 			t.Fatalf("stamp %x", uint64(s))
+		}
+	})
+}
+
+func FuzzEndpoints(f *testing.F) {
+	f.Add("tcp://10.0.0.1:7700,10.0.0.2")
+	f.Add("ipc:///run/weft/control")
+	f.Add("[::1]:7,inproc://x")
+	f.Fuzz(func(t *testing.T, list string) {
+		all, err := ParseEndpoints(list)
+		if err != nil {
+			if CodeOf(err) != CodeInvalid {
+				t.Fatal(err)
+			}
+			return
+		}
+		again, err := ParseEndpoints(strings.Join(all, ","))
+		if err != nil || !slices.Equal(again, all) {
+			t.Fatalf("%q became %q, %v", all, again, err)
 		}
 	})
 }
