@@ -135,7 +135,7 @@ func (w *crew) end(c *fleet.Container, why string, s *protocol.ContainerState) {
 	if p, ok := w.c.lobby.parties.Get(c.Instance); ok {
 		w.c.lobby.drop(p)
 	}
-	if c.Instance != 0 && !c.Released && !m.retired {
+	if c.Instance != 0 { // also of one that was let go, by a manager that may be retired: its loop remembers it until now
 		w.c.out.order(m.loop, session.Order{Lost: &session.Lost{Container: c.ID, Reason: why}})
 	}
 	// A node that is lost is not its containers' fault. Who was told to end, or said that it would, did so in order,

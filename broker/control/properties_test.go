@@ -383,7 +383,7 @@ func TestTheFabricComesToRest(t *testing.T) {
 				t.Fatalf("%d instances of %s serve, and %d are wanted\n%s", serving, name, wants, one.log.String())
 			}
 			if live := one.live(name); live != serving {
-				t.Fatalf("%d containers of %s live, and %d serve", live, name, serving)
+				t.Fatalf("%d containers of %s live, and %d serve\n%s", live, name, serving, one.log.String())
 			}
 		}
 	})
