@@ -160,3 +160,9 @@ var seats = fsm.Must(fsm.New(
 
 	fsm.RefuseRest[seat, turn](gone, "the session is gone"),
 ))
+
+// Drawings gives the state tables of an instance and of a session at an instance, drawn for docs/states.md: pictures in
+// Mermaid's notation, and tables in Markdown.
+func Drawings() (lifePicture, lifeTable, seatPicture, seatTable string) {
+	return life.Mermaid(), life.Markdown(), seats.Mermaid(), seats.Markdown()
+}
