@@ -108,7 +108,7 @@ func (e *Error) Error() string {
 
 // Is says whether target is an *Error of the same code.
 func (e *Error) Is(target error) bool {
-	t, ok := target.(*Error) //nolint:errorlint // Is compares one level; errors.Is walks the chain
+	t, ok := target.(*Error) // one level: errors.Is walks the chain
 	return ok && t.Code == e.Code
 }
 

@@ -11,26 +11,26 @@ const (
 
 // Hello begins a conversation, on a control or on a data connection.
 type Hello struct {
-	MinVersion  uint8  `json:"min_version"`
-	MaxVersion  uint8  `json:"max_version"`
-	Role        string `json:"role"`
-	Principal   string `json:"principal,omitempty"` // empty until there are keys
-	Name        string `json:"name,omitempty"`      // program or node, for people
-	Endpoint    string `json:"endpoint"`            // as it was dialled
-	Host        string `json:"host,omitempty"`      // equal for processes that can meet over ipc
-	KeepsScheme bool   `json:"keeps_scheme,omitempty"`
+	MinVersion  uint8  `json:"min_version"`            // lowest version of the protocol that the sender speaks
+	MaxVersion  uint8  `json:"max_version"`            // highest
+	Role        string `json:"role"`                   // client, agent or instance
+	Principal   string `json:"principal,omitempty"`    // empty until there are keys
+	Name        string `json:"name,omitempty"`         // program or node, for people
+	Endpoint    string `json:"endpoint"`               // as it was dialled
+	Host        string `json:"host,omitempty"`         // equal for processes that can meet over ipc
+	KeepsScheme bool   `json:"keeps_scheme,omitempty"` // REFER must stay on the transport that was dialled
 
 	// To resume: the receiver's incarnation and the last of its frames that the sender took over; 0 the first time.
 	Peer     uint64 `json:"peer,omitempty"`
 	Received Stamp  `json:"received,omitempty"`
 
 	// Of an instance.
-	Service   string `json:"service,omitempty"`
-	Version   string `json:"version,omitempty"`
+	Service   string `json:"service,omitempty"`   // Of an instance: the service that it runs
+	Version   string `json:"version,omitempty"`   // of that service
 	Container string `json:"container,omitempty"` // empty when it was started by hand
 	Token     string `json:"token,omitempty"`     // from the descriptor that the agent handed down
-	Slots     int    `json:"slots,omitempty"`
-	Sessions  int    `json:"sessions,omitempty"`
+	Slots     int    `json:"slots,omitempty"`     // OnTaskExec that it runs at once
+	Sessions  int    `json:"sessions,omitempty"`  // sessions that it can hold bound
 
 	// ResultCredit is how many bytes of unconsumed results a client takes on this connection.
 	ResultCredit int64 `json:"result_credit,omitempty"`
@@ -38,7 +38,7 @@ type Hello struct {
 
 // Welcome answers Hello.
 type Welcome struct {
-	Version    uint8         `json:"version"`
+	Version    uint8         `json:"version"`     // of the protocol, spoken from now on
 	Heartbeat  time.Duration `json:"heartbeat"`   // longest silence of a peer that has something unfinished
 	Timeout    time.Duration `json:"timeout"`     // silence after which a peer counts as lost
 	MaxPayload int64         `json:"max_payload"` // bytes
@@ -52,33 +52,33 @@ type Welcome struct {
 
 // Refer says where a session (to a client) or a service (to an instance) is served. A higher epoch voids it.
 type Refer struct {
-	Service  string `json:"service"`
-	Session  uint32 `json:"session,omitempty"`
-	Endpoint string `json:"endpoint"`
-	Epoch    Epoch  `json:"epoch"`
+	Service  string `json:"service"`           // its name
+	Session  uint32 `json:"session,omitempty"` // its number; 0 to an instance
+	Endpoint string `json:"endpoint"`          // to dial
+	Epoch    Epoch  `json:"epoch"`             // of the broker that says so
 }
 
 // OpenSession asks for a session. Key is the client's own number for it: the same incarnation asking again with the
 // same key gets the same session.
 type OpenSession struct {
-	Key         uint64 `json:"key"`
-	Service     string `json:"service"`
-	Version     string `json:"version,omitempty"` // empty: the newest registered
-	Environment string `json:"environment,omitempty"`
-	Queue       string `json:"queue,omitempty"`
-	Name        string `json:"name,omitempty"`
+	Key         uint64 `json:"key"`                     // the client's own number for the session
+	Service     string `json:"service"`                 // its name
+	Version     string `json:"version,omitempty"`       // empty: the newest registered
+	Environment string `json:"environment,omitempty"`   // empty: default
+	Queue       string `json:"queue,omitempty"`         // empty: the service's
+	Name        string `json:"name,omitempty"`          // for people
 	MinInst     int    `json:"min_instances,omitempty"` // 0: as the service says
-	MaxInst     int    `json:"max_instances,omitempty"`
-	NodeType    string `json:"node_type,omitempty"`
-	Nodes       int    `json:"nodes,omitempty"` // least number of distinct nodes
-	Parameters  []byte `json:"parameters,omitempty"`
+	MaxInst     int    `json:"max_instances,omitempty"` // 0: as the service says
+	NodeType    string `json:"node_type,omitempty"`     // cpu or gpu; empty: any
+	Nodes       int    `json:"nodes,omitempty"`         // least number of distinct nodes
+	Parameters  []byte `json:"parameters,omitempty"`    // the application's, handed to OnSessionBind
 }
 
 // SessionOpened answers OpenSession. Where the session is served follows in Refer, now or when there is room.
 type SessionOpened struct {
-	Session    uint32 `json:"session"`
-	Service    string `json:"service"`
-	Version    string `json:"version"`
+	Session    uint32 `json:"session"`     // its number from now on
+	Service    string `json:"service"`     // its name
+	Version    string `json:"version"`     // of the service
 	TaskCredit int    `json:"task_credit"` // unfinished tasks
 	ByteCredit int64  `json:"byte_credit"` // bytes of payload of unfinished tasks
 	MaxPayload int64  `json:"max_payload"` // bytes
@@ -92,9 +92,9 @@ const (
 
 // CloseSession asks to close a session.
 type CloseSession struct {
-	Session uint32 `json:"session"`
-	Mode    string `json:"mode"`
-	Reason  string `json:"reason,omitempty"`
+	Session uint32 `json:"session"`          // its number
+	Mode    string `json:"mode"`             // finish or kill
+	Reason  string `json:"reason,omitempty"` // for people
 }
 
 // States of a session that SPEC S5 names.
@@ -108,34 +108,34 @@ const (
 
 // SessionState tells a client of a change of its session that it did not ask for, or of the end that it did.
 type SessionState struct {
-	Session uint32 `json:"session"`
-	State   string `json:"state"`
-	Error   *Error `json:"error,omitempty"`
+	Session uint32 `json:"session"`         // its number
+	State   string `json:"state"`           // queued, scheduled, running, failed or closed
+	Error   *Error `json:"error,omitempty"` // why it ended, when not in order
 }
 
 // Bind asks an instance to hold a session.
 type Bind struct {
-	Session     uint32 `json:"session"`
-	Name        string `json:"name,omitempty"`
-	Environment string `json:"environment,omitempty"`
-	Principal   string `json:"principal,omitempty"`
-	Parameters  []byte `json:"parameters,omitempty"`
+	Session     uint32 `json:"session"`               // its number
+	Name        string `json:"name,omitempty"`        // the client's name for it
+	Environment string `json:"environment,omitempty"` // of the session
+	Principal   string `json:"principal,omitempty"`   // on whose behalf the session was opened
+	Parameters  []byte `json:"parameters,omitempty"`  // of OPEN-SESSION
 }
 
 // ServiceRef names a service; an empty version is all versions.
 type ServiceRef struct {
-	Name    string `json:"name"`
-	Version string `json:"version,omitempty"`
+	Name    string `json:"name"`              // of the service
+	Version string `json:"version,omitempty"` // empty: all
 }
 
 // ListRequest asks for one page of a list in the order of its keys.
 type ListRequest struct {
-	After   string `json:"after,omitempty"` // the last key of the page before
-	Limit   int    `json:"limit,omitempty"` // 0: MaxPage
-	Name    string `json:"name,omitempty"`  // only what has this name
-	Service string `json:"service,omitempty"`
-	Session uint32 `json:"session,omitempty"`
-	All     bool   `json:"all,omitempty"` // also what is over
+	After   string `json:"after,omitempty"`   // the last key of the page before
+	Limit   int    `json:"limit,omitempty"`   // 0: MaxPage
+	Name    string `json:"name,omitempty"`    // only what has this name
+	Service string `json:"service,omitempty"` // only what belongs to this service
+	Session uint32 `json:"session,omitempty"` // only the session of this number
+	All     bool   `json:"all,omitempty"`     // also what is over
 }
 
 // ServicePage, SessionPage and NodePage are answers to lists; More says that there is a next page.
@@ -159,118 +159,118 @@ type (
 
 // ServiceInfo is a service of the catalogue and how it fares.
 type ServiceInfo struct {
-	Service    Service   `json:"service"`
-	Registered time.Time `json:"registered"`
-	Sessions   int       `json:"sessions"`
-	Instances  int       `json:"instances"` // that serve
-	Starting   int       `json:"starting"`  // that are asked for or start
-	Reason     string    `json:"reason,omitempty"`
+	Service    Service   `json:"service"`          // as it was registered
+	Registered time.Time `json:"registered"`       // when
+	Sessions   int       `json:"sessions"`         // that are open
+	Instances  int       `json:"instances"`        // that serve
+	Starting   int       `json:"starting"`         // that are asked for or start
+	Reason     string    `json:"reason,omitempty"` // why it has fewer instances than it would
 }
 
 // SessionInfo is what can be seen of a session.
 type SessionInfo struct {
-	Session     uint32        `json:"session"`
-	Name        string        `json:"name,omitempty"`
-	Service     string        `json:"service"`
-	Version     string        `json:"version,omitempty"`
-	Environment string        `json:"environment"`
-	Client      string        `json:"client"`
-	State       string        `json:"state"`
-	Reason      string        `json:"reason,omitempty"`
-	Opened      time.Time     `json:"opened"`
+	Session     uint32        `json:"session"`               // its number
+	Name        string        `json:"name,omitempty"`        // for people
+	Service     string        `json:"service"`               // its name
+	Version     string        `json:"version,omitempty"`     // of the service
+	Environment string        `json:"environment"`           // of the session
+	Client      string        `json:"client"`                // name of the client
+	State       string        `json:"state"`                 // as in SESSION-STATE
+	Reason      string        `json:"reason,omitempty"`      // why it waits or ended
+	Opened      time.Time     `json:"opened"`                // when
 	StartDelay  time.Duration `json:"start_delay,omitempty"` // from opening to running
 	Queued      int           `json:"queued"`                // tasks that wait in the broker
 	InFlight    int           `json:"in_flight"`             // tasks at instances
-	Done        uint64        `json:"done"`
-	Failed      uint64        `json:"failed"`
-	Nodes       []string      `json:"nodes,omitempty"` // that run it
+	Done        uint64        `json:"done"`                  // tasks with a result
+	Failed      uint64        `json:"failed"`                // tasks with a failure
+	Nodes       []string      `json:"nodes,omitempty"`       // that run it
 }
 
 // NodeInfo is what can be seen of a compute node.
 type NodeInfo struct {
-	Name       string        `json:"name"`
-	State      string        `json:"state"`
-	Platform   string        `json:"platform"`
-	NodeType   string        `json:"node_type"`
-	Rack       string        `json:"rack,omitempty"`
-	Capacity   Capacity      `json:"capacity"`
-	Free       Capacity      `json:"free"`
-	Containers int           `json:"containers"`
-	LastSeen   time.Duration `json:"last_seen"` // ago
-	Detail     NodeDetail    `json:"detail"`
+	Name       string        `json:"name"`           // of the node
+	State      string        `json:"state"`          // whether its agent lives, in a word
+	Platform   string        `json:"platform"`       // such as linux/amd64
+	NodeType   string        `json:"node_type"`      // cpu or gpu
+	Rack       string        `json:"rack,omitempty"` // where it stands
+	Capacity   Capacity      `json:"capacity"`       // of all
+	Free       Capacity      `json:"free"`           // of it
+	Containers int           `json:"containers"`     // that it runs
+	LastSeen   time.Duration `json:"last_seen"`      // ago
+	Detail     NodeDetail    `json:"detail"`         // as its agent measured
 }
 
 // NodeDetail is what the agent measured of its node.
 type NodeDetail struct {
-	Hostname string  `json:"hostname,omitempty"`
-	OS       string  `json:"os,omitempty"`
-	Kernel   string  `json:"kernel,omitempty"`
-	CPUModel string  `json:"cpu_model,omitempty"`
-	Cores    int     `json:"cores,omitempty"`
-	Disks    []Disk  `json:"disks,omitempty"`
-	Networks []NIC   `json:"networks,omitempty"`
-	Load1    float64 `json:"load1,omitempty"`
-	MemFree  uint64  `json:"mem_free,omitempty"` // bytes available
+	Hostname string  `json:"hostname,omitempty"`  // as the machine calls itself
+	OS       string  `json:"os,omitempty"`        // in words
+	Kernel   string  `json:"kernel,omitempty"`    // its release
+	CPUModel string  `json:"cpu_model,omitempty"` // in words
+	Cores    int     `json:"cores,omitempty"`     // that processes can run on
+	Disks    []Disk  `json:"disks,omitempty"`     // mounted file systems
+	Networks []NIC   `json:"networks,omitempty"`  // network interfaces
+	Load1    float64 `json:"load1,omitempty"`     // mean load of the last minute
+	MemFree  uint64  `json:"mem_free,omitempty"`  // bytes available
 }
 
 // Disk is a mounted file system.
 type Disk struct {
-	Mount string `json:"mount"`
-	Size  uint64 `json:"size"` // bytes
-	Free  uint64 `json:"free"` // bytes
+	Mount string `json:"mount"` // path
+	Size  uint64 `json:"size"`  // bytes
+	Free  uint64 `json:"free"`  // bytes
 }
 
 // NIC is a network interface.
 type NIC struct {
-	Name      string   `json:"name"`
-	Addresses []string `json:"addresses,omitempty"`
-	Speed     int      `json:"speed,omitempty"` // Mbit/s, 0 unknown
+	Name      string   `json:"name"`                // of the interface
+	Addresses []string `json:"addresses,omitempty"` // IP addresses
+	Speed     int      `json:"speed,omitempty"`     // Mbit/s, 0 unknown
 }
 
 // RegisterNode brings a compute node into the fabric; sent again after every HELLO.
 type RegisterNode struct {
-	Name       string      `json:"name"`
-	Platform   string      `json:"platform"`
-	NodeType   string      `json:"node_type"` // cpu or gpu
-	Rack       string      `json:"rack,omitempty"`
-	Capacity   Capacity    `json:"capacity"`
-	Detail     NodeDetail  `json:"detail"`
+	Name       string      `json:"name"`                 // of the node, unique in the fabric
+	Platform   string      `json:"platform"`             // such as linux/amd64
+	NodeType   string      `json:"node_type"`            // cpu or gpu
+	Rack       string      `json:"rack,omitempty"`       // where it stands
+	Capacity   Capacity    `json:"capacity"`             // that containers may use together
+	Detail     NodeDetail  `json:"detail"`               // for people
 	Containers []Container `json:"containers,omitempty"` // that it has, to be adopted or stopped
 }
 
 // NodeStatus is an agent's heartbeat.
 type NodeStatus struct {
-	Load1      float64  `json:"load1"`
-	MemFree    uint64   `json:"mem_free"`
+	Load1      float64  `json:"load1"`                // mean load of the last minute
+	MemFree    uint64   `json:"mem_free"`             // bytes available
 	Containers []string `json:"containers,omitempty"` // whose process lives
 }
 
 // Container is one container as its agent knows it.
 type Container struct {
-	ID      string `json:"id"`
-	Service string `json:"service"`
-	State   string `json:"state"`
+	ID      string `json:"id"`      // as START-CONTAINER named it
+	Service string `json:"service"` // its name
+	State   string `json:"state"`   // starting, running, stopping or exited
 }
 
 // StartContainer asks an agent to start a container. It is answered by ContainerState.
 type StartContainer struct {
-	ID       string            `json:"id"`
-	Service  string            `json:"service"`
-	Version  string            `json:"version,omitempty"`
-	Command  string            `json:"command"`
-	Args     []string          `json:"args,omitempty"`
-	Dir      string            `json:"dir,omitempty"`
-	Env      map[string]string `json:"env,omitempty"`
-	Token    string            `json:"token"`
-	Slots    int               `json:"slots"`
-	Sessions int               `json:"sessions"`
-	Capacity Capacity          `json:"capacity"`
+	ID       string            `json:"id"`                // of the container, unique in the fabric
+	Service  string            `json:"service"`           // its name
+	Version  string            `json:"version,omitempty"` // of the service
+	Command  string            `json:"command"`           // absolute path of an executable on the node
+	Args     []string          `json:"args,omitempty"`    // of the command
+	Dir      string            `json:"dir,omitempty"`     // working folder
+	Env      map[string]string `json:"env,omitempty"`     // environment variables
+	Token    string            `json:"token"`             // for the identity of the instance
+	Slots    int               `json:"slots"`             // for the identity
+	Sessions int               `json:"sessions"`          // for the identity
+	Capacity Capacity          `json:"capacity"`          // that it may use
 }
 
 // StopContainer asks an agent to end a container: SIGTERM, and SIGKILL after the grace.
 type StopContainer struct {
-	ID    string        `json:"id"`
-	Grace time.Duration `json:"grace"`
+	ID    string        `json:"id"`    // of the container
+	Grace time.Duration `json:"grace"` // from SIGTERM to SIGKILL
 }
 
 // States of a container as its agent tells them.
@@ -283,11 +283,11 @@ const (
 
 // ContainerState tells the broker of a change.
 type ContainerState struct {
-	ID     string   `json:"id"`
-	State  string   `json:"state"`
-	PID    int      `json:"pid,omitempty"`
-	Code   int      `json:"code"`
-	Signal string   `json:"signal,omitempty"`
+	ID     string   `json:"id"`               // of the container
+	State  string   `json:"state"`            // starting, running, stopping or exited
+	PID    int      `json:"pid,omitempty"`    // of its process, while there is one
+	Code   int      `json:"code"`             // exit status, when it ended by itself
+	Signal string   `json:"signal,omitempty"` // that ended it, by name
 	Reason string   `json:"reason,omitempty"` // in words
 	Output []string `json:"output,omitempty"` // last lines
 	Error  *Error   `json:"error,omitempty"`  // why it could not be started
@@ -295,14 +295,14 @@ type ContainerState struct {
 
 // Identity is what an agent hands to an instance by an inherited descriptor.
 type Identity struct {
-	Container string   `json:"container"`
-	Service   string   `json:"service"`
-	Version   string   `json:"version,omitempty"`
-	Token     string   `json:"token"`
-	Node      string   `json:"node"`
-	Endpoints []string `json:"endpoints"` // control endpoints of the brokers
-	Slots     int      `json:"slots"`
-	Sessions  int      `json:"sessions"`
+	Container string   `json:"container"`         // its id, for HELLO
+	Service   string   `json:"service"`           // its name
+	Version   string   `json:"version,omitempty"` // of the service
+	Token     string   `json:"token"`             // for HELLO
+	Node      string   `json:"node"`              // name of the node
+	Endpoints []string `json:"endpoints"`         // control endpoints of the brokers
+	Slots     int      `json:"slots"`             // OnTaskExec to run at once
+	Sessions  int      `json:"sessions"`          // to hold bound
 	// KeepsScheme keeps the instance on the transport of Endpoints.
 	KeepsScheme bool `json:"keeps_scheme,omitempty"`
 }

@@ -12,19 +12,19 @@ import (
 
 // Service is a service as it is registered in the catalogue: what its YAML says.
 type Service struct {
-	Name      string             `json:"name"`
-	Version   string             `json:"version,omitempty"`
-	Function  string             `json:"function,omitempty"` // what it does, for people and for search
-	Tags      []string           `json:"tags,omitempty"`
+	Name      string             `json:"name"`                // the application type
+	Version   string             `json:"version,omitempty"`   // as text; empty: 1
+	Function  string             `json:"function,omitempty"`  // what it does, for people and for search
+	Tags      []string           `json:"tags,omitempty"`      // for search
 	Artefacts Artefacts          `json:"artefacts,omitempty"` // by platform, as linux/amd64; none: started by hand only
-	Requests  []ContainerRequest `json:"requests,omitempty"`
-	Slots     int                `json:"slots,omitempty"`    // OnTaskExec at once in an instance; 0: DefaultSlots
-	Sessions  int                `json:"sessions,omitempty"` // bound at once to an instance; 0: DefaultSessions
-	Queue     string             `json:"queue,omitempty"`
-	Instances Instances          `json:"instances,omitzero"`
-	Interface Interface          `json:"interface,omitzero"`
-	Limits    Limits             `json:"limits,omitzero"`
-	Env       map[string]string  `json:"env,omitempty"` // environment variables of its instances
+	Requests  []ContainerRequest `json:"requests,omitempty"`  // exactly one
+	Slots     int                `json:"slots,omitempty"`     // OnTaskExec at once in an instance; 0: DefaultSlots
+	Sessions  int                `json:"sessions,omitempty"`  // bound at once to an instance; 0: DefaultSessions
+	Queue     string             `json:"queue,omitempty"`     // empty: default
+	Instances Instances          `json:"instances,omitzero"`  // how many there are
+	Interface Interface          `json:"interface,omitzero"`  // for people and typed clients
+	Limits    Limits             `json:"limits,omitzero"`     // what bounds its tasks and instances
+	Env       map[string]string  `json:"env,omitempty"`       // environment variables of its instances
 }
 
 // Artefacts are a service's artefacts by platform.
@@ -52,9 +52,9 @@ func (a Artefacts) EncodeMsgpack(enc *msgpack.Encoder) error {
 
 // Artefact is what an agent starts on one platform.
 type Artefact struct {
-	Command string   `json:"command"` // absolute path of an executable on the node
-	Args    []string `json:"args,omitempty"`
-	Dir     string   `json:"dir,omitempty"` // working folder
+	Command string   `json:"command"`        // absolute path of an executable on the node
+	Args    []string `json:"args,omitempty"` // its arguments
+	Dir     string   `json:"dir,omitempty"`  // working folder
 }
 
 // Capacity is a vector of resources.
@@ -69,10 +69,10 @@ type Capacity struct {
 // ContainerRequest says what one container of the service needs and where it may run (SPEC R2). Its count is the
 // service's Instances.
 type ContainerRequest struct {
-	Capacity Capacity `json:"capacity,omitzero"`
-	Priority int      `json:"priority,omitempty"`
-	Node     string   `json:"node,omitempty"`
-	Rack     string   `json:"rack,omitempty"`
+	Capacity Capacity `json:"capacity,omitzero"`   // of each container
+	Priority int      `json:"priority,omitempty"`  // the higher comes first
+	Node     string   `json:"node,omitempty"`      // name of the only node that may do
+	Rack     string   `json:"rack,omitempty"`      // name of the only rack that may do
 	NodeType string   `json:"node_type,omitempty"` // cpu or gpu
 	Nodes    int      `json:"nodes,omitempty"`     // least number of distinct nodes
 }
@@ -85,8 +85,8 @@ type Instances struct {
 
 // Interface names the types of tasks and results, for people and typed clients.
 type Interface struct {
-	Task   string `json:"task,omitempty"`
-	Result string `json:"result,omitempty"`
+	Task   string `json:"task,omitempty"`   // type of a task
+	Result string `json:"result,omitempty"` // type of a result
 }
 
 // Limits of a service. Durations are written as 30s or 5m in YAML.

@@ -23,7 +23,6 @@ type world struct {
 type conn struct {
 	peer   protocol.Peer
 	broken bool
-	noted  bool // the acceptor's shell was told
 	lines  [2]line
 }
 
