@@ -61,7 +61,7 @@ func spawn(t *testing.T, mark, role string, config any) *daemon {
 		t.Fatal(err)
 	}
 	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), varRole+"="+role, varConfig+"="+string(text), varMark+"="+mark)
+	cmd.Env = append(os.Environ(), varRole+"="+role, varConfig+"="+string(text), varMark+"="+mark, "GORACE=atexit_sleep_ms=0")
 	cmd.Stderr = os.Stderr
 	stdin, err := cmd.StdinPipe()
 	if err != nil {

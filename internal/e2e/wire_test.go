@@ -156,8 +156,8 @@ func (p *rawPeer) refusal() *protocol.Error {
 	return e
 }
 
-// garbage is what no peer may say, by what is wrong with it.
-func garbage(epoch protocol.Epoch) map[string][]byte {
+// garbage is what no peer may say.
+func garbage(epoch protocol.Epoch) [][]byte {
 	header := protocol.AppendHeader(nil, protocol.Header{Version: 1, Epoch: epoch, Incarnation: 77, Sequence: protocol.NewStamp(1, 1)})
 	with := func(b ...byte) []byte { return append(append([]byte(nil), header...), b...) }
 	hello := func(body []byte) []byte { return protocol.AppendRecord(with(), protocol.KindHello, 0, 0, body) }
@@ -167,25 +167,24 @@ func garbage(epoch protocol.Epoch) map[string][]byte {
 	for i := range deep {
 		deep[i] = 0x91
 	}
-	return map[string][]byte{
-		"nothing":            {},
-		"one byte":           {0x96},
-		"zeros":              make([]byte, 200),
-		"text":               []byte("GET / HTTP/1.1\r\nHost: weft\r\n\r\n"),
-		"noise":              random(5_000),
-		"half a header":      header[:20],
-		"no records":         with(),
-		"noise after header": append(with(), random(500)...),
-		"length beyond":      long,
-		"hello, no body":     hello(nil),
-		"hello, noise":       hello(random(300)),
-		"hello, nested":      hello(deep),
-		"hello, wrong types": hello([]byte{0x81, 0xa4, 'r', 'o', 'l', 'e', 0x05}),
-		"hello, no role":     hello(protocol.Marshal(protocol.Hello{MinVersion: 1, MaxVersion: 1, Endpoint: "tcp://x:1"})),
-		"hello, huge endpoint": hello(protocol.Marshal(protocol.Hello{
+	return [][]byte{
+		{},
+		{0x96},
+		make([]byte, 200),
+		random(5_000),
+		header[:20],
+		with(),
+		append(with(), random(500)...),
+		long,
+		hello(nil),
+		hello(random(300)),
+		hello(deep),
+		hello([]byte{0x81, 0xa4, 'r', 'o', 'l', 'e', 0x05}), // a number
+		hello(protocol.Marshal(protocol.Hello{MinVersion: 1, MaxVersion: 1, Endpoint: "tcp://x:1"})),
+		hello(protocol.Marshal(protocol.Hello{
 			MinVersion: 1, MaxVersion: 1, Role: protocol.RoleClient, Endpoint: "tcp://" + strings.Repeat("x", 900_000),
 		})),
-		"frame of 3 MiB": append(with(), random(3<<20)...),
+		append(with(), random(3<<20)...), // more than a frame may have
 	}
 }
 
@@ -194,7 +193,8 @@ func tcpGarbage() [][]byte {
 	greeting := append([]byte{0xff, 0, 0, 0, 0, 0, 0, 0, 1, 0x7f, 3, 0}, make([]byte, 52)...)
 	copy(greeting[12:], "NULL")
 	return [][]byte{
-		{}, []byte("GET / HTTP/1.1\r\n\r\n"), random(4096), greeting[:10], greeting,
+		{},
+		[]byte("GET / HTTP/1.1\r\n\r\n"), random(4096), greeting[:10], greeting,
 		append(append([]byte(nil), greeting...), random(1000)...),
 		// A frame that says that it has 2^62 bytes.
 		append(append([]byte(nil), greeting...), 0x06, 0x40, 0, 0, 0, 0, 0, 0, 0),
