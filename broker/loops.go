@@ -17,11 +17,10 @@ const burst = 64
 // shell is what both kinds of loops have: one goroutine that owns a ROUTER and its core. Nothing in it blocks but the
 // wait for the socket or the mailbox.
 type shell struct {
-	out     outlet
-	waiter  *zmqx.Waiter
-	wake    *zmqx.Wake
-	stop    <-chan struct{}
-	stopped bool
+	out    outlet
+	waiter *zmqx.Waiter
+	wake   *zmqx.Wake
+	stop   <-chan struct{}
 }
 
 // receive takes a burst of messages; those that cannot be read are dropped with a word.

@@ -220,7 +220,7 @@ func (f *FIFO) choose(r *request) *node {
 
 // barrier says what stands between a request and one more container of it on the node.
 func (r *request) barrier(n *node) Barrier {
-	if b := r.Request.never(n); b != NoBarrier {
+	if b := r.never(n); b != NoBarrier {
 		return b
 	}
 	if !r.Capacity.Fits(n.free) {

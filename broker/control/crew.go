@@ -201,7 +201,7 @@ func (w *crew) admit(p *party, h *protocol.Hello) error {
 	if h.Slots < 0 || h.Sessions < 0 {
 		return protocol.Errorf(protocol.CodeInvalid, "hello", "slots: %d, sessions: %d; neither may be negative", h.Slots, h.Sessions)
 	}
-	c, m, err := w.byHello(p, h, reject)
+	c, m, err := w.byHello(h, reject)
 	if err != nil {
 		return err
 	}
@@ -222,7 +222,7 @@ func (w *crew) admit(p *party, h *protocol.Hello) error {
 }
 
 // byHello finds the container that an instance is in, or takes in one that was started by hand.
-func (w *crew) byHello(p *party, h *protocol.Hello, reject func(string, ...any) error) (*fleet.Container, *manager, error) {
+func (w *crew) byHello(h *protocol.Hello, reject func(string, ...any) error) (*fleet.Container, *manager, error) {
 	if h.Container == "" {
 		e, err := w.c.catalogue.Get(h.Service, h.Version)
 		if err != nil {

@@ -115,7 +115,7 @@ func (s *sim) names(manager uint32) string {
 
 // received does what agents do when they are told something, and looks at what all get.
 func (s *sim) received(p *peer, r protocol.Record) {
-	switch r.Kind {
+	switch r.Kind { //nolint:exhaustive // the others are of no interest here
 	case protocol.KindStartContainer:
 		start := decode[protocol.StartContainer](s.t, r)
 		if s.seen[start.ID] {

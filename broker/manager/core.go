@@ -309,6 +309,9 @@ func (c *Core) stranger(peer protocol.Peer, h protocol.Header, records []byte) {
 }
 
 func (c *Core) welcome(e *end, peer protocol.Peer, h protocol.Header, body protocol.Hello, version uint8) {
+	if e.link.Stale(h) {
+		return // overtaken by a later one
+	}
 	if old, ok := e.link.Peer(); ok && c.peers[old] == e {
 		delete(c.peers, old)
 	}
@@ -328,6 +331,9 @@ func (c *Core) welcome(e *end, peer protocol.Peer, h protocol.Header, body proto
 		e.client.welcomed(body, resumed)
 	case !before:
 		c.ready(e.instance)
+	case !resumed && body.Peer == 0:
+		// It never got the first WELCOME, nor anything after it.
+		c.anew(e.instance)
 	case !resumed:
 		// The same process without memory of what it holds: nothing of it can be relied on.
 		c.lost(e.instance, "the instance lost its conversation with the broker")

@@ -205,9 +205,14 @@ func (c *Core) recalled(i *instance, id uint64) {
 	if k == 0 || c.slab.slots[k].seat == nil || c.slab.slots[k].seat.instance != i {
 		return
 	}
+	c.land(k)
+	c.putBack(k)
+}
+
+// putBack queues a task again that was dispatched and not begun. It is in no list.
+func (c *Core) putBack(k uint32) {
 	t := &c.slab.slots[k]
 	s := t.session
-	c.land(k)
 	if t.suspect {
 		t.move(taskSuspect)
 		c.slab.pushFront(&s.suspects, k)

@@ -62,7 +62,7 @@ func (c *Core) admit(o *session.Admit) {
 		slots: max(o.Slots, 1), places: max(o.Sessions, 1), byHand: o.ByHand, busy: c.now,
 	}
 	i.credit = 2 * i.slots
-	i.end.instance = i
+	i.instance = i
 	c.instances[i.container] = i
 	m.instances = append(m.instances, i)
 }
@@ -90,6 +90,37 @@ func (c *Core) ready(i *instance) {
 		}
 	}
 	c.demand(m)
+}
+
+// anew begins again with an instance that has seen nothing of what it was sent.
+func (c *Core) anew(i *instance) {
+	if i.reserved {
+		c.unreserve(i)
+	}
+	for _, t := range append([]*seat(nil), i.seats...) {
+		s := t.session
+		var next uint32
+		for k := s.flight.tail; k != 0; k = next {
+			next = c.slab.slots[k].prev
+			if c.slab.slots[k].seat == t {
+				c.land(k)
+				c.putBack(k)
+			}
+		}
+		i.flight -= t.flight // of a killed session
+		i.bytes -= t.bytes
+		t.flight, t.bytes = 0, 0
+		c.unseat(t)
+		if s.closed {
+			c.settleEnd(s)
+		}
+	}
+	if i.draining {
+		i.left = false
+		c.leave(i)
+		return
+	}
+	c.ready(i)
 }
 
 // fromInstance takes the records of an instance's frame.

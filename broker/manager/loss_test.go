@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/weft-fabric/weft/broker/session"
 	"github.com/weft-fabric/weft/protocol"
 )
 
@@ -106,4 +107,27 @@ func TestHostLossesAreCountedApart(t *testing.T) {
 	if got := c.answers[protocol.NewTaskID(1, 1)]; len(got) > 0 && got[0] == "!AttemptsSpent" {
 		t.Fatalf("answered %v after 3 losses", got)
 	}
+}
+
+func TestInstanceThatMissedItsWelcomeStartsAnew(t *testing.T) {
+	w := newWorld(t)
+	w.serve(nil)
+	c := w.client(100, 1)
+	c.submit(1, 1, "x")
+	c.submit(1, 2, "y")
+	w.settle()
+	w.order(session.Order{Admit: &session.Admit{Manager: 1, Container: "a", Incarnation: 200, Node: "n", Slots: 1, Sessions: 10}})
+	i := w.party("a", 200, protocol.Hello{Role: protocol.RoleInstance, Container: "a"})
+	i.link.Greet(i.hello)
+	delete(w.parties, i.peer) // its connection breaks before the answer
+	w.settle()
+	w.nextPeer++
+	i.peer = w.nextPeer
+	w.parties[i.peer] = i
+	i.link.Greet(i.hello)
+	w.settle()
+	w.runAll()
+	c.want(t, 1, "r:x")
+	c.want(t, 2, "r:y")
+	w.drained()
 }

@@ -44,7 +44,6 @@ type party struct {
 	refused  []string                     // errors outside of the conversation
 	tasks    []given                      // of an instance: dispatched and unanswered, in order
 	bound    map[uint32]bool
-	recalls  []uint64
 	left     bool
 	keeps    bool // a client that takes no results
 	consumed int

@@ -12,7 +12,7 @@ import (
 const HeaderSize = 64
 
 // ErrNotProgram is in the error of a file that no kernel starts: neither an ELF executable nor a script.
-var ErrNotProgram = errors.New("neither an ELF executable nor a script that starts with #!")
+var ErrNotProgram = errors.New("neither an ELF executable nor a script: one starts with #! and its interpreter")
 
 // Of tells from a file's first bytes which platform it was made for. A script (#!) is neutral; for an ELF file see
 // OfELF; anything else is ErrNotProgram.
@@ -98,7 +98,7 @@ func archOf(m elf.Machine, c elf.Class, d elf.Data) string {
 
 // osOf returns the operating system that a file says it is for; one that says nothing is taken for Linux's.
 func osOf(abi elf.OSABI) string {
-	switch abi { //nolint:exhaustive // the others are not operating systems that Go names
+	switch abi {
 	case elf.ELFOSABI_FREEBSD:
 		return "freebsd"
 	case elf.ELFOSABI_NETBSD:

@@ -25,7 +25,7 @@ func ReadIdentity(lookup func(string) (string, bool)) ([]byte, error) {
 		return nil, fmt.Errorf("%s=%q: want an open descriptor: %w", EnvIdentityFD, text, err)
 	}
 	f := os.NewFile(uintptr(fd), "identity")
-	defer f.Close()
+	defer f.Close() //nolint:errcheck // it was only read
 	identity, err := io.ReadAll(io.LimitReader(f, MaxIdentity+1))
 	if err != nil {
 		return nil, fmt.Errorf("read the identity from descriptor %d: %w", fd, err)

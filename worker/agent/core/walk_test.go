@@ -163,7 +163,7 @@ func (w *walker) arrive(frame []byte) {
 		return
 	}
 	for ; found; found, _ = r.Next(&rec) {
-		switch rec.Kind {
+		switch rec.Kind { //nolint:exhaustive // the others are of no interest here
 		case protocol.KindRegisterNode:
 			var body protocol.RegisterNode
 			if err := protocol.Unmarshal(rec.Kind, rec.Payload, &body); err != nil {

@@ -202,7 +202,7 @@ func (h Harness) descriptors(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer unix.Close(fd)
+	defer unix.Close(fd) //nolint:errcheck // a descriptor to be seen or not
 	l := h.open(t, owner(t))
 	spec := h.Spec(t, Program{Descriptors: true}, "a")
 	for identity, want := range map[string]string{"": "descriptors: [0 1 2]", "x": "descriptors: [0 1 2 3]"} {

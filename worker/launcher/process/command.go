@@ -88,7 +88,7 @@ func readHeader(path string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
+	defer f.Close() //nolint:errcheck // it was only read
 	header := make([]byte, platform.HeaderSize)
 	n, err := io.ReadFull(f, header)
 	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
@@ -121,7 +121,7 @@ func interpreter(path string) string {
 	if err != nil {
 		return ""
 	}
-	defer f.Close()
+	defer f.Close() //nolint:errcheck // it was only read
 	const longest = 4096
 	line, err := bufio.NewReader(io.LimitReader(f, longest)).ReadBytes('\n')
 	if err != nil && !errors.Is(err, io.EOF) {

@@ -188,14 +188,14 @@ func (l *Launcher) launch(ctx context.Context, spec launcher.Spec) (*container, 
 	}
 	p, err := openPipes(len(spec.Identity) > 0)
 	if err != nil {
-		out.close()
+		out.close() //nolint:errcheck // the error to tell is the one before
 		return nil, &launcher.StartError{ID: spec.ID, Path: path, Err: err}
 	}
 	proc, err := l.starter.start(ctx, path, append([]string{spec.Command}, spec.Args...), &os.ProcAttr{Dir: dir, Env: env, Files: p.child})
 	p.closeChild()
 	if err != nil {
 		p.closeOwn()
-		out.close()
+		out.close() //nolint:errcheck // the error to tell is the one before
 		return nil, explain(spec.ID, path, err)
 	}
 	c := &container{
