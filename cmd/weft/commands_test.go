@@ -141,7 +141,7 @@ func TestBadUsage(t *testing.T) {
 		{"agent --broker udp://x", 2, `--broker: `},
 		{"agent --log-level loud", 2, `"loud" is not one of debug, info, warn, error`},
 		{"broker --log-level loud", 2, `"loud" is not one of debug, info, warn, error`},
-		{"broker --listen tcp://0.0.0.0:0", 1, "0.0.0.0"},
+		{"broker --listen tcp://0.0.0.0:0", 2, "0.0.0.0"},
 		{"broker more", 2, `"more" is too much`},
 	}
 	for _, c := range cases {
