@@ -48,8 +48,8 @@ func TestManyPayloadsAtOnce(t *testing.T) {
 	f := start(t, loops(t, 1), 1)
 	c := f.dial("")
 	f.register(c, f.service("echo", progEcho, 2))
-	s := f.open(c, "echo")
-	// Inline ones and frames of their own in turn, far more bytes than the credit.
+	// Inline ones and frames of their own in turn, far more bytes than the window.
+	s := f.open(c, "echo", client.WithWindow(0, 4<<20))
 	const tasks = 400
 	sizes := []int{0, 3, protocol.InlinePayload - 1, protocol.InlinePayload, 100_000, 1 << 20}
 	if testing.Short() {

@@ -256,15 +256,16 @@ func TestCloseFinishesWhatWasSubmitted(t *testing.T) {
 
 func TestInstanceByHand(t *testing.T) {
 	f := newFabric(t)
-	f.broker(broker.Config{Listen: []string{"tcp://127.0.0.1:0", "ipc://" + f.dir + "/control"}, Loops: loops(t, 1)})
-	c := f.dial("")
+	inproc := "inproc://" + f.mark
+	f.broker(broker.Config{Listen: []string{"tcp://127.0.0.1:0", "ipc://" + f.dir + "/control", inproc}, Loops: loops(t, 1)})
+	c := f.dial(inproc)
 	f.register(c, protocol.Service{Name: "hand"}) // without artefacts
 	s := f.open(c, "hand")
 	task, err := s.Submit(f.ctx, []byte("early"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, endpoint := range []string{f.tcp, f.ipc} {
+	for _, endpoint := range []string{f.tcp, f.ipc, inproc} {
 		ctx, cancel := context.WithCancel(f.ctx)
 		ended := make(chan error, 1)
 		go func() {
