@@ -412,7 +412,7 @@ func TestSessionsByTurns(t *testing.T) {
 		b.await(protocol.KindResult)
 	}
 	b.leave(s, 1, 2)
-	svc.want(t, "create", "bind 1", "bind 2", "exec 1/1", "exec 1/2", "exec 2/7", "exec 1/3", "exec 2/8", "exec 1/4",
+	svc.want(t, "create", "bind 1", "bind 2", "exec 1/1", "exec 2/7", "exec 1/2", "exec 2/8", "exec 1/3", "exec 1/4",
 		"exec 1/5", "exec 1/6", "unbind 1", "unbind 2", "destroy")
 }
 

@@ -116,8 +116,8 @@ type Engine struct {
 	farewell  bool // BYE was said
 
 	sessions []*Session // that are not gone, in the order of their Bind
-	active   []*Session // with queued tasks, in turn
-	turn     int        // index in active of whose turn it is
+	active   []*Session // with queued tasks, first who was served longest ago
+	served   uint64     // counts tasks that were begun
 	hooks    []*Session // whose OnSessionBind or OnSessionUnbind is due, in order
 	running  int        // jobs
 	era      uint32     // grows when the manager is another process: what ran before is of no interest

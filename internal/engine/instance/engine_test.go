@@ -90,6 +90,29 @@ func TestTurnsAndOrder(t *testing.T) {
 	}
 }
 
+// A session whose tasks come one by one never waits for two of another that keeps its queue filled.
+func TestLonelySessionGoesFirst(t *testing.T) {
+	w := serving(t, Config{}, 1, 2)
+	w.dispatch(1, 1, "")
+	w.dispatch(2, 100, "")
+	var order []uint64
+	for i := range uint64(6) {
+		w.begin()
+		order = append(order, w.jobs[0].task)
+		// While it runs, its own session gets the next one first.
+		if i%2 == 0 {
+			w.dispatch(1, i+2, "")
+		} else {
+			w.dispatch(1, i+2, "")
+			w.dispatch(2, 101+i, "")
+		}
+		w.finish(0, nil)
+	}
+	if want := []uint64{1, 100, 2, 102, 3, 104}; !slices.Equal(order, want) {
+		t.Errorf("ran %v, want %v", order, want)
+	}
+}
+
 func TestSlotsBoundJobs(t *testing.T) {
 	w := serving(t, Config{Slots: 3}, 1)
 	for i := range uint64(5) {

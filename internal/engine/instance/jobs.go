@@ -48,7 +48,8 @@ type Outcome struct {
 }
 
 // Next says whether there is a hook to run now, and puts it into job. At most the configured slots of jobs are under
-// way at once. Tasks come by turns from the sessions, and first in first out within each.
+// way at once. The next task is of the session that was served longest ago, so that one with few tasks
+// waits for one task of each other at most; within a session tasks are first in, first out.
 func (e *Engine) Next(job *Job) bool {
 	if e.running >= e.cfg.Slots {
 		return false
@@ -61,15 +62,16 @@ func (e *Engine) Next(job *Job) bool {
 }
 
 func (e *Engine) nextTask(job *Job) {
-	if e.turn >= len(e.active) {
-		e.turn = 0
-	}
-	s := e.active[e.turn]
+	s := e.active[0]
 	t := s.queue.pop()
-	if s.queue.live == 0 {
-		e.active = slices.Delete(e.active, e.turn, e.turn+1)
-	} else {
-		e.turn++
+	e.served++
+	s.served = e.served
+	switch last := len(e.active) - 1; {
+	case s.queue.live == 0:
+		e.active = slices.Delete(e.active, 0, 1)
+	case last > 0:
+		copy(e.active, e.active[1:])
+		e.active[last] = s
 	}
 	s.running++
 	e.running++
@@ -192,7 +194,7 @@ func (e *Engine) bindDone(s *Session, out *Outcome) {
 		e.lines[Data].link.Append(protocol.KindBound, s.Bind.Session, 0, nil)
 	}
 	if s.seat == bound && s.queue.live > 0 {
-		e.active = append(e.active, s)
+		e.activate(s)
 	}
 	e.settle(s)
 }

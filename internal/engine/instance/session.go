@@ -21,6 +21,7 @@ type Session struct {
 	next    *Session // of the same number, to be bound when this one is gone
 	waits   bool     // another one of the same number is not gone yet
 	begun   bool     // OnSessionBind was begun
+	served  uint64   // when one of its tasks was begun last, by the engine's count
 }
 
 // take moves the session in its table; a refused turn changes nothing.
@@ -84,7 +85,7 @@ func (e *Engine) release(s *Session) {
 	for s.queue.live > 0 {
 		e.lines[Data].node.Release(s.queue.pop().handle)
 	}
-	e.deactivate(s)
+	e.active = remove(e.active, s)
 	if s.seat == binding && !s.begun {
 		e.drop(s)
 		return
@@ -131,16 +132,13 @@ func remove(list []*Session, s *Session) []*Session {
 	return list
 }
 
-// deactivate takes a session out of the turns.
-func (e *Engine) deactivate(s *Session) {
-	i := slices.Index(e.active, s)
-	if i < 0 {
-		return
+// activate puts a session that has tasks again into the turns.
+func (e *Engine) activate(s *Session) {
+	i := len(e.active)
+	for i > 0 && e.active[i-1].served > s.served {
+		i--
 	}
-	e.active = slices.Delete(e.active, i, i+1)
-	if i < e.turn {
-		e.turn--
-	}
+	e.active = slices.Insert(e.active, i, s)
 }
 
 // dispatch queues a task.
@@ -158,7 +156,7 @@ func (e *Engine) dispatch(rec *protocol.Record, handle protocol.Handle) {
 		task: rec.Task, id: id, attempt: max(attempt, 1), payload: rec.Payload, size: rec.Size, handle: handle,
 	})
 	if s.queue.live == 1 && s.seat == bound {
-		e.active = append(e.active, s)
+		e.activate(s)
 	}
 }
 
@@ -174,7 +172,7 @@ func (e *Engine) recall(number protocol.SessionNumber, name uint64) {
 	}
 	e.lines[Data].node.Release(t.handle)
 	if s.queue.live == 0 {
-		e.deactivate(s)
+		e.active = remove(e.active, s)
 	}
 	e.lines[Data].link.Append(protocol.KindRecalled, number, name, nil)
 }
