@@ -64,12 +64,16 @@ func (m Method[In, Out]) Map(ctx context.Context, s *Session, inputs iter.Seq[In
 			return yield(out, err)
 		}
 		for in := range inputs {
-			t, err := m.submitAhead(ctx, s, in, len(ahead) > 0)
+			b, err := encode(in)
+			var t TypedTask[Out]
+			if err == nil {
+				t, err = m.submitAhead(ctx, s, b, len(ahead) > 0)
+			}
 			for errors.Is(err, errNoRoom) {
 				if !first() {
 					return
 				}
-				t, err = m.submitAhead(ctx, s, in, len(ahead) > 0)
+				t, err = m.submitAhead(ctx, s, b, len(ahead) > 0)
 			}
 			if err != nil {
 				for len(ahead) > 0 { // what was sent before it comes first
@@ -97,13 +101,9 @@ func (m Method[In, Out]) Map(ctx context.Context, s *Session, inputs iter.Seq[In
 }
 
 // submitAhead is Submit that returns errNoRoom instead of waiting for credit when others of the loop are unfinished.
-func (m Method[In, Out]) submitAhead(ctx context.Context, s *Session, in In, others bool) (TypedTask[Out], error) {
-	b, err := encode(in)
-	if err != nil {
-		return TypedTask[Out]{}, err
-	}
+func (m Method[In, Out]) submitAhead(ctx context.Context, s *Session, b []byte, others bool) (TypedTask[Out], error) {
 	t := &Task{session: s, waiting: 1} // Map waits for it: it is not for Results
-	_, err = s.submit(ctx, b, pending{session: s, task: t}, !others)
+	_, err := s.submit(ctx, b, pending{session: s, task: t}, !others)
 	return TypedTask[Out]{t}, err
 }
 
