@@ -155,7 +155,7 @@ func (c *Core) Tick(now time.Time) {
 	c.now = now
 	if !now.Before(c.nextTick) {
 		for _, m := range c.managers {
-			c.tickManager(m)
+			m.tick()
 		}
 		if c.buffers.sparse() {
 			c.buffers.compact(&c.slab)
@@ -233,7 +233,7 @@ func (c *Core) beat() {
 	}
 	c.order = kept
 	for _, m := range c.managers {
-		c.checkSilence(m)
+		m.checkSilence()
 	}
 }
 
@@ -330,13 +330,13 @@ func (c *Core) welcome(e *end, peer protocol.Peer, h protocol.Header, body proto
 	case e.client != nil:
 		e.client.welcomed(body, resumed)
 	case !before:
-		c.ready(e.instance)
+		e.instance.ready()
 	case !resumed && body.Peer == 0:
 		// It never got the first WELCOME, nor anything after it.
-		c.anew(e.instance)
+		e.instance.anew()
 	case !resumed:
 		// The same process without memory of what it holds: nothing of it can be relied on.
-		c.lost(e.instance, "the instance lost its conversation with the broker")
+		e.instance.lost("the instance lost its conversation with the broker")
 	}
 }
 
@@ -345,9 +345,9 @@ func (c *Core) records(e *end, records []byte, payloads []protocol.Handle) int {
 	in := intake{reader: protocol.NewReader(records), payloads: payloads}
 	var err error
 	if e.client != nil {
-		err = c.fromClient(e.client, records, &in)
+		err = e.client.fromClient(records, &in)
 	} else {
-		err = c.fromInstance(e.instance, &in)
+		err = e.instance.fromInstance(&in)
 	}
 	if err != nil && len(c.raw) < 1024 {
 		if peer, ok := e.link.Peer(); ok {

@@ -7,7 +7,8 @@ import "github.com/weft-fabric/weft/protocol"
 // sessions that wait there, in turns. While a session waits for credit, its seats are in the turns of their instances.
 
 // fill notes that a session has tasks to dispatch.
-func (c *Core) fill(s *hosted) {
+func (s *hosted) fill() {
+	c := s.manager.core
 	if !s.dirty {
 		s.dirty = true
 		c.filled = append(c.filled, s)
@@ -15,7 +16,8 @@ func (c *Core) fill(s *hosted) {
 }
 
 // serve notes that an instance may have credit.
-func (c *Core) serve(i *instance) {
+func (i *instance) serve() {
+	c := i.manager.core
 	if !i.queued {
 		i.queued = true
 		c.served = append(c.served, i)
@@ -29,14 +31,14 @@ func (c *Core) settle() {
 		for k := 0; k < len(c.served); k++ {
 			i := c.served[k]
 			i.queued = false
-			c.serveTurns(i)
+			i.serveTurns()
 		}
 		clear(c.served)
 		c.served = c.served[:0]
 		for k := 0; k < len(c.filled); k++ {
 			s := c.filled[k]
 			s.dirty = false
-			c.dispatch(s)
+			s.dispatch()
 		}
 		clear(c.filled)
 		c.filled = c.filled[:0]
@@ -44,12 +46,12 @@ func (c *Core) settle() {
 }
 
 // dispatch sends a session's tasks where there is credit.
-func (c *Core) dispatch(s *hosted) {
+func (s *hosted) dispatch() {
 	if s.closed {
 		return
 	}
 	if s.suspects.n > 0 {
-		c.placeSuspects(s)
+		s.placeSuspects()
 	}
 	if s.client.blocked() {
 		return
@@ -71,22 +73,22 @@ func (c *Core) dispatch(s *hosted) {
 		if len(s.seats) > 1 {
 			n = max(1, room/4)
 		}
-		c.send(best, n)
+		best.send(n)
 	}
 	if s.queue.n > 0 {
-		c.wait(s)
+		s.wait()
 	}
 }
 
 // wait puts a session whose tasks find no credit into the turns of its instances. Where it has nothing at all it may
 // send one task beyond the credit, so that a session with few tasks does not wait behind one with many.
-func (c *Core) wait(s *hosted) {
+func (s *hosted) wait() {
 	for _, t := range s.seats {
 		if t.state != seatBound || !t.instance.serves() {
 			continue
 		}
 		if t.flight == 0 && !t.instance.reserved && s.queue.n > 0 {
-			c.send(t, 1)
+			t.send(1)
 		}
 		if !t.turning {
 			t.turning = true
@@ -94,15 +96,15 @@ func (c *Core) wait(s *hosted) {
 		}
 	}
 	if s.queue.n > 0 {
-		c.widen(s)
+		s.widen()
 	}
 }
 
 // serveTurns gives an instance's credit to the sessions that wait there.
-func (c *Core) serveTurns(i *instance) {
-	c.settleSeats(i)
+func (i *instance) serveTurns() {
+	i.settleSeats()
 	if i.reserved {
-		c.nextSuspect(i)
+		i.nextSuspect()
 	}
 	for i.room() > 0 && len(i.turns) > 0 {
 		t := i.turns[0]
@@ -116,7 +118,7 @@ func (c *Core) serveTurns(i *instance) {
 		if len(i.turns) > 0 {
 			share = max(1, i.credit/16)
 		}
-		c.send(t, min(share, i.room()))
+		t.send(min(share, i.room()))
 		if s.queue.n > 0 {
 			i.turns = append(i.turns, t)
 		} else {
@@ -126,7 +128,7 @@ func (c *Core) serveTurns(i *instance) {
 	// A seat that has nothing here gets its one task in any case.
 	for _, t := range i.turns {
 		if t.flight == 0 && t.state == seatBound && i.serves() && !i.reserved && t.session.queue.n > 0 && !t.session.client.blocked() {
-			c.send(t, 1)
+			t.send(1)
 		}
 	}
 	if len(i.turns) == 0 {
@@ -135,16 +137,17 @@ func (c *Core) serveTurns(i *instance) {
 }
 
 // settleSeats lets seats go whose last task was answered.
-func (c *Core) settleSeats(i *instance) {
+func (i *instance) settleSeats() {
 	for _, t := range i.seats {
 		if t.state == seatYielding && t.flight == 0 {
-			c.unbind(t)
+			t.unbind()
 		}
 	}
 }
 
 // send dispatches up to n of a session's queued tasks to a seat.
-func (c *Core) send(t *seat, n int) {
+func (t *seat) send(n int) {
+	c := t.instance.manager.core
 	s := t.session
 	c.clock++
 	t.used = c.clock
@@ -156,7 +159,7 @@ func (c *Core) send(t *seat, n int) {
 			return
 		}
 	}
-	c.touch(s)
+	s.touch()
 }
 
 // fly dispatches one task that is in no list.
@@ -181,7 +184,8 @@ func (c *Core) fly(k uint32, t *seat) {
 }
 
 // recallAll asks an instance to give back what it has not started.
-func (c *Core) recallAll(i *instance) {
+func (i *instance) recallAll() {
+	c := i.manager.core
 	for _, t := range i.seats {
 		for k := t.session.flight.head; k != 0; k = c.slab.slots[k].next {
 			c.recall(k, i)
@@ -200,7 +204,8 @@ func (c *Core) recall(k uint32, i *instance) bool {
 }
 
 // recalled queues a task again that an instance had not started, before the others of its session.
-func (c *Core) recalled(i *instance, id uint64) {
+func (i *instance) recalled(id uint64) {
+	c := i.manager.core
 	k := c.slab.find(id)
 	if k == 0 || c.slab.slots[k].seat == nil || c.slab.slots[k].seat.instance != i {
 		return
@@ -220,11 +225,12 @@ func (c *Core) putBack(k uint32) {
 		t.move(taskQueued)
 		c.slab.pushFront(&s.queue, k)
 	}
-	c.fill(s)
+	s.fill()
 }
 
 // rebalance recalls tasks that wait behind others at one instance while another has nothing to do.
-func (c *Core) rebalance(m *manager) {
+func (m *manager) rebalance() {
+	c := m.core
 	if len(m.instances) < 2 {
 		return
 	}
@@ -243,7 +249,7 @@ func (c *Core) rebalance(m *manager) {
 		}
 		n := max(1, (donor.flight-donor.slots)/2)
 		for _, t := range donor.seats {
-			if t.flight == 0 || !c.seatAt(t.session, idle) {
+			if t.flight == 0 || !t.session.seatAt(idle) {
 				continue
 			}
 			for k := t.session.flight.tail; k != 0 && n > 0; k = c.slab.slots[k].prev {
@@ -256,12 +262,12 @@ func (c *Core) rebalance(m *manager) {
 }
 
 // seatAt says whether a session is bound to an instance, and has it bound where there is a place.
-func (c *Core) seatAt(s *hosted, i *instance) bool {
+func (s *hosted) seatAt(i *instance) bool {
 	if t := i.seatOf(s.number); t != nil {
 		return t.state == seatBound
 	}
 	if i.hasPlace() {
-		c.place(s, i)
+		s.place(i)
 	}
 	return false
 }

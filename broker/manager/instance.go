@@ -68,34 +68,36 @@ func (c *Core) admit(o *session.Admit) {
 }
 
 // ready begins to use an instance: it said HELLO, its OnCreateService has returned.
-func (c *Core) ready(i *instance) {
+func (i *instance) ready() {
+	c := i.manager.core
 	i.isReady = true
 	i.busy = c.now
 	c.note(session.Note{Ready: &session.Ready{Container: i.container}})
 	m := i.manager
 	for len(m.waiting) > 0 && len(i.seats) < i.places {
-		c.bind(m.waiting[0], i)
+		m.waiting[0].bind(i)
 	}
 	for _, s := range m.sessions {
 		if len(i.seats) >= i.places {
 			break
 		}
 		if len(s.seats) == 0 {
-			c.bind(s, i)
+			s.bind(i)
 		}
 	}
 	for _, s := range m.sessions {
 		if s.queue.n+s.suspects.n > 0 {
-			c.fill(s)
+			s.fill()
 		}
 	}
-	c.demand(m)
+	m.demand()
 }
 
 // anew begins again with an instance that has seen nothing of what it was sent.
-func (c *Core) anew(i *instance) {
+func (i *instance) anew() {
+	c := i.manager.core
 	if i.reserved {
-		c.unreserve(i)
+		i.unreserve()
 	}
 	for _, t := range append([]*seat(nil), i.seats...) {
 		s := t.session
@@ -110,21 +112,22 @@ func (c *Core) anew(i *instance) {
 		i.flight -= t.flight // of a killed session
 		i.bytes -= t.bytes
 		t.flight, t.bytes = 0, 0
-		c.unseat(t)
+		t.unseat()
 		if s.closed {
-			c.settleEnd(s)
+			s.settleEnd()
 		}
 	}
 	if i.draining {
 		i.left = false
-		c.leave(i)
+		i.leave()
 		return
 	}
-	c.ready(i)
+	i.ready()
 }
 
 // fromInstance takes the records of an instance's frame.
-func (c *Core) fromInstance(i *instance, in *intake) error {
+func (i *instance) fromInstance(in *intake) error {
+	c := i.manager.core
 	var rec protocol.Record
 	for {
 		h, ok, err := in.next(&rec)
@@ -133,23 +136,23 @@ func (c *Core) fromInstance(i *instance, in *intake) error {
 		}
 		switch rec.Kind {
 		case protocol.KindResult, protocol.KindFailure:
-			c.answer(i, &rec, h)
+			i.answer(&rec, h)
 			continue
 		case protocol.KindExecuted:
 			i.executed(int64(rec.Session), time.Duration(min(rec.Task, 1<<62)))
-			c.serve(i)
+			i.serve()
 		case protocol.KindRecalled:
-			c.recalled(i, rec.Task)
+			i.recalled(rec.Task)
 		case protocol.KindBound:
-			c.bound(i, rec.Session)
+			i.bound(rec.Session)
 		case protocol.KindRefused:
-			c.refused(i, rec.Session, rec.Payload)
+			i.refused(rec.Session, rec.Payload)
 		case protocol.KindUnbound:
-			c.unbound(i, rec.Session)
+			i.unbound(rec.Session)
 		case protocol.KindDrain:
-			c.dismiss(i)
+			i.dismiss()
 		case protocol.KindBye:
-			c.byeFrom(i)
+			i.byeFrom()
 		default:
 			i.link.Append(protocol.KindError, rec.Session, rec.Task, protocol.Marshal(protocol.Errorf(
 				protocol.CodeUnknownKind, rec.Kind.String(), "a manager takes no such record from an instance")))
@@ -174,7 +177,8 @@ func (i *instance) executed(n int64, took time.Duration) {
 }
 
 // answer takes a result or a failure. The payload frame h, if any, is taken over.
-func (c *Core) answer(i *instance, rec *protocol.Record, h protocol.Handle) {
+func (i *instance) answer(rec *protocol.Record, h protocol.Handle) {
+	c := i.manager.core
 	n := c.slab.find(rec.Task)
 	if n == 0 {
 		c.node.Release(h) // stale: the task was run again, or its session was killed
@@ -215,9 +219,9 @@ func (c *Core) answer(i *instance, rec *protocol.Record, h protocol.Handle) {
 		s.failed++
 	}
 	c.finish(n)
-	c.touch(s)
+	s.touch()
 	if s.closing {
-		c.settleClose(s)
+		s.settleClose()
 	}
 }
 
@@ -235,7 +239,7 @@ func (c *Core) again(n uint32, rec *protocol.Record) bool {
 	}
 	t.move(taskQueued)
 	c.slab.pushBack(&s.queue, n)
-	c.fill(s)
+	s.fill()
 	return true
 }
 
@@ -251,53 +255,57 @@ func (c *Core) land(n uint32) {
 	i.bytes -= int64(t.size)
 	i.busy = c.now
 	t.seat = nil
-	c.serve(i)
+	i.serve()
 }
 
 // dismiss lets an instance go when its tasks are done; what has not started is asked back.
-func (c *Core) dismiss(i *instance) {
+func (i *instance) dismiss() {
+	c := i.manager.core
 	if i.draining || i.isLost {
 		return
 	}
 	i.draining = true
 	if i.reserved {
-		c.unreserve(i)
+		i.unreserve()
 	}
 	if !i.isReady {
 		// It has not said HELLO and holds nothing: it is the control loop that ends it.
 		c.note(session.Note{Released: &session.Released{Container: i.container, Reason: "not needed any more"}})
-		c.forgetInstance(i)
+		i.forget()
 		return
 	}
-	c.recallAll(i)
+	i.recallAll()
 	for _, t := range append([]*seat(nil), i.seats...) {
-		c.letGo(t)
+		t.letGo()
 	}
-	c.leave(i)
+	i.leave()
 }
 
 // leave tells an instance that holds nothing any more to end.
-func (c *Core) leave(i *instance) {
+func (i *instance) leave() {
+	c := i.manager.core
 	if !i.draining || i.left || len(i.seats) > 0 {
 		return
 	}
 	i.left = true
 	i.link.Append(protocol.KindLeave, 0, 0, nil)
 	c.note(session.Note{Released: &session.Released{Container: i.container, Reason: "let go"}})
-	c.demand(i.manager)
+	i.manager.demand()
 }
 
 // byeFrom notes that an instance ended in order.
-func (c *Core) byeFrom(i *instance) {
+func (i *instance) byeFrom() {
+	c := i.manager.core
 	if i.left {
 		return
 	}
-	c.lost(i, "the instance said BYE")
+	i.lost("the instance said BYE")
 	c.note(session.Note{Released: &session.Released{Container: i.container, Reason: "left by itself"}})
 }
 
-// forgetInstance drops an instance that holds nothing.
-func (c *Core) forgetInstance(i *instance) {
+// forget drops an instance that holds nothing.
+func (i *instance) forget() {
+	c := i.manager.core
 	i.isLost = true
 	delete(c.instances, i.container)
 	i.manager.instances = without(i.manager.instances, i)
@@ -305,12 +313,13 @@ func (c *Core) forgetInstance(i *instance) {
 }
 
 // checkSilence finds instances without an agent that were not heard of.
-func (c *Core) checkSilence(m *manager) {
+func (m *manager) checkSilence() {
+	c := m.core
 	for k := 0; k < len(m.instances); k++ {
 		i := m.instances[k]
 		if i.byHand && i.isReady && c.now.Sub(i.heard) >= protocol.PeerTimeout {
 			reason := "not heard of for " + protocol.PeerTimeout.String()
-			c.lost(i, reason)
+			i.lost(reason)
 			c.note(session.Note{Silent: &session.Silent{Container: i.container, Reason: reason}})
 			k--
 		}

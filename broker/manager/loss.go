@@ -7,13 +7,14 @@ import "github.com/weft-fabric/weft/protocol"
 // only there when it died.
 
 // lost takes an instance out of use for good.
-func (c *Core) lost(i *instance, reason string) {
+func (i *instance) lost(reason string) {
+	c := i.manager.core
 	if i.isLost {
 		return
 	}
 	i.isLost = true
 	if i.reserved {
-		c.unreserve(i)
+		i.unreserve()
 	}
 	alone := i.flight == 1
 	for _, t := range append([]*seat(nil), i.seats...) {
@@ -26,15 +27,15 @@ func (c *Core) lost(i *instance, reason string) {
 			}
 		}
 		t.flight, t.bytes = 0, 0
-		c.unseat(t)
+		t.unseat()
 		if s.closed {
-			c.settleEnd(s)
+			s.settleEnd()
 		} else if s.unfinished() > 0 {
-			c.fill(s)
+			s.fill()
 		}
 	}
-	c.forgetInstance(i)
-	c.demand(i.manager)
+	i.forget()
+	i.manager.demand()
 }
 
 // suspect takes a task that was unanswered when its instance died. A crash counts as the task's attempt when it was
@@ -66,11 +67,11 @@ func (c *Core) suspect(k uint32, alone bool, i *instance, reason string) {
 
 // placeSuspects finds instances on which a session's suspects can run alone: at most half of those that serve, at
 // least one.
-func (c *Core) placeSuspects(s *hosted) {
+func (s *hosted) placeSuspects() {
 	m := s.manager
 	for _, t := range s.seats {
 		if t.instance.reserved && t.state == seatBound {
-			c.nextSuspect(t.instance)
+			t.instance.nextSuspect()
 		}
 	}
 	if s.suspects.n == 0 {
@@ -86,17 +87,18 @@ func (c *Core) placeSuspects(s *hosted) {
 		if best != nil {
 			best.instance.reserved = true
 			m.reserved++
-			c.nextSuspect(best.instance)
+			best.instance.nextSuspect()
 			return
 		}
 	}
 	if len(s.seats) == 0 {
-		c.widen(s)
+		s.widen()
 	}
 }
 
 // nextSuspect runs the next suspect on a reserved instance that is empty, or gives the instance back to all.
-func (c *Core) nextSuspect(i *instance) {
+func (i *instance) nextSuspect() {
+	c := i.manager.core
 	if !i.reserved || i.flight > 0 || !i.serves() {
 		return
 	}
@@ -107,7 +109,7 @@ func (c *Core) nextSuspect(i *instance) {
 		}
 	}
 	if pick == nil {
-		c.unreserve(i)
+		i.unreserve()
 		return
 	}
 	c.clock++
@@ -118,13 +120,13 @@ func (c *Core) nextSuspect(i *instance) {
 }
 
 // unreserve gives an instance back to all tasks, and lets suspects elsewhere have their turn.
-func (c *Core) unreserve(i *instance) {
+func (i *instance) unreserve() {
 	i.reserved = false
 	i.manager.reserved--
-	c.serve(i)
+	i.serve()
 	for _, s := range i.manager.sessions {
 		if s.suspects.n > 0 || (s.queue.n > 0 && i.seatOf(s.number) != nil) {
-			c.fill(s)
+			s.fill()
 		}
 	}
 }

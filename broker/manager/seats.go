@@ -33,12 +33,13 @@ type seat struct {
 }
 
 // bind gives a session a seat at an instance, which must have a place.
-func (c *Core) bind(s *hosted, i *instance) {
+func (s *hosted) bind(i *instance) {
+	c := s.manager.core
 	c.clock++
 	t := &seat{session: s, instance: i, used: c.clock, since: c.now}
 	s.seats = append(s.seats, t)
 	i.seats = append(i.seats, t)
-	i.link.Append(protocol.KindBind, s.number, 0, s.bind)
+	i.link.Append(protocol.KindBind, s.number, 0, s.binding)
 	if s.waits {
 		s.waits = false
 		s.manager.waiting = without(s.manager.waiting, s)
@@ -55,7 +56,8 @@ func (i *instance) seatOf(number protocol.SessionNumber) *seat {
 	return nil
 }
 
-func (c *Core) bound(i *instance, number protocol.SessionNumber) {
+func (i *instance) bound(number protocol.SessionNumber) {
+	c := i.manager.core
 	t := i.seatOf(number)
 	if t == nil || t.state != seatBinding {
 		return
@@ -67,42 +69,42 @@ func (c *Core) bound(i *instance, number protocol.SessionNumber) {
 		s.running = true
 		c.note(session.Note{Changed: &session.Changed{Session: s.number, State: protocol.SessionRunning}})
 	}
-	c.touch(s)
-	c.fill(s)
+	s.touch()
+	s.fill()
 }
 
 // refused takes the failure of OnSessionBind: the session fails, since another instance would do the same.
-func (c *Core) refused(i *instance, number protocol.SessionNumber, body []byte) {
+func (i *instance) refused(number protocol.SessionNumber, body []byte) {
 	t := i.seatOf(number)
 	if t == nil || t.flight > 0 {
 		return
 	}
-	c.unseat(t)
+	t.unseat()
 	s := t.session
 	if s.closed {
-		c.settleEnd(s)
+		s.settleEnd()
 		return
 	}
 	e := &protocol.Error{}
 	if protocol.Unmarshal(protocol.KindRefused, body, e) != nil {
 		e = protocol.Errorf(protocol.CodeBindFailed, "OnSessionBind", "instance %s refused session %d", i.container, number)
 	}
-	c.closeSession(s, true, e)
+	s.close(true, e)
 }
 
 // letGo takes the session off an instance as soon as its tasks there are answered.
-func (c *Core) letGo(t *seat) {
+func (t *seat) letGo() {
 	switch {
 	case t.state == seatLeaving:
 	case t.flight == 0:
-		c.unbind(t)
+		t.unbind()
 	default:
 		t.state = seatYielding
 	}
 }
 
 // unbind takes the session off an instance now.
-func (c *Core) unbind(t *seat) {
+func (t *seat) unbind() {
 	if t.state == seatLeaving {
 		return
 	}
@@ -110,7 +112,7 @@ func (c *Core) unbind(t *seat) {
 	t.instance.link.Append(protocol.KindUnbind, t.session.number, 0, nil)
 }
 
-func (c *Core) unbound(i *instance, number protocol.SessionNumber) {
+func (i *instance) unbound(number protocol.SessionNumber) {
 	t := i.seatOf(number)
 	if t == nil || t.state != seatLeaving {
 		return
@@ -118,40 +120,40 @@ func (c *Core) unbound(i *instance, number protocol.SessionNumber) {
 	i.flight -= t.flight // of a killed session: their slots are free already
 	i.bytes -= t.bytes
 	t.flight, t.bytes = 0, 0
-	c.unseat(t)
+	t.unseat()
 	s := t.session
 	if s.closed {
-		c.settleEnd(s)
+		s.settleEnd()
 	} else if s.queue.n+s.suspects.n > 0 {
-		c.fill(s)
+		s.fill()
 	}
 	m := i.manager
 	for i.serves() && len(m.waiting) > 0 && len(i.seats) < i.places {
-		c.bind(m.waiting[0], i)
+		m.waiting[0].bind(i)
 	}
-	c.serve(i)
-	c.leave(i)
+	i.serve()
+	i.leave()
 }
 
 // unseat removes a seat that holds no tasks.
-func (c *Core) unseat(t *seat) {
+func (t *seat) unseat() {
 	t.session.seats = without(t.session.seats, t)
 	t.instance.seats = without(t.instance.seats, t)
 	if t.turning {
 		t.turning = false
 		t.instance.turns = without(t.instance.turns, t)
 	}
-	c.touch(t.session)
+	t.session.touch()
 }
 
-func (c *Core) settleEnd(s *hosted) {
+func (s *hosted) settleEnd() {
 	if len(s.seats) == 0 {
-		c.gone(s, nil)
+		s.gone(nil)
 	}
 }
 
 // seatEagerly binds a session to the instance with the most free places, if there is one.
-func (c *Core) seatEagerly(s *hosted) {
+func (s *hosted) seatEagerly() {
 	var best *instance
 	for _, i := range s.manager.instances {
 		if i.serves() && len(i.seats) < i.places && (best == nil || i.places-len(i.seats) > best.places-len(best.seats)) {
@@ -159,13 +161,13 @@ func (c *Core) seatEagerly(s *hosted) {
 		}
 	}
 	if best != nil {
-		c.bind(s, best)
+		s.bind(best)
 	}
 }
 
 // widen looks for one more seat for a session whose tasks find no credit where it is bound: a free place, or the place
 // of the session that has been idle for longest. A session without any seat waits for one.
-func (c *Core) widen(s *hosted) {
+func (s *hosted) widen() {
 	var best *instance
 	for _, i := range s.manager.instances {
 		if !i.serves() || i.reserved || i.seatOf(s.number) != nil || i.room() <= 0 {
@@ -178,7 +180,7 @@ func (c *Core) widen(s *hosted) {
 		}
 	}
 	if best != nil {
-		c.place(s, best)
+		s.place(best)
 		return
 	}
 	if len(s.seats) > 0 || s.waits {
@@ -186,7 +188,7 @@ func (c *Core) widen(s *hosted) {
 	}
 	for _, i := range s.manager.instances {
 		if i.serves() && !i.reserved && i.hasPlace() {
-			c.place(s, i)
+			s.place(i)
 			return
 		}
 	}
@@ -198,12 +200,12 @@ func (c *Core) widen(s *hosted) {
 func (i *instance) hasPlace() bool { return len(i.seats) < i.places || i.idleSeat() != nil }
 
 // place binds a session to an instance that has a place.
-func (c *Core) place(s *hosted, i *instance) {
+func (s *hosted) place(i *instance) {
 	if len(i.seats) >= i.places {
 		// Unbind goes first and is done first: the place is free when Bind is read.
-		c.unbind(i.idleSeat())
+		i.idleSeat().unbind()
 	}
-	c.bind(s, i)
+	s.bind(i)
 }
 
 // idleSeat gives the seat that was used longest ago of those whose session has nothing unfinished.
@@ -218,7 +220,8 @@ func (i *instance) idleSeat() *seat {
 }
 
 // rotate gives sessions that wait without a seat the place of one that has had its slice of time.
-func (c *Core) rotate(m *manager) {
+func (m *manager) rotate() {
+	c := m.core
 	waiting := len(m.waiting)
 	for _, i := range m.instances {
 		if waiting == 0 {
@@ -242,7 +245,7 @@ func (c *Core) rotate(m *manager) {
 			continue
 		}
 		if oldest != nil && c.now.Sub(oldest.since) >= sliceTime {
-			c.letGo(oldest)
+			oldest.letGo()
 			waiting--
 		}
 	}

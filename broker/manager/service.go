@@ -9,6 +9,7 @@ import (
 
 // manager is a session manager: it serves one service.
 type manager struct {
+	core      *Core
 	id        uint32
 	service   protocol.Service
 	sessions  []*hosted
@@ -27,7 +28,7 @@ type manager struct {
 func (c *Core) obey(o session.Order) {
 	switch {
 	case o.Serve != nil:
-		m := &manager{id: o.Serve.Manager, service: o.Serve.Service, idleSince: c.now}
+		m := &manager{core: c, id: o.Serve.Manager, service: o.Serve.Service, idleSince: c.now}
 		c.managers = append(c.managers, m)
 		c.byID[m.id] = m
 	case o.Retire != nil:
@@ -36,17 +37,17 @@ func (c *Core) obey(o session.Order) {
 		c.open(o.Open)
 	case o.Close != nil:
 		if s := c.sessions[o.Close.Session]; s != nil {
-			c.closeSession(s, o.Close.Kill, o.Close.Error)
+			s.close(o.Close.Kill, o.Close.Error)
 		}
 	case o.Admit != nil:
 		c.admit(o.Admit)
 	case o.Lost != nil:
 		if i := c.instances[o.Lost.Container]; i != nil {
-			c.lost(i, o.Lost.Reason)
+			i.lost(o.Lost.Reason)
 		}
 	case o.Dismiss != nil:
 		if i := c.instances[o.Dismiss.Container]; i != nil {
-			c.dismiss(i)
+			i.dismiss()
 		}
 	case o.Forget != nil:
 		if e := c.ends[o.Forget.Client]; e != nil && e.client != nil {
@@ -61,10 +62,10 @@ func (c *Core) retire(id uint32) {
 		return
 	}
 	for _, s := range m.sessions {
-		c.closeSession(s, true, protocol.Errorf(protocol.CodeSessionKilled, "session", "its manager was retired"))
+		s.close(true, protocol.Errorf(protocol.CodeSessionKilled, "session", "its manager was retired"))
 	}
 	for _, i := range m.instances {
-		c.dismiss(i)
+		i.dismiss()
 	}
 	delete(c.byID, id)
 	c.managers = without(c.managers, m)
@@ -80,31 +81,32 @@ func (c *Core) drop(e *end) {
 	c.order = without(c.order, e)
 }
 
-// tickManager looks after what no event does: demand, time slices of seats, tasks that an idle instance could take over.
-func (c *Core) tickManager(m *manager) {
-	c.rotate(m)
-	c.rebalance(m)
-	c.demand(m)
+// tick looks after what no event does: demand, time slices of seats, tasks that an idle instance could take over.
+func (m *manager) tick() {
+	m.rotate()
+	m.rebalance()
+	m.demand()
 }
 
 // demand computes how many instances the manager wants: the count of the request, min at the first session, one more
 // while tasks wait beyond the instances' credit, back to min after the idle limit.
-func (c *Core) demand(m *manager) {
+func (m *manager) demand() {
+	c := m.core
 	limit := time.Duration(m.service.Limits.Idle)
 	if len(m.sessions) == 0 {
 		if m.target > 0 && c.now.Sub(m.idleSince) >= limit {
 			m.target = 0
 			for _, i := range m.instances {
 				if !i.byHand {
-					c.dismiss(i)
+					i.dismiss()
 				}
 			}
 		}
-		if m.target == 0 && !m.idleTold && c.now.Sub(m.idleSince) >= limit && c.unhanded(m) == 0 {
+		if m.target == 0 && !m.idleTold && c.now.Sub(m.idleSince) >= limit && m.unhanded() == 0 {
 			m.idleTold = true
 			c.note(session.Note{Idle: &session.Idle{Manager: m.id}})
 		}
-		c.tellWanted(m)
+		m.tellWanted()
 		return
 	}
 	low, high, queued := m.bounds()
@@ -122,13 +124,13 @@ func (c *Core) demand(m *manager) {
 	if serving > low && queued == 0 {
 		for _, i := range m.instances {
 			if i.serves() && !i.byHand && i.flight == 0 && c.now.Sub(i.busy) >= limit {
-				c.dismiss(i)
+				i.dismiss()
 				m.target = max(low, m.target-1)
 				break
 			}
 		}
 	}
-	c.tellWanted(m)
+	m.tellWanted()
 }
 
 // bounds gives the least and greatest number of instances that the sessions ask for, each by its own word or else the
@@ -157,7 +159,7 @@ func (m *manager) serving() (n int) {
 	return n
 }
 
-func (c *Core) unhanded(m *manager) (n int) {
+func (m *manager) unhanded() (n int) {
 	for _, i := range m.instances {
 		if !i.byHand {
 			n++
@@ -166,7 +168,8 @@ func (c *Core) unhanded(m *manager) (n int) {
 	return n
 }
 
-func (c *Core) tellWanted(m *manager) {
+func (m *manager) tellWanted() {
+	c := m.core
 	byHand := 0
 	for _, i := range m.instances {
 		if i.byHand && i.serves() {

@@ -10,7 +10,7 @@ type hosted struct {
 	number  protocol.SessionNumber
 	manager *manager
 	client  *client
-	bind    []byte // encoded body of Bind
+	binding []byte // encoded body of Bind
 	minInst int
 	maxInst int
 	credit  int   // unfinished tasks
@@ -35,6 +35,7 @@ type hosted struct {
 // client is the program that sessions belong to, on this loop.
 type client struct {
 	*end
+	core     *Core
 	sessions []*hosted
 	recent   *hosted // whose task came last
 	allowed  int64   // bytes of results that it takes unconsumed; 0: without limit
@@ -53,18 +54,18 @@ func (c *Core) open(o *session.Open) {
 	e := c.ends[o.Client]
 	if e == nil {
 		e = c.newEnd(o.Client)
-		e.client = &client{end: e}
+		e.client = &client{end: e, core: c}
 	}
 	s := &hosted{
-		number: o.Session, manager: m, client: e.client, bind: protocol.Marshal(o.Bind),
+		number: o.Session, manager: m, client: e.client, binding: protocol.Marshal(o.Bind),
 		minInst: o.MinInst, maxInst: o.MaxInst, credit: o.TaskCredit, allowed: o.ByteCredit,
 	}
 	c.sessions[s.number] = s
 	m.sessions = append(m.sessions, s)
 	e.client.sessions = append(e.client.sessions, s)
 	m.idleTold = false
-	c.demand(m)
-	c.seatEagerly(s)
+	m.demand()
+	s.seatEagerly()
 }
 
 func (c *Core) newEnd(incarnation uint64) *end {
@@ -86,7 +87,8 @@ func (cl *client) welcomed(body protocol.Hello, resumed bool) {
 func (cl *client) blocked() bool { return cl.allowed > 0 && cl.sent-cl.consumed >= cl.allowed }
 
 // fromClient takes the records of a client's frame. The payloads of its tasks share one copy of the frame.
-func (c *Core) fromClient(cl *client, records []byte, in *intake) error {
+func (cl *client) fromClient(records []byte, in *intake) error {
+	c := cl.core
 	var (
 		rec protocol.Record
 		buf *buffer
@@ -102,10 +104,10 @@ func (c *Core) fromClient(cl *client, records []byte, in *intake) error {
 				if buf == nil && !rec.External {
 					buf = c.buffers.copyOf(records)
 				}
-				c.task(cl, &rec, buf, uint32(in.reader.Offset()), h)
+				cl.task(&rec, buf, uint32(in.reader.Offset()), h)
 			case protocol.KindCredit:
 				c.node.Release(h)
-				c.consumed(cl, int64(min(rec.Task, 1<<62)))
+				cl.credit(int64(min(rec.Task, 1<<62)))
 			case protocol.KindBye:
 				c.node.Release(h)
 			default:
@@ -122,13 +124,14 @@ func (c *Core) fromClient(cl *client, records []byte, in *intake) error {
 }
 
 // task takes one task of a client.
-func (c *Core) task(cl *client, rec *protocol.Record, buf *buffer, off uint32, h protocol.Handle) {
+func (cl *client) task(rec *protocol.Record, buf *buffer, off uint32, h protocol.Handle) {
+	c := cl.core
 	s := cl.recent
 	if s == nil || s.number != rec.Session {
 		s = c.sessions[rec.Session]
 		if s == nil || s.client != cl || s.closed {
 			c.node.Release(h)
-			c.misdirected(cl, rec.Session)
+			cl.misdirected(rec.Session)
 			return
 		}
 		cl.recent = s
@@ -138,11 +141,11 @@ func (c *Core) task(cl *client, rec *protocol.Record, buf *buffer, off uint32, h
 		c.node.Release(h)
 		return
 	}
-	if e := c.admissible(s, rec); e != nil {
+	if e := s.admissible(rec); e != nil {
 		c.node.Release(h)
 		s.failed++
 		cl.fail(s, id, e)
-		c.touch(s)
+		s.touch()
 		return
 	}
 	i := c.slab.take()
@@ -158,11 +161,12 @@ func (c *Core) task(cl *client, rec *protocol.Record, buf *buffer, off uint32, h
 	s.bytes += int64(rec.Size)
 	c.bytes += int64(rec.Size)
 	c.slab.pushBack(&s.queue, i)
-	c.fill(s)
+	s.fill()
 }
 
 // misdirected tells of a task for a session that is not here, once for a run of them.
-func (c *Core) misdirected(cl *client, number protocol.SessionNumber) {
+func (cl *client) misdirected(number protocol.SessionNumber) {
+	c := cl.core
 	m := session.Misdirected{Client: cl.other, Session: number}
 	if n := len(c.notes); n > 0 && c.notes[n-1].Misdirected != nil && *c.notes[n-1].Misdirected == m {
 		return
@@ -171,7 +175,8 @@ func (c *Core) misdirected(cl *client, number protocol.SessionNumber) {
 }
 
 // admissible says why a task cannot be taken; nil when it can.
-func (c *Core) admissible(s *hosted, rec *protocol.Record) *protocol.Error {
+func (s *hosted) admissible(rec *protocol.Record) *protocol.Error {
+	c := s.manager.core
 	limits := &s.manager.service.Limits
 	switch {
 	case int64(rec.Size) > limits.Payload:
@@ -198,8 +203,8 @@ func (cl *client) fail(s *hosted, id protocol.TaskID, e *protocol.Error) {
 	cl.link.Append(protocol.KindFailure, s.number, uint64(id), b)
 }
 
-// consumed takes a client's word on how many bytes of results it has taken over.
-func (c *Core) consumed(cl *client, total int64) {
+// credit takes a client's word on how many bytes of results it has taken over.
+func (cl *client) credit(total int64) {
 	if total <= cl.consumed || total > cl.sent {
 		return
 	}
@@ -207,7 +212,7 @@ func (c *Core) consumed(cl *client, total int64) {
 	cl.consumed = total
 	if was && !cl.blocked() {
 		for _, s := range cl.sessions {
-			c.fill(s)
+			s.fill()
 		}
 	}
 }
@@ -232,18 +237,19 @@ func (c *Core) giveUp(i uint32, e *protocol.Error) {
 	s.failed++
 	s.client.fail(s, t.id, e)
 	c.finish(i)
-	c.touch(s)
-	c.settleClose(s)
+	s.touch()
+	s.settleClose()
 }
 
-// closeSession begins to close a session.
-func (c *Core) closeSession(s *hosted, kill bool, why *protocol.Error) {
+// close begins to close a session.
+func (s *hosted) close(kill bool, why *protocol.Error) {
+	c := s.manager.core
 	if s.closed {
 		return
 	}
 	s.closing = true
 	if !kill {
-		c.settleClose(s)
+		s.settleClose()
 		return
 	}
 	for _, l := range []*list{&s.queue, &s.suspects, &s.flight} {
@@ -254,23 +260,24 @@ func (c *Core) closeSession(s *hosted, kill bool, why *protocol.Error) {
 			s.failed++
 		}
 	}
-	c.end(s, true, why)
+	s.end(true, why)
 }
 
 // settleClose ends a closing session whose tasks are done.
-func (c *Core) settleClose(s *hosted) {
+func (s *hosted) settleClose() {
 	if s.closing && !s.closed && s.unfinished() == 0 {
-		c.end(s, false, nil)
+		s.end(false, nil)
 	}
 }
 
 // end closes a session that has no tasks left, lets its seats go and tells of it: of one that was killed at once, of
 // another when OnSessionUnbind has returned everywhere.
-func (c *Core) end(s *hosted, killed bool, why *protocol.Error) {
+func (s *hosted) end(killed bool, why *protocol.Error) {
+	c := s.manager.core
 	s.closed = true
 	s.client.recent = nil
 	for _, t := range append([]*seat(nil), s.seats...) {
-		c.unbind(t)
+		t.unbind()
 	}
 	s.manager.sessions = without(s.manager.sessions, s)
 	s.manager.waiting = without(s.manager.waiting, s)
@@ -278,24 +285,26 @@ func (c *Core) end(s *hosted, killed bool, why *protocol.Error) {
 	if len(s.manager.sessions) == 0 {
 		s.manager.idleSince = c.now
 	}
-	c.touch(s)
+	s.touch()
 	if len(s.seats) == 0 || killed {
-		c.gone(s, why)
+		s.gone(why)
 	}
 }
 
 // gone tells of the end of a session, once.
-func (c *Core) gone(s *hosted, why *protocol.Error) {
+func (s *hosted) gone(why *protocol.Error) {
+	c := s.manager.core
 	if c.sessions[s.number] != s {
 		return
 	}
 	delete(c.sessions, s.number)
-	c.figures(s)
+	s.figures()
 	c.note(session.Note{Changed: &session.Changed{Session: s.number, State: protocol.SessionClosed, Error: why}})
 }
 
 // touch notes that a session's figures changed.
-func (c *Core) touch(s *hosted) {
+func (s *hosted) touch() {
+	c := s.manager.core
 	if !s.told {
 		s.told = true
 		c.changed = append(c.changed, s)
@@ -306,14 +315,15 @@ func (c *Core) touch(s *hosted) {
 func (c *Core) tell() {
 	for _, s := range c.changed {
 		if s.told && c.sessions[s.number] == s {
-			c.figures(s)
+			s.figures()
 		}
 	}
 	clear(c.changed)
 	c.changed = c.changed[:0]
 }
 
-func (c *Core) figures(s *hosted) {
+func (s *hosted) figures() {
+	c := s.manager.core
 	s.told = false
 	var nodes []string
 	for _, t := range s.seats {
