@@ -247,9 +247,9 @@ func bind(s *zmqx.Socket, endpoint string) (string, error) {
 
 // launch starts the goroutines.
 func (b *Broker) launch() {
-	b.running.Go(func() { b.loop(b.control.run(), &b.control.shell) })
+	b.running.Go(func() { b.loop("control loop", &b.control.shell, b.control.turn) })
 	for _, m := range b.managers {
-		b.running.Go(func() { b.loop(m.run(), &m.shell) })
+		b.running.Go(func() { b.loop("manager loop "+strconv.Itoa(m.index), &m.shell, m.turn) })
 	}
 	b.running.Go(b.committer.run)
 	go func() {
@@ -261,9 +261,13 @@ func (b *Broker) launch() {
 	}()
 }
 
-// loop ends a loop's shell, and the broker with it.
-func (b *Broker) loop(err error, s *shell) {
+// loop runs one loop to its end, which is the broker's.
+func (b *Broker) loop(name string, s *shell, turn turn) {
+	err := s.run(turn)
 	b.closeShell(s)
+	if err != nil {
+		err = fmt.Errorf("broker: %s: %w", name, err)
+	}
 	b.end(err)
 }
 

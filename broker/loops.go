@@ -1,7 +1,6 @@
 package broker
 
 import (
-	"fmt"
 	"runtime"
 	"time"
 
@@ -57,6 +56,32 @@ func (s *shell) ending() bool {
 	}
 }
 
+// turn is one turn of a loop: it steps the core with what came, and says when the next is due at the latest.
+type turn func(now time.Time, messages []zmqx.Message) (deadline time.Time, timed bool, err error)
+
+// run is a loop: it receives, lets turn step the core, and sleeps until there is more or the core's deadline has come.
+// It returns when it is told to stop or when its socket fails. The messages are valid during the turn.
+func (s *shell) run(turn turn) error {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	for !s.ending() {
+		messages, drained, err := s.receive()
+		if err != nil {
+			return err
+		}
+		deadline, timed, err := turn(time.Now(), messages)
+		if err != nil {
+			return err
+		}
+		if drained && len(s.out.gone) == 0 {
+			if err := s.sleep(deadline, timed); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
 // controlLoop is the shell of the control core.
 type controlLoop struct {
 	shell
@@ -64,56 +89,41 @@ type controlLoop struct {
 	mail      *mailbox[control.Event]
 	managers  []*managerLoop
 	committer *committer
+
+	letters []control.Event
+	batch   control.Batch
 }
 
-// run is the loop. It returns when it is told to stop or when its socket fails.
-func (l *controlLoop) run() error {
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	var (
-		batch control.Batch
-		mail  []control.Event
-	)
-	for !l.ending() {
-		messages, drained, err := l.receive()
-		if err != nil {
-			return fmt.Errorf("broker: control loop: %w", err)
-		}
-		mail = l.mail.take(mail[:0])
-		now := time.Now()
-		for _, ev := range mail {
-			if c, ok := ev.(control.Committed); ok {
-				if err := l.out.durable(c.Position); err != nil {
-					return fmt.Errorf("broker: control loop: %w", err)
-				}
-			}
-			l.core.Step(now, ev)
-		}
-		for i := range messages {
-			if m := &messages[i]; m.Bad == nil {
-				l.core.Step(now, control.Frame{Peer: m.Peer, Bytes: m.Records, Payloads: m.Payloads})
+// turn is one turn of the loop.
+func (l *controlLoop) turn(now time.Time, messages []zmqx.Message) (deadline time.Time, timed bool, err error) {
+	l.letters = l.mail.take(l.letters[:0])
+	for _, ev := range l.letters {
+		if c, ok := ev.(control.Committed); ok {
+			if err := l.out.durable(c.Position); err != nil {
+				return time.Time{}, false, err
 			}
 		}
-		for _, peer := range l.out.gone {
-			l.core.Step(now, control.PeerGone{Peer: peer})
-		}
-		l.out.gone = l.out.gone[:0]
-		if at, ok := l.core.Deadline(); ok && !now.Before(at) {
-			l.core.Tick(now)
-		}
-		batch.Reset()
-		if l.core.Take(&batch) {
-			if err := l.carryOut(&batch); err != nil {
-				return fmt.Errorf("broker: control loop: %w", err)
-			}
-		}
-		if drained && len(l.out.gone) == 0 {
-			if err := l.sleep(l.core.Deadline()); err != nil {
-				return fmt.Errorf("broker: control loop: %w", err)
-			}
+		l.core.Step(now, ev)
+	}
+	for i := range messages {
+		if m := &messages[i]; m.Bad == nil {
+			l.core.Step(now, control.Frame{Peer: m.Peer, Bytes: m.Records, Payloads: m.Payloads})
 		}
 	}
-	return nil
+	for _, peer := range l.out.takeGone() {
+		l.core.Step(now, control.PeerGone{Peer: peer})
+	}
+	if at, ok := l.core.Deadline(); ok && !now.Before(at) {
+		l.core.Tick(now)
+	}
+	l.batch.Reset()
+	if l.core.Take(&l.batch) {
+		if err := l.carryOut(&l.batch); err != nil {
+			return time.Time{}, false, err
+		}
+	}
+	deadline, timed = l.core.Deadline()
+	return deadline, timed, nil
 }
 
 // carryOut does what the core wants done: records first, then orders, so that a loop knows of a session before its
@@ -140,52 +150,37 @@ type managerLoop struct {
 	core    *manager.Core
 	mail    *mailbox[session.Order]
 	control *mailbox[control.Event]
+
+	letters []session.Order
+	batch   manager.Batch
 }
 
-// run is the loop. It returns when it is told to stop or when its socket fails.
-func (l *managerLoop) run() error {
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	var (
-		batch manager.Batch
-		mail  []session.Order
-	)
-	for !l.ending() {
-		messages, drained, err := l.receive()
-		if err != nil {
-			return fmt.Errorf("broker: manager loop %d: %w", l.index, err)
-		}
-		// After receiving: an order was given before any frame that answers to it was sent.
-		mail = l.mail.take(mail[:0])
-		now := time.Now()
-		for _, o := range mail {
-			l.core.Step(now, manager.Event{Kind: manager.EventOrder, Order: o})
-		}
-		for i := range messages {
-			if m := &messages[i]; m.Bad == nil {
-				l.core.Step(now, manager.Event{Kind: manager.EventFrame, Peer: m.Peer, Records: m.Records, Payloads: m.Payloads})
-			}
-		}
-		for _, peer := range l.out.gone {
-			l.core.Step(now, manager.Event{Kind: manager.EventGone, Peer: peer})
-		}
-		l.out.gone = l.out.gone[:0]
-		if at, ok := l.core.Deadline(); ok && !now.Before(at) {
-			l.core.Tick(now)
-		}
-		batch.Reset()
-		if l.core.Take(&batch) {
-			if err := l.carryOut(&batch); err != nil {
-				return fmt.Errorf("broker: manager loop %d: %w", l.index, err)
-			}
-		}
-		if drained && len(l.out.gone) == 0 {
-			if err := l.sleep(l.core.Deadline()); err != nil {
-				return fmt.Errorf("broker: manager loop %d: %w", l.index, err)
-			}
+// turn is one turn of the loop.
+func (l *managerLoop) turn(now time.Time, messages []zmqx.Message) (deadline time.Time, timed bool, err error) {
+	// After receiving: an order was given before any frame that answers to it was sent.
+	l.letters = l.mail.take(l.letters[:0])
+	for _, o := range l.letters {
+		l.core.Step(now, manager.Event{Kind: manager.EventOrder, Order: o})
+	}
+	for i := range messages {
+		if m := &messages[i]; m.Bad == nil {
+			l.core.Step(now, manager.Event{Kind: manager.EventFrame, Peer: m.Peer, Records: m.Records, Payloads: m.Payloads})
 		}
 	}
-	return nil
+	for _, peer := range l.out.takeGone() {
+		l.core.Step(now, manager.Event{Kind: manager.EventGone, Peer: peer})
+	}
+	if at, ok := l.core.Deadline(); ok && !now.Before(at) {
+		l.core.Tick(now)
+	}
+	l.batch.Reset()
+	if l.core.Take(&l.batch) {
+		if err := l.carryOut(&l.batch); err != nil {
+			return time.Time{}, false, err
+		}
+	}
+	deadline, timed = l.core.Deadline()
+	return deadline, timed, nil
 }
 
 func (l *managerLoop) carryOut(b *manager.Batch) error {

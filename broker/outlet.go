@@ -75,6 +75,13 @@ func (o *outlet) send(peer protocol.Peer, records []byte, payloads []protocol.Ha
 	return err
 }
 
+// takeGone gives the peers that sends have found gone since the last call. The slice is valid until the next send.
+func (o *outlet) takeGone() []protocol.Peer {
+	gone := o.gone
+	o.gone = o.gone[:0]
+	return gone
+}
+
 // retain and release settle the core's account of payload frames.
 func (o *outlet) retain(handles []protocol.Handle) {
 	for _, h := range handles {
