@@ -107,7 +107,7 @@ acceptance-kill: build ## - 100,000 tasks while one of four instances is killed 
 
 .PHONY: acceptance-fairness
 acceptance-fairness: build ## - one session with a million tasks does not slow another down
-	$(BIN)/weft-bench fairness --sessions 1000 --tasks 1000000
+	$(BIN)/weft-bench fairness --sessions 1000 --flood 1000000
 
 .PHONY: acceptance-callbacks
 acceptance-callbacks: build ## - callbacks that block, panic or close; contexts that end at random
