@@ -100,7 +100,7 @@ func (f *fabric) dial(ctx context.Context, name string) (*client.Client, error) 
 
 func dial(ctx context.Context, endpoint, name string) (*client.Client, error) {
 	quiet := zerolog.New(os.Stderr).Level(zerolog.WarnLevel)
-	return client.Dial(ctx, endpoint, client.WithName(name), client.WithKeepScheme(), client.WithLogger(quiet))
+	return client.Dial(ctx, endpoint, client.WithName(name), client.WithKeepScheme(), client.WithTunedMalloc(), client.WithLogger(quiet))
 }
 
 // start starts another party of the fabric, which ends with it.

@@ -17,7 +17,7 @@ func newPartyBroker() *cobra.Command {
 		Use: brokerCommand, Hidden: true, Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) (err error) {
 			ctx := partyContext()
-			b, err := broker.Start(broker.Config{Listen: []string{listen}})
+			b, err := broker.Start(broker.Config{Listen: []string{listen}, TuneMalloc: true})
 			if err != nil {
 				return err
 			}

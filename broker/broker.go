@@ -55,6 +55,9 @@ func Start(cfg Config) (*Broker, error) {
 	if err := zmqx.Init(cfg.IOThreads); err != nil {
 		return nil, fmt.Errorf("broker: io threads: %w", err)
 	}
+	if cfg.TuneMalloc {
+		zmqx.TuneMalloc()
+	}
 	b := &Broker{cfg: cfg, payloads: zmqx.NewPayloads(), stop: make(chan struct{}), ended: make(chan struct{})}
 	if err := b.build(l); err != nil {
 		b.closeSockets()

@@ -42,6 +42,9 @@ type Config struct {
 	MaxPayload int64
 	// Memory bounds the payload bytes of all unfinished tasks. Default: a quarter of the machine's memory.
 	Memory int64
+	// TuneMalloc makes the C allocator of the whole process keep freed memory, up to 1 GiB, for large payloads. It is
+	// for a process that is a broker and nothing else.
+	TuneMalloc bool
 	// Store keeps the broker's log; the broker closes it. Default: in memory.
 	Store store.Store
 	// Logger gets what people should know. Default: nothing is logged.

@@ -64,6 +64,9 @@ func Dial(ctx context.Context, endpoints string, opts ...Option) (*Client, error
 	if err := zmqx.Init(cfg.ioThreads); err != nil {
 		return nil, protocol.Errorf(protocol.CodeInvalid, "dial", "WithIOThreads: %v", err)
 	}
+	if cfg.tuneMalloc {
+		zmqx.TuneMalloc()
+	}
 	wake, err := zmqx.NewWake()
 	if err != nil {
 		return nil, fmt.Errorf("dial: %w", err)

@@ -18,6 +18,7 @@ type config struct {
 	dialTimeout  time.Duration
 	resultCredit int64
 	spin         time.Duration
+	tuneMalloc   bool
 }
 
 func defaults() config {
@@ -48,6 +49,10 @@ type Option func(*config)
 // WithIOThreads sets the number of ZeroMQ's I/O threads. A process has one set of them: the first use decides, another
 // number later is an error of [Dial].
 func WithIOThreads(n int) Option { return func(c *config) { c.ioThreads = n } }
+
+// WithTunedMalloc makes the C allocator of the whole process keep freed memory, up to 1 GiB: payloads from some KiB on
+// travel about a third faster. It is for programs whose main business is to be a client.
+func WithTunedMalloc() Option { return func(c *config) { c.tuneMalloc = true } }
 
 // WithName sets the name by which people see this client; without it, that of the program.
 func WithName(name string) Option { return func(c *config) { c.name = name } }

@@ -68,7 +68,7 @@ func (a *app) startBroker(f *brokerFlags) (*broker.Broker, error) {
 	if err != nil {
 		return nil, err
 	}
-	f.config.Logger = &logger
+	f.config.Logger, f.config.TuneMalloc = &logger, true
 	if len(f.config.Listen) == 0 {
 		folder, err := runtimeFolder(a.getenv, os.Getuid())
 		if err != nil {
