@@ -62,8 +62,6 @@ it, on SIGTERM or Ctrl-C.`,
 			if err != nil {
 				return err
 			}
-			logger.Info().Str("version", buildVersion()).Str("node", n.Name()).Str("dir", n.Dir()).
-				Str("broker", a.broker).Msg("agent starts")
 			return n.Run(cmd.Context())
 		},
 	}

@@ -76,6 +76,11 @@ type Order struct {
 	Session  *Session
 }
 
+// orders is what the shell is to do, in order.
+type orders []Order
+
+func (o *orders) add(order Order) { *o = append(*o, order) }
+
 // Batch is what an Engine wants done: the orders first, then frames leave in order on their line's socket, then handles
 // are released. Slices are appended to.
 type Batch struct {
@@ -95,45 +100,17 @@ func (b *Batch) Reset() {
 	b.Released = b.Released[:0]
 }
 
-// Engine is the state of one instance. Make it with [New], then call [Engine.Start].
+// Engine is the state of one instance. Make it with [New], then call [Engine.Start]. It is not to be copied: its parts
+// know each other. Each part keeps one subject; what concerns several of them is done here.
 type Engine struct {
-	cfg   Config
-	state State
-	err   error
-	epoch protocol.Epoch
-	lines [Lines]wire
-	at    int // index of the control endpoint in use
-
-	refer      string    // where the service is served; empty when unknown
-	maxPayload int64     // bytes of a result
-	stopAt     time.Time // when draining began
-	graceAt    time.Time // when contexts of hooks end; zero: not pending
-	flushAt    time.Time // when a leaving instance waits no longer
-	beatAt     time.Time
-
-	created   progress
-	destroyed progress
-	farewell  bool // BYE was said
-
-	sessions []*Session // that are not gone, in the order of their Bind
-	active   []*Session // with queued tasks, first who was served longest ago
-	served   uint64     // counts tasks that were begun
-	hooks    []*Session // whose OnSessionBind or OnSessionUnbind is due, in order
-	running  int        // jobs
-	era      uint32     // grows when the manager is another process: what ran before is of no interest
-	executed uint32     // tasks since the last record of that kind
-	spent    uint64     // nanoseconds that they took
-
-	orders []Order
+	cfg     Config
+	life    lifetime
+	lines   lines
+	roster  roster
+	orders  orders
+	running int // jobs
+	tally   tally
 }
-
-type progress uint8
-
-const (
-	notBegun progress = iota
-	underWay
-	done
-)
 
 // New makes the engine of an instance.
 func New(cfg Config) *Engine {
@@ -147,75 +124,60 @@ func New(cfg Config) *Engine {
 	if cfg.Jitter == nil {
 		cfg.Jitter = func(d time.Duration) time.Duration { return d }
 	}
-	e := &Engine{cfg: cfg, maxPayload: protocol.DefaultMaxPayload}
-	for i := range e.lines {
-		e.lines[i] = newWire(cfg.Incarnation)
+	e := &Engine{cfg: cfg}
+	e.lines = lines{cfg: &e.cfg, orders: &e.orders}
+	for i := range e.lines.wires {
+		e.lines.wires[i] = newWire(&e.cfg)
 	}
+	e.roster = roster{life: &e.life, manager: e.lines.at(Data), orders: &e.orders}
 	return e
 }
 
 // Start dials the first control endpoint.
-func (e *Engine) Start(now time.Time) {
-	e.beatAt = now.Add(beatEvery)
-	e.dial(now, Control, e.cfg.Endpoints[0])
-}
+func (e *Engine) Start(now time.Time) { e.lines.start(now) }
 
 // State is where the instance is in its life.
-func (e *Engine) State() State { return e.state }
+func (e *Engine) State() State { return e.life.state }
 
 // Err says why an ended instance did not end in order; nil when it did.
-func (e *Engine) Err() error { return e.err }
+func (e *Engine) Err() error { return e.life.err }
 
 // Stop asks the instance to end: it drains.
 func (e *Engine) Stop(now time.Time) { e.move(now, Stop) }
 
 // Fail asks the instance to end because of err, which [Engine.Err] will give: it drains.
 func (e *Engine) Fail(now time.Time, err error) {
-	e.blame(err)
+	e.life.blame(err)
 	e.move(now, Stop)
-}
-
-func (e *Engine) blame(err error) {
-	if e.err == nil {
-		e.err = err
-	}
 }
 
 // move takes an event of the life table, and begins what the new state needs.
 func (e *Engine) move(now time.Time, ev Event) {
-	next, ok := life.Next(e.state, ev)
-	if !ok || next == e.state {
+	if !e.life.take(ev) {
 		return
 	}
-	e.state = next
-	if e.graceAt.IsZero() && e.stopAt.IsZero() && (next == Draining || next == Leaving) {
-		e.stopAt = now
-		e.graceAt = now.Add(e.cfg.Grace)
-		if e.created == underWay {
-			e.order(Order{Kind: CancelAll}) // a start that nobody needs is not worth a grace
-		}
+	if e.life.windUp(now, e.cfg.Grace) && e.life.created == underWay {
+		e.orders.add(Order{Kind: CancelAll}) // a start that nobody needs is not worth a grace
 	}
-	switch next {
+	switch e.life.state {
 	case Draining:
-		if w := &e.lines[Data]; w.live() {
+		if w := e.lines.at(Data); w.live() {
 			w.link.Append(protocol.KindDrain, 0, 0, nil)
 		}
 	case Leaving:
-		e.releaseAll(false)
+		e.roster.releaseAll(false)
 	case Connecting, Creating, Serving, Ended:
 	}
 	e.advance(now)
 }
 
-// advance does what has become possible on the way out.
+// advance does what has become possible on the way in and on the way out.
 func (e *Engine) advance(now time.Time) {
-	switch e.state {
+	switch e.life.state {
 	case Serving:
-		if !e.lines[Data].live() && e.refer != "" {
-			e.dial(now, Data, e.refer)
-		}
+		e.lines.follow(now)
 	case Draining:
-		if e.created != underWay && !e.lines[Data].live() {
+		if e.life.created != underWay && !e.lines.at(Data).live() {
 			e.move(now, Orphaned)
 		}
 	case Leaving:
@@ -224,76 +186,41 @@ func (e *Engine) advance(now time.Time) {
 	}
 }
 
+// idle says whether no hook runs and no session is left.
+func (e *Engine) idle() bool { return e.running == 0 && len(e.roster.sessions) == 0 }
+
 // sayBye says BYE when all hooks have ended, and ends when that was heard.
 func (e *Engine) sayBye(now time.Time) {
-	if e.running > 0 || len(e.sessions) > 0 || e.created == underWay || e.created == done && e.destroyed != done {
+	if !e.idle() || !e.life.undone() {
 		return
 	}
-	control, data := &e.lines[Control], &e.lines[Data]
-	if !e.farewell {
-		e.farewell = true
-		e.flushAt = now.Add(flushWait)
-		control.link.Append(protocol.KindBye, 0, 0, nil)
+	if e.life.sayFarewell(now) {
+		e.lines.at(Control).link.Append(protocol.KindBye, 0, 0, nil)
 	}
-	if now.Before(e.flushAt) && (control.waits() || data.waits()) {
+	if now.Before(e.life.flushAt) && e.lines.wait() {
 		return
 	}
 	e.move(now, Finished)
 }
 
-// releaseAll lets every session go. With cancel the contexts of their hooks end at once.
-func (e *Engine) releaseAll(cancel bool) {
-	for i := len(e.sessions) - 1; i >= 0; i-- {
-		s := e.sessions[i]
-		if cancel {
-			e.order(Order{Kind: Cancel, Session: s})
-		}
-		e.release(s)
-	}
-}
-
-func (e *Engine) order(o Order) { e.orders = append(e.orders, o) }
-
 // Deadline is when [Engine.Tick] is next to be called; ok is false when the instance has ended.
 func (e *Engine) Deadline() (at time.Time, ok bool) {
-	if e.state == Ended {
+	if e.life.state == Ended {
 		return time.Time{}, false
 	}
-	at = e.beatAt
-	sooner := func(t time.Time) {
-		if !t.IsZero() && t.Before(at) {
-			at = t
-		}
-	}
-	sooner(e.graceAt)
-	sooner(e.lines[Control].greetAt)
-	sooner(e.lines[Data].greetAt)
-	if e.farewell {
-		sooner(e.flushAt)
-	}
-	return at, true
+	return sooner(e.lines.deadline(), e.life.deadline()), true
 }
 
 // Tick runs the timers that are due.
 func (e *Engine) Tick(now time.Time) {
-	if e.state == Ended {
+	if e.life.state == Ended {
 		return
 	}
-	if !e.graceAt.IsZero() && !now.Before(e.graceAt) {
-		e.graceAt = time.Time{}
-		e.order(Order{Kind: CancelAll})
+	if e.life.graceEnds(now) {
+		e.orders.add(Order{Kind: CancelAll})
 	}
-	for line := range Lines {
-		w := &e.lines[line]
-		if !w.greetAt.IsZero() && !now.Before(w.greetAt) {
-			e.greet(now, line)
-		}
-	}
-	if !now.Before(e.beatAt) {
-		e.beatAt = now.Add(beatEvery)
-		e.beat(now)
-	}
-	if e.state == Draining && now.Sub(later(e.lines[Data].heard, e.stopAt)) >= e.cfg.Patience {
+	e.lines.tick(now)
+	if e.life.state == Draining && now.Sub(later(e.lines.at(Data).heard, e.life.stopAt)) >= e.cfg.Patience {
 		e.move(now, Orphaned)
 	}
 	e.advance(now)
@@ -301,18 +228,12 @@ func (e *Engine) Tick(now time.Time) {
 
 // Take collects what is to be done.
 func (e *Engine) Take(b *Batch) {
-	data := &e.lines[Data]
-	if e.executed > 0 {
-		if data.live() {
-			data.link.Append(protocol.KindExecuted, e.executed, e.spent, nil)
-		}
-		e.executed, e.spent = 0, 0
-	}
+	e.tally.report(e.lines.at(Data))
 	b.Orders = append(b.Orders, e.orders...)
 	clear(e.orders)
 	e.orders = e.orders[:0]
 	for line := range Lines {
-		b.Frames[line] = e.lines[line].node.Take(b.Frames[line])
+		b.Frames[line] = e.lines.at(line).node.Take(b.Frames[line])
 	}
 	b.Released = e.Released(b.Released)
 }
@@ -320,7 +241,53 @@ func (e *Engine) Take(b *Batch) {
 // Released appends the handles that are to be released, which may have become more when frames left.
 func (e *Engine) Released(dst []protocol.Handle) []protocol.Handle {
 	for line := range Lines {
-		dst = e.lines[line].node.Released(dst)
+		dst = e.lines.at(line).node.Released(dst)
 	}
 	return dst
+}
+
+// Blocked notes that the socket of a line has no connection: nothing was sent.
+func (e *Engine) Blocked(line Line) { e.lines.at(line).blocked() }
+
+// Writable notes that the socket of a line, which was blocked, has a connection.
+func (e *Engine) Writable(now time.Time, line Line) { e.lines.at(line).writable(now) }
+
+// Broken notes that the socket of a line is of no use any more: the line is dialled again.
+func (e *Engine) Broken(now time.Time, line Line) { e.lines.broken(now, line) }
+
+// adopt takes a higher epoch over: whatever was referred to before is void.
+func (e *Engine) adopt(now time.Time, epoch protocol.Epoch) {
+	if first := e.lines.adopt(epoch); first {
+		return
+	}
+	e.hangUp()
+	if w := e.lines.at(Control); w.link.Up() {
+		w.greetAnew(now)
+	}
+}
+
+// referred takes the word of where the service is served.
+func (e *Engine) referred(now time.Time, refer protocol.Refer) {
+	moved, ok := e.lines.referred(refer)
+	if !ok {
+		return
+	}
+	if moved {
+		e.hangUp()
+	}
+	e.move(now, Referred)
+}
+
+// hangUp gives up the data line, and with it all sessions.
+func (e *Engine) hangUp() {
+	if e.lines.at(Data).live() {
+		e.newEra()
+		e.lines.hangUp()
+	}
+}
+
+// newEra lets go of everything that came from a manager that is no more: its sessions and their tasks.
+func (e *Engine) newEra() {
+	e.tally = tally{}
+	e.roster.newEra()
 }

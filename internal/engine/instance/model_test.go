@@ -211,8 +211,8 @@ func (l *ledger) close(t *rapid.T) {
 		}
 	}
 	settle()
-	if len(l.sessions) > 0 || len(l.w.handles) > 0 || len(l.w.e.sessions) > 0 || len(l.w.e.active) > 0 {
-		t.Fatalf("left: sessions %v, handles %v, at the instance %d and %d", l.sessions, l.w.handles, len(l.w.e.sessions), len(l.w.e.active))
+	if len(l.sessions) > 0 || len(l.w.handles) > 0 || len(l.w.e.roster.sessions) > 0 || len(l.w.e.roster.turns.active) > 0 {
+		t.Fatalf("left: sessions %v, handles %v, at the instance %d and %d", l.sessions, l.w.handles, len(l.w.e.roster.sessions), len(l.w.e.roster.turns.active))
 	}
 }
 

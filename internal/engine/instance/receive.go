@@ -15,7 +15,7 @@ func (e *Engine) Receive(now time.Time, line Line, frame []byte, payloads []prot
 	in := intake{engine: e, now: now, line: line, payloads: payloads}
 	in.frame(frame)
 	for _, h := range in.payloads {
-		e.lines[line].node.Release(h)
+		e.lines.at(line).node.Release(h)
 	}
 	e.advance(now)
 }
@@ -30,16 +30,16 @@ type intake struct {
 
 func (in *intake) frame(frame []byte) {
 	e := in.engine
-	w := &e.lines[in.line]
+	w := e.lines.at(in.line)
 	h, rest, err := protocol.ParseHeader(frame)
-	if err != nil || !w.live() || h.Epoch < e.epoch {
+	if err != nil || !w.live() || h.Epoch < e.lines.epoch {
 		return // not of weft, or of a line or a reign that is over: whoever sent it will hear of that by REHELLO
 	}
 	if h.Sequence.Count() == 0 {
 		in.bare(rest)
 		return
 	}
-	if h.Epoch > e.epoch {
+	if h.Epoch > e.lines.epoch {
 		e.adopt(in.now, h.Epoch)
 		if !w.live() {
 			return
@@ -53,8 +53,7 @@ func (in *intake) frame(frame []byte) {
 	case link.Ignore:
 		return
 	case link.Gap:
-		w.wait = 0
-		e.greet(in.now, in.line)
+		w.greetAnew(in.now)
 		return
 	case link.Fresh:
 	}
@@ -65,7 +64,7 @@ func (in *intake) frame(frame []byte) {
 // bare takes a frame outside of any conversation: a request to say HELLO, or a refusal of it.
 func (in *intake) bare(rest []byte) {
 	e := in.engine
-	w := &e.lines[in.line]
+	w := e.lines.at(in.line)
 	var rec protocol.Record
 	reader := protocol.NewReader(rest)
 	if ok, err := reader.Next(&rec); !ok || err != nil {
@@ -74,8 +73,7 @@ func (in *intake) bare(rest []byte) {
 	switch rec.Kind { //nolint:exhaustive // nothing else is said outside of a conversation
 	case protocol.KindRehello:
 		if w.link.Up() || w.greetAt.IsZero() {
-			w.wait = 0
-			e.greet(in.now, in.line)
+			w.greetAnew(in.now)
 		}
 	case protocol.KindError:
 		in.refused(&rec)
@@ -85,14 +83,14 @@ func (in *intake) bare(rest []byte) {
 // refused takes the answer to a HELLO that is not a WELCOME.
 func (in *intake) refused(rec *protocol.Record) {
 	e := in.engine
-	w := &e.lines[in.line]
+	w := e.lines.at(in.line)
 	var refusal protocol.Error
 	if protocol.Unmarshal(rec.Kind, rec.Payload, &refusal) != nil {
 		return
 	}
 	if in.line == Control {
 		if !refusal.Code.Retryable() {
-			e.blame(&refusal)
+			e.life.blame(&refusal)
 			e.move(in.now, Rejected)
 		}
 		return
@@ -100,16 +98,15 @@ func (in *intake) refused(rec *protocol.Record) {
 	// The loop does not know this instance. The control loop may know better, and refer it elsewhere.
 	w.link.Lost()
 	if w.greetAt.IsZero() {
-		w.greetAt = in.now.Add(e.cfg.Jitter(minGreet))
+		w.greetSoon(in.now)
 	}
 	if in.now.Sub(w.heard) >= w.timeout {
-		e.blame(&refusal)
+		e.life.blame(&refusal)
 		e.move(in.now, Rejected)
 		return
 	}
-	if c := &e.lines[Control]; !w.refused && c.link.Up() {
-		c.wait = 0
-		e.greet(in.now, Control)
+	if c := e.lines.at(Control); !w.refused && c.link.Up() {
+		c.greetAnew(in.now)
 	}
 	w.refused = true
 }
@@ -117,7 +114,7 @@ func (in *intake) refused(rec *protocol.Record) {
 // open takes the first frame of a conversation, which begins with the WELCOME.
 func (in *intake) open(h protocol.Header, rest []byte) {
 	e := in.engine
-	w := &e.lines[in.line]
+	w := e.lines.at(in.line)
 	var rec protocol.Record
 	reader := protocol.NewReader(rest)
 	if ok, err := reader.Next(&rec); !ok || err != nil {
@@ -132,22 +129,13 @@ func (in *intake) open(h protocol.Header, rest []byte) {
 		!w.link.Opened(h, welcome) {
 		return
 	}
-	w.node.Version = welcome.Version
-	w.heard, w.greetAt, w.wait = in.now, time.Time{}, 0
-	if welcome.Timeout > 0 {
-		w.timeout = welcome.Timeout
-	}
-	if in.line == Data {
-		if welcome.MaxPayload > 0 {
-			e.maxPayload = welcome.MaxPayload
+	w.welcomed(in.now, welcome)
+	if in.line == Data && !welcome.Resumed {
+		if w.opened {
+			e.newEra()
 		}
-		if !welcome.Resumed {
-			if w.opened {
-				e.newEra()
-			}
-			if e.state == Draining {
-				w.link.Append(protocol.KindDrain, 0, 0, nil)
-			}
+		if e.life.state == Draining {
+			w.link.Append(protocol.KindDrain, 0, 0, nil)
 		}
 	}
 	w.opened, w.refused = true, false
@@ -198,11 +186,11 @@ func (in *intake) record(rec *protocol.Record) {
 	}
 	if in.line == Data && rec.Kind == protocol.KindDispatch {
 		if rec.External == (handle != 0) {
-			e.dispatch(rec, handle)
+			e.roster.dispatch(rec, handle)
 		}
 		return
 	}
-	e.lines[in.line].node.Release(handle)
+	e.lines.at(in.line).node.Release(handle)
 	if in.line == Control {
 		in.control(rec)
 	} else {
@@ -220,7 +208,7 @@ func (in *intake) control(rec *protocol.Record) {
 			e.referred(in.now, refer)
 		}
 	case protocol.KindBye:
-		in.bye()
+		e.lines.at(in.line).bye(in.now)
 	}
 }
 
@@ -231,38 +219,18 @@ func (in *intake) data(rec *protocol.Record) {
 	case protocol.KindBind:
 		var body protocol.Bind
 		if err := protocol.Unmarshal(rec.Kind, rec.Payload, &body); err != nil {
-			e.lines[Data].link.Append(protocol.KindRefused, rec.Session, 0, protocol.Marshal(protocol.AsError(err, "bind")))
+			e.lines.at(Data).link.Append(protocol.KindRefused, rec.Session, 0, protocol.Marshal(protocol.AsError(err, "bind")))
 			return
 		}
 		body.Session = rec.Session
-		e.bind(body)
+		e.roster.bind(body)
 	case protocol.KindUnbind:
-		e.unbind(rec.Session)
+		e.roster.unbind(rec.Session)
 	case protocol.KindRecall:
-		e.recall(rec.Session, rec.Task)
+		e.roster.recall(rec.Session, rec.Task)
 	case protocol.KindLeave:
 		e.move(in.now, Leave)
 	case protocol.KindBye:
-		in.bye()
+		e.lines.at(in.line).bye(in.now)
 	}
-}
-
-// bye notes that the other end is gone: HELLO is said until somebody is there again.
-func (in *intake) bye() {
-	w := &in.engine.lines[in.line]
-	w.link.Lost()
-	w.wait = minGreet
-	w.greetAt = in.now.Add(in.engine.cfg.Jitter(minGreet))
-}
-
-// referred takes the word of where the service is served.
-func (e *Engine) referred(now time.Time, refer protocol.Refer) {
-	if refer.Epoch < e.epoch || refer.Endpoint == "" {
-		return
-	}
-	e.refer = refer.Endpoint
-	if data := &e.lines[Data]; data.live() && data.endpoint != refer.Endpoint {
-		e.hangUp()
-	}
-	e.move(now, Referred)
 }
