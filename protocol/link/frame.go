@@ -39,14 +39,14 @@ func (f *Frame) Leave() (peer protocol.Peer, records []byte, payloads []protocol
 	case f.greeting:
 		l.greet = nil
 	case l.state != up:
-		if l.keep(f) {
+		if f.keep() {
 			l.kept = append(l.kept, f)
 		}
 		return 0, nil, nil, false
 	case l.begun || l.greet != nil || l.back:
 		// The conversation began while the shell held the frame: the greeting, and what left before, go first. What
 		// the shell comes to after such a frame goes back with it.
-		if l.keep(f) {
+		if f.keep() {
 			l.back = true
 			at, _ := slices.BinarySearchFunc(l.queue, f, byAge)
 			l.queue = slices.Insert(l.queue, at, f)
@@ -90,3 +90,28 @@ func (f *Frame) At(off, n int) []byte { return f.bytes[off : off+n : off+n] }
 
 // Size is the length of the frame of records in bytes.
 func (f *Frame) Size() int { return len(f.bytes) }
+
+// weigh counts what was added to the frame since it had size bytes, and external bytes of payload frames.
+func (f *Frame) weigh(size int, external uint32) {
+	n := int64(len(f.bytes)-size) + int64(external)
+	f.weight += n
+	f.link.held += n
+}
+
+// keep says whether the frame, which the shell could not send, is to be kept, and takes a reference. A header alone is
+// not worth it.
+func (f *Frame) keep() bool {
+	if f.volatile {
+		return false
+	}
+	f.stamp = 0
+	f.refs++
+	return true
+}
+
+// done lets go of a frame that need not be sent again.
+func (f *Frame) done() {
+	f.link.held -= f.weight
+	f.weight = 0
+	f.Drop()
+}

@@ -92,20 +92,13 @@ func (l *Link) Unacked() int {
 // they have left or not.
 func (l *Link) Held() int64 { return l.held }
 
-// weigh counts what was added to f since it had size bytes, and external bytes of payload frames.
-func (l *Link) weigh(f *Frame, size int, external uint32) {
-	n := int64(len(f.bytes)-size) + int64(external)
-	f.weight += n
-	l.held += n
-}
-
 // Append adds a record with an inline payload to the frame being filled. It returns that frame and where the payload
 // begins in it, for [Frame.At].
 func (l *Link) Append(kind protocol.Kind, session uint32, task uint64, payload []byte) (*Frame, int) {
 	f := l.room(0)
 	size := len(f.bytes)
 	f.bytes = protocol.AppendRecord(f.bytes, kind, session, task, payload)
-	l.weigh(f, size, 0)
+	f.weigh(size, 0)
 	return f, len(f.bytes) - len(payload)
 }
 
@@ -115,7 +108,7 @@ func (l *Link) AppendAfter(after uint64, kind protocol.Kind, session uint32, tas
 	f := l.room(after)
 	size := len(f.bytes)
 	f.bytes = protocol.AppendRecord(f.bytes, kind, session, task, payload)
-	l.weigh(f, size, 0)
+	f.weigh(size, 0)
 }
 
 // AppendExternal adds a record whose payload of size bytes is a payload frame. The link takes over one reference
@@ -128,7 +121,7 @@ func (l *Link) AppendExternal(kind protocol.Kind, session uint32, task uint64, s
 	f := l.roomExternal(size)
 	before := len(f.bytes)
 	f.bytes = protocol.AppendExternal(f.bytes, kind, session, task, size)
-	l.weigh(f, before, size)
+	f.weigh(before, size)
 	f.payloads = append(f.payloads, h)
 }
 
@@ -137,7 +130,7 @@ func (l *Link) AppendDispatch(session uint32, task uint64, payload []byte, id pr
 	f := l.room(0)
 	size := len(f.bytes)
 	f.bytes = protocol.AppendDispatch(f.bytes, session, task, payload, id, attempt)
-	l.weigh(f, size, 0)
+	f.weigh(size, 0)
 }
 
 // AppendDispatchExternal is [Link.AppendDispatch] for a payload frame; it takes over one reference to the handle.
@@ -149,7 +142,7 @@ func (l *Link) AppendDispatchExternal(session uint32, task uint64, size uint32, 
 	f := l.roomExternal(size)
 	before := len(f.bytes)
 	f.bytes = protocol.AppendDispatchExternal(f.bytes, session, task, size, id, attempt)
-	l.weigh(f, before, size)
+	f.weigh(before, size)
 	f.payloads = append(f.payloads, h)
 }
 
@@ -286,17 +279,6 @@ func (l *Link) greeting(kind protocol.Kind, body any) {
 	l.node.out = append(l.node.out, f)
 }
 
-// keep says whether a frame that the shell could not send is to be kept, and takes a reference. A header alone is not
-// worth it.
-func (l *Link) keep(f *Frame) bool {
-	if f.volatile {
-		return false
-	}
-	f.stamp = 0
-	f.refs++
-	return true
-}
-
 // Lost notes that the connection to the peer is gone. What is appended queues until the conversation is resumed.
 func (l *Link) Lost() {
 	if l.state == up || l.state == opening {
@@ -326,19 +308,12 @@ func (l *Link) forget() {
 	l.era++
 	l.greet = nil
 	for _, f := range l.kept {
-		l.done(f)
+		f.done()
 	}
 	for _, f := range l.queue {
-		l.done(f)
+		f.done()
 	}
 	l.kept, l.queue = nil, nil
-}
-
-// done lets go of a frame that need not be sent again.
-func (l *Link) done(f *Frame) {
-	l.held -= f.weight
-	f.weight = 0
-	f.Drop()
 }
 
 // Receive judges the frame of size bytes that came with header h, and takes its acknowledgement.
@@ -370,7 +345,7 @@ func (l *Link) release(upTo protocol.Stamp) {
 	n := 0
 	for n < len(l.kept) && l.kept[n].stamp != 0 &&
 		l.kept[n].stamp.Conversation() == upTo.Conversation() && l.kept[n].stamp <= upTo {
-		l.done(l.kept[n])
+		l.kept[n].done()
 		n++
 	}
 	if n == 0 {
