@@ -210,6 +210,7 @@ func (l *Link) Opened(h protocol.Header, body protocol.Welcome) bool {
 		body.Resumed && (l.other == 0 || h.Incarnation != l.other) {
 		return false
 	}
+	l.greet = nil // whoever answers it has got it
 	l.begin(h, body.Resumed, body.Received)
 	return true
 }

@@ -506,3 +506,34 @@ func BenchmarkAppend(b *testing.B) {
 		}
 	}
 }
+
+// A broker that answers a HELLO before it has left is lying, and must not keep the dialler busy for ever.
+func TestWelcomeBeforeHelloLeft(t *testing.T) {
+	n := NewNode(protocol.NewEpoch(1, 0), 7)
+	l := n.Link()
+	l.Greet(protocol.Hello{})
+	frames := n.Take(nil)
+	h := protocol.Header{Incarnation: 9, Sequence: protocol.NewStamp(1, 1)}
+	if !l.Opened(h, protocol.Welcome{}) {
+		t.Fatal("the answer to the greeting was refused")
+	}
+	for _, f := range frames {
+		if _, _, _, ok := f.Leave(); ok {
+			t.Fatal("a greeting left after it was answered")
+		}
+		f.Sent()
+	}
+	l.Append(protocol.KindTask, 1, 1, nil)
+	left := 0
+	for range 10 {
+		for _, f := range n.Take(nil) {
+			if _, _, _, ok := f.Leave(); ok {
+				left++
+			}
+			f.Sent()
+		}
+	}
+	if left != 1 {
+		t.Fatalf("%d frames left, want the one with the task", left)
+	}
+}
