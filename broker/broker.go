@@ -65,6 +65,9 @@ func Start(cfg Config) (*Broker, error) {
 	}
 	b.launch()
 	cfg.Logger.Info().Strs("endpoints", b.endpoints).Int("loops", cfg.Loops).Msg("broker is up")
+	if cfg.Insecure {
+		cfg.Logger.Warn().Msg("insecure: there are no keys, whoever reaches these endpoints can run programs on every node")
+	}
 	return b, nil
 }
 
