@@ -94,6 +94,7 @@ func Containers() *fsm.Table[State, Change] {
 
 // container is one container of the node.
 type container struct {
+	id       string
 	state    State
 	service  string
 	grace    time.Duration // of the order that abandoned its start

@@ -208,13 +208,13 @@ func (w *walker) settle() {
 		if there := w.running[id]; alive != there {
 			w.t.Errorf("the broker believes that %s is %q; it is there: %v", id, state, there)
 		}
-		k, kept := w.core.containers.Get(id)
+		k, kept := w.core.roster.containers.Get(id)
 		if kept && k.state == Ended {
 			w.t.Errorf("%s ended, the broker knows, and it is kept: %+v", id, k)
 		}
 	}
-	if len(w.core.reports) != 0 {
-		w.t.Errorf("reports were answered and are kept: %v", w.core.reports)
+	if len(w.core.leader.reports) != 0 {
+		w.t.Errorf("reports were answered and are kept: %v", w.core.leader.reports)
 	}
 }
 
@@ -249,7 +249,7 @@ func FuzzReceived(f *testing.F) {
 			take()
 		}
 		send(h, protocol.AppendBody(nil, protocol.KindWelcome, 0, 0, hello))
-		if c.leader != 0 {
+		if c.leader.at != 0 {
 			t.Fatal("the welcome was not taken")
 		}
 		h.Sequence = protocol.Stamp(sequence)
