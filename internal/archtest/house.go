@@ -15,6 +15,12 @@ type House struct {
 	MaxLines int
 	// Long are files that may have more, with the reason.
 	Long map[string]string
+	// MaxMethods is how many methods a type may have, MaxInterface how many an interface may ask for, and MaxFunction
+	// how many lines a function may have, in code that a person wrote and that is not a test.
+	MaxMethods, MaxInterface, MaxFunction int
+	// Big are types, interfaces and functions that may be bigger, with the reason: as folder.Type, folder.Type.Method,
+	// folder.Func or, for a function in its value, folder.Variable.
+	Big map[string]string
 	// Sleepers are test files that may call time.Sleep, with the reason.
 	Sleepers map[string]string
 	// Vague are names that no package may bear, since they do not say what is in it.
@@ -38,7 +44,7 @@ func CheckHouse(t *Tree, h House) []Finding {
 			}
 		}
 	}
-	return append(found, h.checkExceptions(t)...)
+	return slices.Concat(found, h.checkSizes(t), h.checkExceptions(t))
 }
 
 // checkName rejects names of packages that say nothing.
@@ -144,24 +150,8 @@ func undocumentedSpec(d *ast.GenDecl, spec ast.Spec) []*ast.Ident {
 
 // exportedReceiver reports whether d is a function or a method of an exported type.
 func exportedReceiver(d *ast.FuncDecl) bool {
-	if d.Recv == nil {
-		return true
-	}
-	expr := d.Recv.List[0].Type
-	for {
-		switch e := expr.(type) {
-		case *ast.StarExpr:
-			expr = e.X
-		case *ast.IndexExpr:
-			expr = e.X
-		case *ast.IndexListExpr:
-			expr = e.X
-		case *ast.Ident:
-			return e.IsExported()
-		default:
-			return true
-		}
-	}
+	r := receiver(d)
+	return r == nil || r.IsExported()
 }
 
 // checkInit rejects init functions.

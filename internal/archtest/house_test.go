@@ -177,7 +177,9 @@ func f() { time.Sleep(1) }
 		}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			house := archtest.House{MaxLines: 30, Vague: []string{"util", "common", "helper"}}
+			house := archtest.House{
+				MaxLines: 30, MaxMethods: 9, MaxInterface: 9, MaxFunction: 30, Vague: []string{"util", "common", "helper"},
+			}
 			if strings.Contains(test.files, "listed.go") {
 				house.Long = map[string]string{"a/listed.go": "a table"}
 			}

@@ -140,6 +140,9 @@ func (t *Tree) at(pos token.Pos, format string, args ...any) Finding {
 	return Finding{Where: p.Filename + ":" + strconv.Itoa(p.Line), Why: fmt.Sprintf(format, args...)}
 }
 
+// line is the line of a place in the source.
+func (t *Tree) line(pos token.Pos) int { return t.Fset.Position(pos).Line }
+
 // inModule returns the folder of an import path of the module itself.
 func (t *Tree) inModule(importPath string) (dir string, ok bool) {
 	if importPath == t.Module {

@@ -103,8 +103,10 @@ func WeftPurity() Purity {
 // WeftHouse returns the limits that every package of weft keeps.
 func WeftHouse() House {
 	return House{
-		MaxLines: 600,
-		Long:     map[string]string{},
+		MaxLines:   600,
+		Long:       map[string]string{},
+		MaxMethods: 30, MaxInterface: 8, MaxFunction: 120,
+		Big:      map[string]string{},
 		Sleepers: map[string]string{},
 		Vague:    []string{"util", "utils", "common", "helper", "helpers", "misc", "shared"},
 	}

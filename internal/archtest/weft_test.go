@@ -99,7 +99,7 @@ func TestTablesGiveReasons(t *testing.T) {
 			t.Errorf("sole importer %s of %s: reason %q, in the levels: %t", s.By, s.Module, s.Why, seen[s.By])
 		}
 	}
-	for _, reasons := range []map[string]string{purity.Imports, purity.Names, house.Long, house.Sleepers} {
+	for _, reasons := range []map[string]string{purity.Imports, purity.Names, house.Long, house.Big, house.Sleepers} {
 		for what, why := range reasons {
 			if why == "" {
 				t.Errorf("%s has no reason", what)
