@@ -40,7 +40,7 @@ func (p Picture) Count(side int) int {
 }
 
 // samples is how many points are computed each way for one pixel, whose colour is their mean.
-const samples = 2
+const samples = 3
 
 // Render computes the red, green and blue of each pixel of the tile, row by row. This is the work that the fabric
 // spreads: nothing but arithmetic, and much more of it in some tiles than in others.
