@@ -215,14 +215,6 @@ func (c *Core) Take(out *Batch) bool {
 	return out.size() > n
 }
 
-// Released appends the handles to be released since the last call to dst; the shell asks after it sent frames.
-func (c *Core) Released(dst []protocol.Handle) []protocol.Handle { return c.node.Released(dst) }
-
-// Memory tells the payload bytes of unfinished tasks, the bytes that their buffers pin, and the number of tasks.
-func (c *Core) Memory() (payload, pinned int64, tasks int) {
-	return c.bytes, c.buffers.pinned, c.slab.used
-}
-
 func (c *Core) note(n session.Note) { c.notes = append(c.notes, n) }
 
 func (c *Core) beat() {

@@ -170,7 +170,6 @@ func (w *world) carryOut(b *Batch) {
 	}
 	w.notes = append(w.notes, b.Notes...)
 	w.release(b.Released)
-	w.release(w.core.Released(nil))
 }
 
 func (w *world) release(handles []protocol.Handle) {
@@ -456,9 +455,9 @@ func (w *world) check() {
 func (w *world) drained() {
 	w.t.Helper()
 	w.pass(3 * time.Second)
-	payload, pinned, tasks := w.core.Memory()
-	if payload != 0 || pinned != 0 || tasks != 0 || w.core.buffers.live != 0 {
-		w.t.Fatalf("%d tasks, %d bytes, %d bytes pinned are left", tasks, payload, pinned)
+	c := w.core
+	if c.bytes != 0 || c.buffers.pinned != 0 || c.slab.used != 0 || c.buffers.live != 0 {
+		w.t.Fatalf("%d tasks, %d bytes, %d bytes pinned are left", c.slab.used, c.bytes, c.buffers.pinned)
 	}
 	if len(w.refs) != 0 {
 		w.t.Fatalf("%d payload frames are left", len(w.refs))
