@@ -26,6 +26,7 @@ import (
 
 const (
 	maxIOThreads  = 256
+	maxSockets    = 65_535
 	terminateWait = 5 * time.Second
 )
 
@@ -57,6 +58,10 @@ func Init(ioThreads int) error {
 	n := max(ioThreads, 1)
 	if err := zmq.SetIoThreads(n); err != nil {
 		return fmt.Errorf("zmqx: set I/O threads to %d: %w", n, systemError(err))
+	}
+	// libzmq's own limit of 1,023 sockets would bind a process with some hundred clients.
+	if err := zmq.SetMaxSockets(maxSockets); err != nil {
+		return fmt.Errorf("zmqx: set the limit of sockets to %d: %w", maxSockets, systemError(err))
 	}
 	process.ioThreads = n
 	return nil

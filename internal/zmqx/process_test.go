@@ -140,3 +140,26 @@ func TestSystemError(t *testing.T) {
 		}
 	}
 }
+
+func TestMoreSocketsThanLibzmqAllowsByItself(t *testing.T) {
+	p := NewPayloads()
+	const many = 1100
+	sockets := make([]*Socket, 0, many)
+	defer func() {
+		for _, s := range sockets {
+			if err := s.Close(); err != nil {
+				t.Error(err)
+			}
+		}
+	}()
+	for i := range many {
+		s, err := NewDealer(p, Options{})
+		if errors.Is(err, syscall.EMFILE) {
+			t.Skipf("this machine allows too few descriptors: %v", err)
+		}
+		if err != nil {
+			t.Fatalf("socket %d: %v", i+1, err)
+		}
+		sockets = append(sockets, s)
+	}
+}
