@@ -218,12 +218,9 @@ func (c *Core) Take(out *Batch) bool {
 func (c *Core) note(n session.Note) { c.notes = append(c.notes, n) }
 
 func (c *Core) beat() {
-	kept := c.order[:0]
 	for _, e := range c.order {
 		e.link.Beat(false)
-		kept = append(kept, e)
 	}
-	c.order = kept
 	for _, m := range c.managers {
 		m.checkSilence()
 	}

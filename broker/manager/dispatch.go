@@ -103,6 +103,7 @@ func (s *hosted) wait() {
 // serveTurns gives an instance's credit to the sessions that wait there.
 func (i *instance) serveTurns() {
 	i.settleSeats()
+	i.invite()
 	if i.reserved {
 		i.nextSuspect()
 	}
@@ -151,6 +152,7 @@ func (t *seat) send(n int) {
 	s := t.session
 	c.clock++
 	t.used = c.clock
+	s.touch()
 	for ; n > 0 && s.queue.n > 0; n-- {
 		k := s.queue.head
 		c.slab.remove(&s.queue, k)
@@ -159,7 +161,6 @@ func (t *seat) send(n int) {
 			return
 		}
 	}
-	s.touch()
 }
 
 // fly dispatches one task that is in no list.
@@ -173,7 +174,7 @@ func (c *Core) fly(k uint32, t *seat) {
 	t.bytes += int64(task.size)
 	i.flight++
 	i.bytes += int64(task.size)
-	attempt := task.attempts + task.losses + 1
+	attempt := uint8(min(int(task.attempts)+int(task.losses)+1, 255))
 	id := c.slab.wireID(k)
 	if task.handle != 0 {
 		h := c.node.Retain(task.handle)

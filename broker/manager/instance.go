@@ -1,6 +1,7 @@
 package manager
 
 import (
+	"slices"
 	"time"
 
 	"github.com/weft-fabric/weft/broker/session"
@@ -74,9 +75,7 @@ func (i *instance) ready() {
 	i.busy = c.now
 	c.note(session.Note{Ready: &session.Ready{Container: i.container}})
 	m := i.manager
-	for len(m.waiting) > 0 && len(i.seats) < i.places {
-		m.waiting[0].bind(i)
-	}
+	i.invite()
 	for _, s := range m.sessions {
 		if len(i.seats) >= i.places {
 			break
@@ -99,7 +98,7 @@ func (i *instance) anew() {
 	if i.reserved {
 		i.unreserve()
 	}
-	for _, t := range append([]*seat(nil), i.seats...) {
+	for _, t := range slices.Clone(i.seats) {
 		s := t.session
 		var next uint32
 		for k := s.flight.tail; k != 0; k = next {
@@ -237,6 +236,7 @@ func (c *Core) again(n uint32, rec *protocol.Record) bool {
 	if int(t.attempts) >= s.manager.service.Limits.Attempts {
 		return false
 	}
+	t.suspect = false // it has been answered
 	t.move(taskQueued)
 	c.slab.pushBack(&s.queue, n)
 	s.fill()
@@ -275,7 +275,7 @@ func (i *instance) dismiss() {
 		return
 	}
 	i.recallAll()
-	for _, t := range append([]*seat(nil), i.seats...) {
+	for _, t := range slices.Clone(i.seats) {
 		t.letGo()
 	}
 	i.leave()

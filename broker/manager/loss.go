@@ -1,6 +1,10 @@
 package manager
 
-import "github.com/weft-fabric/weft/protocol"
+import (
+	"slices"
+
+	"github.com/weft-fabric/weft/protocol"
+)
 
 // What happens when an instance is lost (docs/architecture.md, "Loss"). Its unanswered tasks become suspects and are run
 // again one at a time, each alone on an instance, so that a task that ends its instance is told from those that were
@@ -17,7 +21,7 @@ func (i *instance) lost(reason string) {
 		i.unreserve()
 	}
 	alone := i.flight == 1
-	for _, t := range append([]*seat(nil), i.seats...) {
+	for _, t := range slices.Clone(i.seats) {
 		s := t.session
 		var next uint32
 		for k := s.flight.head; k != 0; k = next {

@@ -83,13 +83,28 @@ func (i *instance) refused(number protocol.SessionNumber, body []byte) {
 	s := t.session
 	if s.closed {
 		s.settleEnd()
-		return
+	} else {
+		e := &protocol.Error{}
+		if protocol.Unmarshal(protocol.KindRefused, body, e) != nil {
+			e = protocol.Errorf(protocol.CodeBindFailed, "OnSessionBind", "instance %s refused session %d", i.container, number)
+		}
+		s.close(true, e)
 	}
-	e := &protocol.Error{}
-	if protocol.Unmarshal(protocol.KindRefused, body, e) != nil {
-		e = protocol.Errorf(protocol.CodeBindFailed, "OnSessionBind", "instance %s refused session %d", i.container, number)
+	i.vacated()
+}
+
+// vacated uses a place that has become free.
+func (i *instance) vacated() {
+	i.invite()
+	i.serve()
+	i.leave()
+}
+
+// invite gives the places of an instance, free ones and those of sessions with nothing to do, to sessions that wait.
+func (i *instance) invite() {
+	for m := i.manager; i.serves() && !i.reserved && len(m.waiting) > 0 && i.hasPlace(); {
+		m.waiting[0].place(i)
 	}
-	s.close(true, e)
 }
 
 // letGo takes the session off an instance as soon as its tasks there are answered.
@@ -127,12 +142,7 @@ func (i *instance) unbound(number protocol.SessionNumber) {
 	} else if s.queue.n+s.suspects.n > 0 {
 		s.fill()
 	}
-	m := i.manager
-	for i.serves() && len(m.waiting) > 0 && len(i.seats) < i.places {
-		m.waiting[0].bind(i)
-	}
-	i.serve()
-	i.leave()
+	i.vacated()
 }
 
 // unseat removes a seat that holds no tasks.

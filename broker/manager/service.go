@@ -1,6 +1,7 @@
 package manager
 
 import (
+	"slices"
 	"time"
 
 	"github.com/weft-fabric/weft/broker/session"
@@ -61,12 +62,10 @@ func (c *Core) retire(id uint32) {
 	if m == nil {
 		return
 	}
-	for _, s := range m.sessions {
+	for _, s := range slices.Clone(m.sessions) {
 		s.close(true, protocol.Errorf(protocol.CodeSessionKilled, "session", "its manager was retired"))
 	}
-	for _, i := range m.instances {
-		i.dismiss()
-	}
+	m.dismissAll(true)
 	delete(c.byID, id)
 	c.managers = without(c.managers, m)
 }
@@ -96,11 +95,7 @@ func (m *manager) demand() {
 	if len(m.sessions) == 0 {
 		if m.target > 0 && c.now.Sub(m.idleSince) >= limit {
 			m.target = 0
-			for _, i := range m.instances {
-				if !i.byHand {
-					i.dismiss()
-				}
-			}
+			m.dismissAll(false)
 		}
 		if m.target == 0 && !m.idleTold && c.now.Sub(m.idleSince) >= limit && m.unhanded() == 0 {
 			m.idleTold = true
@@ -133,8 +128,17 @@ func (m *manager) demand() {
 	m.tellWanted()
 }
 
+// dismissAll lets the instances go, those that were started by hand only if told.
+func (m *manager) dismissAll(byHand bool) {
+	for _, i := range slices.Clone(m.instances) {
+		if byHand || !i.byHand {
+			i.dismiss()
+		}
+	}
+}
+
 // bounds gives the least and greatest number of instances that the sessions ask for, each by its own word or else the
-// service's, and the tasks that wait.
+// service's, and the tasks that wait for an instance: not those of a client that takes no results.
 func (m *manager) bounds() (low, high, queued int) {
 	for _, s := range m.sessions {
 		least, most := s.minInst, s.maxInst
@@ -145,7 +149,9 @@ func (m *manager) bounds() (low, high, queued int) {
 			most = max(m.service.Instances.Max, least)
 		}
 		low, high = max(low, least), max(high, most)
-		queued += s.queue.n
+		if !s.client.blocked() {
+			queued += s.queue.n
+		}
 	}
 	return low, max(low, high), queued
 }

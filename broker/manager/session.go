@@ -1,6 +1,8 @@
 package manager
 
 import (
+	"slices"
+
 	"github.com/weft-fabric/weft/broker/session"
 	"github.com/weft-fabric/weft/protocol"
 )
@@ -276,7 +278,7 @@ func (s *hosted) end(killed bool, why *protocol.Error) {
 	c := s.manager.core
 	s.closed = true
 	s.client.recent = nil
-	for _, t := range append([]*seat(nil), s.seats...) {
+	for _, t := range slices.Clone(s.seats) {
 		t.unbind()
 	}
 	s.manager.sessions = without(s.manager.sessions, s)
