@@ -96,7 +96,6 @@ type Core struct {
 	sessions  map[protocol.SessionNumber]*hosted
 	instances map[string]*instance
 
-	slab    slab
 	buffers buffers
 	bytes   int64 // payload bytes of unfinished tasks
 
@@ -130,7 +129,6 @@ func New(cfg Config) *Core {
 		byID:      make(map[uint32]*manager),
 		sessions:  make(map[protocol.SessionNumber]*hosted),
 		instances: make(map[string]*instance),
-		slab:      newSlab(),
 	}
 }
 
@@ -158,7 +156,9 @@ func (c *Core) Tick(now time.Time) {
 			m.tick()
 		}
 		if c.buffers.sparse() {
-			c.buffers.compact(&c.slab)
+			for _, m := range c.managers {
+				c.buffers.compact(&m.slab)
+			}
 		}
 		c.nextTick = now.Add(c.pace())
 	}
@@ -173,8 +173,10 @@ func (c *Core) Tick(now time.Time) {
 }
 
 func (c *Core) pace() time.Duration {
-	if c.slab.used > 0 {
-		return busyTick
+	for _, m := range c.managers {
+		if m.slab.used > 0 {
+			return busyTick
+		}
 	}
 	return idleTick
 }

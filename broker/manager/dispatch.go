@@ -148,15 +148,16 @@ func (i *instance) settleSeats() {
 
 // send dispatches up to n of a session's queued tasks to a seat.
 func (t *seat) send(n int) {
-	c := t.instance.manager.core
+	m := t.instance.manager
+	c := m.core
 	s := t.session
 	c.clock++
 	t.used = c.clock
 	s.touch()
 	for ; n > 0 && s.queue.n > 0; n-- {
 		k := s.queue.head
-		c.slab.remove(&s.queue, k)
-		c.fly(k, t)
+		m.slab.remove(&s.queue, k)
+		m.fly(k, t)
 		if i := t.instance; i.bytes >= instanceBytes {
 			return
 		}
@@ -164,10 +165,10 @@ func (t *seat) send(n int) {
 }
 
 // fly dispatches one task that is in no list.
-func (c *Core) fly(k uint32, t *seat) {
-	task := &c.slab.slots[k]
+func (m *manager) fly(k uint32, t *seat) {
+	task := &m.slab.slots[k]
 	s, i := t.session, t.instance
-	c.slab.pushBack(&s.flight, k)
+	m.slab.pushBack(&s.flight, k)
 	task.move(taskFlying)
 	task.seat = t
 	t.flight++
@@ -175,9 +176,9 @@ func (c *Core) fly(k uint32, t *seat) {
 	i.flight++
 	i.bytes += int64(task.size)
 	attempt := uint8(min(int(task.attempts)+int(task.losses)+1, 255))
-	id := c.slab.wireID(k)
+	id := m.slab.wireID(k)
 	if task.handle != 0 {
-		h := c.node.Retain(task.handle)
+		h := m.core.node.Retain(task.handle)
 		i.link.AppendDispatchExternal(s.number, id, task.size, h, task.id, attempt)
 		return
 	}
@@ -186,52 +187,51 @@ func (c *Core) fly(k uint32, t *seat) {
 
 // recallAll asks an instance to give back what it has not started.
 func (i *instance) recallAll() {
-	c := i.manager.core
+	m := i.manager
 	for _, t := range i.seats {
-		for k := t.session.flight.head; k != 0; k = c.slab.slots[k].next {
-			c.recall(k, i)
+		for k := t.session.flight.head; k != 0; k = m.slab.slots[k].next {
+			m.recall(k, i)
 		}
 	}
 }
 
-func (c *Core) recall(k uint32, i *instance) bool {
-	t := &c.slab.slots[k]
+func (m *manager) recall(k uint32, i *instance) bool {
+	t := &m.slab.slots[k]
 	if t.state != taskFlying || t.seat == nil || t.seat.instance != i {
 		return false
 	}
 	t.move(taskRecalling)
-	i.link.Append(protocol.KindRecall, t.session.number, c.slab.wireID(k), nil)
+	i.link.Append(protocol.KindRecall, t.session.number, m.slab.wireID(k), nil)
 	return true
 }
 
 // recalled queues a task again that an instance had not started, before the others of its session.
 func (i *instance) recalled(id uint64) {
-	c := i.manager.core
-	k := c.slab.find(id)
-	if k == 0 || c.slab.slots[k].seat == nil || c.slab.slots[k].seat.instance != i {
+	m := i.manager
+	k := m.slab.find(id)
+	if k == 0 || m.slab.slots[k].seat == nil || m.slab.slots[k].seat.instance != i {
 		return
 	}
-	c.land(k)
-	c.putBack(k)
+	m.land(k)
+	m.putBack(k)
 }
 
 // putBack queues a task again that was dispatched and not begun. It is in no list.
-func (c *Core) putBack(k uint32) {
-	t := &c.slab.slots[k]
+func (m *manager) putBack(k uint32) {
+	t := &m.slab.slots[k]
 	s := t.session
 	if t.suspect {
 		t.move(taskSuspect)
-		c.slab.pushFront(&s.suspects, k)
+		m.slab.pushFront(&s.suspects, k)
 	} else {
 		t.move(taskQueued)
-		c.slab.pushFront(&s.queue, k)
+		m.slab.pushFront(&s.queue, k)
 	}
 	s.fill()
 }
 
 // rebalance recalls tasks that wait behind others at one instance while another has nothing to do.
 func (m *manager) rebalance() {
-	c := m.core
 	if len(m.instances) < 2 {
 		return
 	}
@@ -253,8 +253,8 @@ func (m *manager) rebalance() {
 			if t.flight == 0 || !t.session.seatAt(idle) {
 				continue
 			}
-			for k := t.session.flight.tail; k != 0 && n > 0; k = c.slab.slots[k].prev {
-				if !c.slab.slots[k].suspect && c.recall(k, donor) {
+			for k := t.session.flight.tail; k != 0 && n > 0; k = m.slab.slots[k].prev {
+				if !m.slab.slots[k].suspect && m.recall(k, donor) {
 					n--
 				}
 			}

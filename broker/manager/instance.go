@@ -94,7 +94,7 @@ func (i *instance) ready() {
 
 // anew begins again with an instance that has seen nothing of what it was sent.
 func (i *instance) anew() {
-	c := i.manager.core
+	m := i.manager
 	if i.reserved {
 		i.unreserve()
 	}
@@ -102,10 +102,10 @@ func (i *instance) anew() {
 		s := t.session
 		var next uint32
 		for k := s.flight.tail; k != 0; k = next {
-			next = c.slab.slots[k].prev
-			if c.slab.slots[k].seat == t {
-				c.land(k)
-				c.putBack(k)
+			next = m.slab.slots[k].prev
+			if m.slab.slots[k].seat == t {
+				m.land(k)
+				m.putBack(k)
 			}
 		}
 		i.flight -= t.flight // of a killed session
@@ -177,13 +177,14 @@ func (i *instance) executed(n int64, took time.Duration) {
 
 // answer takes a result or a failure. The payload frame h, if any, is taken over.
 func (i *instance) answer(rec *protocol.Record, h protocol.Handle) {
-	c := i.manager.core
-	n := c.slab.find(rec.Task)
+	m := i.manager
+	c := m.core
+	n := m.slab.find(rec.Task)
 	if n == 0 {
 		c.node.Release(h) // stale: the task was run again, or its session was killed
 		return
 	}
-	t := &c.slab.slots[n]
+	t := &m.slab.slots[n]
 	if t.seat == nil || t.seat.instance != i {
 		c.node.Release(h)
 		return
@@ -193,15 +194,15 @@ func (i *instance) answer(rec *protocol.Record, h protocol.Handle) {
 		c.note(session.Note{Delivered: &session.Delivered{Container: i.container}})
 	}
 	s := t.session
-	c.land(n)
-	if rec.Kind == protocol.KindFailure && c.again(n, rec) {
+	m.land(n)
+	if rec.Kind == protocol.KindFailure && m.again(n, rec) {
 		c.node.Release(h)
 		return
 	}
-	if limit := s.manager.service.Limits.Payload; rec.Kind == protocol.KindResult && int64(rec.Size) > limit {
+	if limit := m.service.Limits.Payload; rec.Kind == protocol.KindResult && int64(rec.Size) > limit {
 		c.node.Release(h)
-		c.giveUp(n, protocol.Errorf(protocol.CodePayloadTooLarge, "result", "%d bytes, service %s gives at most %d (limits.payload)",
-			rec.Size, s.manager.service.Name, limit))
+		m.giveUp(n, protocol.Errorf(protocol.CodePayloadTooLarge, "result", "%d bytes, service %s gives at most %d (limits.payload)",
+			rec.Size, m.service.Name, limit))
 		return
 	}
 	cl := s.client
@@ -217,7 +218,7 @@ func (i *instance) answer(rec *protocol.Record, h protocol.Handle) {
 	} else {
 		s.failed++
 	}
-	c.finish(n)
+	m.finish(n)
 	s.touch()
 	if s.closing {
 		s.settleClose()
@@ -225,35 +226,35 @@ func (i *instance) answer(rec *protocol.Record, h protocol.Handle) {
 }
 
 // again says whether a failed task is to be run again, as worker.Retry asks, and queues it.
-func (c *Core) again(n uint32, rec *protocol.Record) bool {
-	t := &c.slab.slots[n]
+func (m *manager) again(n uint32, rec *protocol.Record) bool {
+	t := &m.slab.slots[n]
 	var e protocol.Error
 	if rec.External || protocol.Unmarshal(rec.Kind, rec.Payload, &e) != nil || e.Retry != 1 {
 		return false
 	}
 	t.attempts++
 	s := t.session
-	if int(t.attempts) >= s.manager.service.Limits.Attempts {
+	if int(t.attempts) >= m.service.Limits.Attempts {
 		return false
 	}
 	t.suspect = false // it has been answered
 	t.move(taskQueued)
-	c.slab.pushBack(&s.queue, n)
+	m.slab.pushBack(&s.queue, n)
 	s.fill()
 	return true
 }
 
 // land takes an answered task off its instance: it is in no list afterwards.
-func (c *Core) land(n uint32) {
-	t := &c.slab.slots[n]
+func (m *manager) land(n uint32) {
+	t := &m.slab.slots[n]
 	seat := t.seat
 	i := seat.instance
-	c.slab.remove(&t.session.flight, n)
+	m.slab.remove(&t.session.flight, n)
 	seat.flight--
 	seat.bytes -= int64(t.size)
 	i.flight--
 	i.bytes -= int64(t.size)
-	i.busy = c.now
+	i.busy = m.core.now
 	t.seat = nil
 	i.serve()
 }

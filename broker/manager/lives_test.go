@@ -75,7 +75,7 @@ func TestRandomLives(t *testing.T) {
 		for range 200 {
 			w.runAll()
 			w.pass(busyTick)
-			if w.core.slab.used == 0 {
+			if w.core.unfinished() == 0 {
 				break
 			}
 		}

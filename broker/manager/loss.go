@@ -12,7 +12,7 @@ import (
 
 // lost takes an instance out of use for good.
 func (i *instance) lost(reason string) {
-	c := i.manager.core
+	m := i.manager
 	if i.isLost {
 		return
 	}
@@ -25,9 +25,9 @@ func (i *instance) lost(reason string) {
 		s := t.session
 		var next uint32
 		for k := s.flight.head; k != 0; k = next {
-			next = c.slab.slots[k].next
-			if c.slab.slots[k].seat == t {
-				c.suspect(k, alone, i, reason)
+			next = m.slab.slots[k].next
+			if m.slab.slots[k].seat == t {
+				m.suspect(k, alone, i, reason)
 			}
 		}
 		t.flight, t.bytes = 0, 0
@@ -39,17 +39,17 @@ func (i *instance) lost(reason string) {
 		}
 	}
 	i.forget()
-	i.manager.demand()
+	m.demand()
 }
 
 // suspect takes a task that was unanswered when its instance died. A crash counts as the task's attempt when it was
 // alone there and a suspect already; any other counts as the loss of a host.
-func (c *Core) suspect(k uint32, alone bool, i *instance, reason string) {
-	t := &c.slab.slots[k]
+func (m *manager) suspect(k uint32, alone bool, i *instance, reason string) {
+	t := &m.slab.slots[k]
 	s := t.session
-	c.slab.remove(&s.flight, k)
+	m.slab.remove(&s.flight, k)
 	t.seat = nil
-	limits := s.manager.service.Limits
+	limits := m.service.Limits
 	if alone && t.suspect {
 		t.attempts++
 	} else {
@@ -57,15 +57,15 @@ func (c *Core) suspect(k uint32, alone bool, i *instance, reason string) {
 	}
 	switch {
 	case int(t.attempts) >= limits.Attempts:
-		c.giveUp(k, protocol.Errorf(protocol.CodeAttemptsSpent, "task", "it ended its instance in each of %d attempts; the last was %s on node %s: %s",
+		m.giveUp(k, protocol.Errorf(protocol.CodeAttemptsSpent, "task", "it ended its instance in each of %d attempts; the last was %s on node %s: %s",
 			t.attempts, i.container, i.node, reason))
 	case int(t.losses) >= limits.HostLosses:
-		c.giveUp(k, protocol.Errorf(protocol.CodeHostLossSpent, "task", "%d instances were lost under it; the last was %s on node %s: %s",
+		m.giveUp(k, protocol.Errorf(protocol.CodeHostLossSpent, "task", "%d instances were lost under it; the last was %s on node %s: %s",
 			t.losses, i.container, i.node, reason))
 	default:
 		t.suspect = true
 		t.move(taskSuspect)
-		c.slab.pushBack(&s.suspects, k)
+		m.slab.pushBack(&s.suspects, k)
 	}
 }
 
@@ -102,7 +102,7 @@ func (s *hosted) placeSuspects() {
 
 // nextSuspect runs the next suspect on a reserved instance that is empty, or gives the instance back to all.
 func (i *instance) nextSuspect() {
-	c := i.manager.core
+	m := i.manager
 	if !i.reserved || i.flight > 0 || !i.serves() {
 		return
 	}
@@ -116,11 +116,11 @@ func (i *instance) nextSuspect() {
 		i.unreserve()
 		return
 	}
-	c.clock++
-	pick.used = c.clock
+	m.core.clock++
+	pick.used = m.core.clock
 	k := pick.session.suspects.head
-	c.slab.remove(&pick.session.suspects, k)
-	c.fly(k, pick)
+	m.slab.remove(&pick.session.suspects, k)
+	m.fly(k, pick)
 }
 
 // unreserve gives an instance back to all tasks, and lets suspects elsewhere have their turn.

@@ -125,8 +125,9 @@ func TestAnsweredSuspectIsNoneAnyMore(t *testing.T) {
 	i.tasks = nil
 	i.link.Append(protocol.KindFailure, 1, g.id, protocol.Marshal(&protocol.Error{Code: protocol.CodeTaskFailed, Retry: 1}))
 	w.settle()
-	for n := 1; n < len(w.core.slab.slots); n++ {
-		if s := &w.core.slab.slots[n]; s.state != taskFree && s.suspect {
+	slots := w.core.byID[1].slab.slots
+	for n := 1; n < len(slots); n++ {
+		if s := &slots[n]; s.state != taskFree && s.suspect {
 			t.Fatal("a task that was answered is a suspect still")
 		}
 	}
@@ -141,7 +142,8 @@ func TestAttemptOnTheWireIsBounded(t *testing.T) {
 	c := w.client(100, 1)
 	c.submit(1, 1, "x")
 	i := w.instance("a", 200, nil)
-	w.core.slab.slots[1].losses, w.core.slab.slots[1].attempts = 198, 99
+	task := &w.core.byID[1].slab.slots[1]
+	task.losses, task.attempts = 198, 99
 	i.die()
 	i = w.instance("b", 201, nil)
 	if len(i.tasks) != 1 || i.tasks[0].attempt != 255 {

@@ -16,6 +16,7 @@ type manager struct {
 	sessions  []*hosted
 	instances []*instance // admitted and not gone
 	waiting   []*hosted   // with tasks and without a seat, in order of arrival
+	slab      slab        // of unfinished tasks
 
 	wanted    int // instances, as told to the control loop with those by hand taken off
 	target    int // instances, by demand
@@ -29,7 +30,7 @@ type manager struct {
 func (c *Core) obey(o session.Order) {
 	switch {
 	case o.Serve != nil:
-		m := &manager{core: c, id: o.Serve.Manager, service: o.Serve.Service, idleSince: c.now}
+		m := &manager{core: c, id: o.Serve.Manager, service: o.Serve.Service, slab: newSlab(), idleSince: c.now}
 		c.managers = append(c.managers, m)
 		c.byID[m.id] = m
 	case o.Retire != nil:

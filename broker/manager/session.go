@@ -150,8 +150,9 @@ func (cl *client) task(rec *protocol.Record, buf *buffer, off uint32, h protocol
 		s.touch()
 		return
 	}
-	i := c.slab.take()
-	t := &c.slab.slots[i]
+	m := s.manager
+	i := m.slab.take()
+	t := &m.slab.slots[i]
 	t.id, t.session, t.off, t.size = id, s, off, rec.Size
 	t.move(taskQueued)
 	if rec.External {
@@ -162,7 +163,7 @@ func (cl *client) task(rec *protocol.Record, buf *buffer, off uint32, h protocol
 	}
 	s.bytes += int64(rec.Size)
 	c.bytes += int64(rec.Size)
-	c.slab.pushBack(&s.queue, i)
+	m.slab.pushBack(&s.queue, i)
 	s.fill()
 }
 
@@ -220,8 +221,9 @@ func (cl *client) credit(total int64) {
 }
 
 // finish takes a task that is in no list out of the slab.
-func (c *Core) finish(i uint32) {
-	t := &c.slab.slots[i]
+func (m *manager) finish(i uint32) {
+	c := m.core
+	t := &m.slab.slots[i]
 	s := t.session
 	s.bytes -= int64(t.size)
 	c.bytes -= int64(t.size)
@@ -229,23 +231,23 @@ func (c *Core) finish(i uint32) {
 		c.buffers.drop(t.buf, t.size)
 	}
 	c.node.Release(t.handle)
-	c.slab.put(i)
+	m.slab.put(i)
 }
 
 // giveUp answers a task, which is in no list, with an error and forgets it.
-func (c *Core) giveUp(i uint32, e *protocol.Error) {
-	t := &c.slab.slots[i]
+func (m *manager) giveUp(i uint32, e *protocol.Error) {
+	t := &m.slab.slots[i]
 	s := t.session
 	s.failed++
 	s.client.fail(s, t.id, e)
-	c.finish(i)
+	m.finish(i)
 	s.touch()
 	s.settleClose()
 }
 
 // close begins to close a session.
 func (s *hosted) close(kill bool, why *protocol.Error) {
-	c := s.manager.core
+	m := s.manager
 	if s.closed {
 		return
 	}
@@ -257,8 +259,8 @@ func (s *hosted) close(kill bool, why *protocol.Error) {
 	for _, l := range []*list{&s.queue, &s.suspects, &s.flight} {
 		for l.head != 0 {
 			i := l.head
-			c.slab.remove(l, i)
-			c.finish(i)
+			m.slab.remove(l, i)
+			m.finish(i)
 			s.failed++
 		}
 	}

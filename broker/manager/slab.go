@@ -68,14 +68,14 @@ func (s *slab) find(id uint64) uint32 {
 	return i
 }
 
-// slab holds the unfinished tasks of a loop. Slot 0 is never used.
+// slab holds the unfinished tasks of a manager. Slot 0 is never used.
 type slab struct {
 	slots []slot
 	free  []uint32
 	used  int
 }
 
-func newSlab() slab { return slab{slots: make([]slot, 1, 1024)} }
+func newSlab() slab { return slab{slots: make([]slot, 1, 64)} }
 
 // take gives a free slot, which is all zero but for its generation.
 func (s *slab) take() uint32 {

@@ -395,19 +395,34 @@ func (w *world) pass(d time.Duration) {
 	}
 }
 
+// unfinished is what the core counts as unfinished tasks.
+func (c *Core) unfinished() (n int) {
+	for _, m := range c.managers {
+		n += m.slab.used
+	}
+	return n
+}
+
+// eachTask calls f for each unfinished task, and returns how many there are.
+func (c *Core) eachTask(f func(i int, t *slot)) (n int) {
+	for _, m := range c.managers {
+		for i := range m.slab.slots {
+			if t := &m.slab.slots[i]; t.state != taskFree {
+				f(i, t)
+				n++
+			}
+		}
+	}
+	return n
+}
+
 // check holds the core against what must always be true.
 func (w *world) check() {
 	c := w.core
-	used := 0
 	var bytes int64
 	inSession := map[*hosted]int{}
 	perSeat := map[*seat]int{}
-	for i := 1; i < len(c.slab.slots); i++ {
-		t := &c.slab.slots[i]
-		if t.state == taskFree {
-			continue
-		}
-		used++
+	used := c.eachTask(func(i int, t *slot) {
 		bytes += int64(t.size)
 		inSession[t.session]++
 		if (t.state == taskFlying || t.state == taskRecalling) != (t.seat != nil) {
@@ -416,9 +431,9 @@ func (w *world) check() {
 		if t.seat != nil {
 			perSeat[t.seat]++
 		}
-	}
-	if used != c.slab.used || bytes != c.bytes {
-		w.t.Fatalf("%d slots and %d bytes are in use, the core counts %d and %d", used, bytes, c.slab.used, c.bytes)
+	})
+	if used != c.unfinished() || bytes != c.bytes {
+		w.t.Fatalf("%d slots and %d bytes are in use, the core counts %d and %d", used, bytes, c.unfinished(), c.bytes)
 	}
 	for s, n := range inSession {
 		if s.unfinished() != n {
@@ -456,8 +471,8 @@ func (w *world) drained() {
 	w.t.Helper()
 	w.pass(3 * time.Second)
 	c := w.core
-	if c.bytes != 0 || c.buffers.pinned != 0 || c.slab.used != 0 || c.buffers.live != 0 {
-		w.t.Fatalf("%d tasks, %d bytes, %d bytes pinned are left", c.slab.used, c.bytes, c.buffers.pinned)
+	if c.bytes != 0 || c.buffers.pinned != 0 || c.unfinished() != 0 || c.buffers.live != 0 {
+		w.t.Fatalf("%d tasks, %d bytes, %d bytes pinned are left", c.unfinished(), c.bytes, c.buffers.pinned)
 	}
 	if len(w.refs) != 0 {
 		w.t.Fatalf("%d payload frames are left", len(w.refs))
