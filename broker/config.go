@@ -51,6 +51,15 @@ type Config struct {
 	Logger *zerolog.Logger
 }
 
+// Check says whether [Start] would take c: the error names the first field that cannot be. Nothing is bound.
+func (c Config) Check() error {
+	c, err := c.withDefaults()
+	if err == nil {
+		_, err = c.listeners()
+	}
+	return err
+}
+
 // withDefaults returns c with every field that was left out set, or an error that names the field, its value and what
 // would be right.
 func (c Config) withDefaults() (Config, error) {

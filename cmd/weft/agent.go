@@ -42,6 +42,17 @@ func (f *agentFlags) newAgent() (*agent.Agent, error) {
 func newAgent(a *app) *cobra.Command {
 	var f agentFlags
 	var level string
+	configured := func() (*agent.Agent, error) {
+		logger, err := a.newLogger(level)
+		if err != nil {
+			return nil, err
+		}
+		if _, err := protocol.ParseEndpoints(a.broker); err != nil {
+			return nil, badInput("--broker: %w", err)
+		}
+		f.config.Broker, f.config.Logger = a.broker, logger
+		return f.newAgent()
+	}
 	cmd := &cobra.Command{
 		Use:   "agent",
 		Short: "Run the daemon of a compute node",
@@ -50,25 +61,18 @@ containers as the broker says. While no broker answers it goes on trying. It sto
 it, on SIGTERM or Ctrl-C.`,
 		Args: takes(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			logger, err := newLogger(a.errOut, level)
-			if err != nil {
-				return err
-			}
-			if _, err := protocol.ParseEndpoints(a.broker); err != nil {
-				return badInput("--broker: %w", err)
-			}
-			f.config.Broker, f.config.Logger = a.broker, logger
-			n, err := f.newAgent()
+			n, err := configured()
 			if err != nil {
 				return err
 			}
 			return n.Run(cmd.Context())
 		},
 	}
-	a.brokerFlag(cmd)
+	a.endpointFlag(cmd)
 	cmd.Flags().StringVar(&f.config.Name, "name", "", "name of the node, unique in the fabric (default the host's)")
 	cmd.Flags().IntVar(&f.config.IOThreads, "io-threads", 0, "ZeroMQ's I/O threads (default 1)")
 	f.add(cmd)
 	logFlag(cmd, &level)
+	a.daemonConfig(cmd, func() error { _, err := configured(); return err })
 	return cmd
 }

@@ -59,24 +59,38 @@ ports; what was taken is printed.`,
 		},
 	}
 	f.add(cmd)
+	a.daemonConfig(cmd, func() error {
+		if err := a.configureBroker(&f); err != nil {
+			return err
+		}
+		return f.config.Check()
+	})
 	return cmd
 }
 
 // startBroker starts a broker as the flags say.
 func (a *app) startBroker(f *brokerFlags) (*broker.Broker, error) {
-	logger, err := newLogger(a.errOut, f.level)
-	if err != nil {
+	if err := a.configureBroker(f); err != nil {
 		return nil, err
+	}
+	return broker.Start(f.config)
+}
+
+// configureBroker completes the configuration that the flags give.
+func (a *app) configureBroker(f *brokerFlags) error {
+	logger, err := a.newLogger(f.level)
+	if err != nil {
+		return err
 	}
 	f.config.Logger, f.config.TuneMalloc = &logger, true
 	if len(f.config.Listen) == 0 {
 		folder, err := runtimeFolder(a.getenv, os.Getuid())
 		if err != nil {
-			return nil, err
+			return err
 		}
 		f.config.Listen = []string{defaultEndpoint(), "ipc://" + filepath.Join(folder, "control")}
 	}
-	return broker.Start(f.config)
+	return nil
 }
 
 func stopBroker(b *broker.Broker) error {

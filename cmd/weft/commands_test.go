@@ -17,8 +17,9 @@ import (
 
 // scripted is a broker that answers from lists, and notes what it is told.
 type scripted struct {
-	told []string
-	err  error // that all requests end with
+	told    []string
+	err     error  // that all requests end with
+	dialled string // where it was looked for
 }
 
 func (s *scripted) tell(format string, args ...any) error {
@@ -72,10 +73,16 @@ func matching[T any](err error, all []T, ok func(T) bool) iter.Seq2[T, error] {
 // weft runs a command line against a scripted broker.
 func weft(t *testing.T, b *scripted, args ...string) (out, errOut string, code int) {
 	t.Helper()
+	return weftWith(t, b, nil, args...)
+}
+
+// weftWith is weft with environment variables.
+func weftWith(t *testing.T, b *scripted, env map[string]string, args ...string) (out, errOut string, code int) {
+	t.Helper()
 	var o, e bytes.Buffer
 	a := &app{
-		out: &o, errOut: &e, getenv: func(string) string { return "" }, now: noon,
-		dial: func(context.Context, string) (operator, error) { return b, nil },
+		out: &o, errOut: &e, getenv: func(name string) string { return env[name] }, now: noon,
+		dial: func(_ context.Context, endpoints string) (operator, error) { b.dialled = endpoints; return b, nil },
 	}
 	code = run(t.Context(), args, a)
 	return o.String(), e.String(), code
@@ -110,6 +117,8 @@ func TestListsAndDetails(t *testing.T) {
 	for _, args := range []string{
 		"service list", "service info price", "service list -o yaml", "session list", "session list --service by-hand",
 		"session get 7", "session get 12 -o json", "node list", "node list --output json",
+		"node list -o wide", "session list -o wide", "service list -o wide",
+		"node list -o name", "session list -o name", "session get 7 -o name", "service info price -o name", "session get 7 -o wide",
 	} {
 		out, errOut, code := weft(t, &scripted{}, strings.Fields(args)...)
 		if errOut != "" || code != exitOK {
@@ -131,7 +140,7 @@ func TestBadUsage(t *testing.T) {
 		{"service info", 2, "NAME is missing"},
 		{"service info a b", 2, `"b" is too much`},
 		{"node list --colour", 2, "unknown flag: --colour (see: weft node list --help)"},
-		{"node list -o xml", 2, `"xml" is not one of table, json, yaml`},
+		{"node list -o xml", 2, `"xml" is not one of table, wide, json, yaml, name`},
 		{"session get seven", 2, `"seven" is not the number of a session`},
 		{"session close 0", 2, `"0" is not the number of a session`},
 		{"service register missing.yaml", 2, "missing.yaml"},
@@ -213,7 +222,7 @@ func TestHelpSaysTheExitCodes(t *testing.T) {
 	if code != exitOK || !strings.Contains(out, exitHelp) {
 		t.Errorf("exit %d:\n%s", code, out)
 	}
-	for _, name := range []string{"broker", "agent", "dev", "service", "session", "node", "version"} {
+	for _, name := range []string{"broker", "agent", "dev", "service", "session", "node", "context", "completion", "version"} {
 		if !strings.Contains(out, "\n  "+name+" ") {
 			t.Errorf("the help does not list %s:\n%s", name, out)
 		}

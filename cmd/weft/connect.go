@@ -1,12 +1,12 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"iter"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -17,7 +17,7 @@ import (
 )
 
 const (
-	// brokerVariable names the environment variable with the default of --broker.
+	// brokerVariable names the environment variable of --broker.
 	brokerVariable = "WEFT_BROKER"
 	// dialPatience is how long a command waits for a broker, requestPatience for its answers.
 	dialPatience    = 5 * time.Second
@@ -47,21 +47,50 @@ func dialBroker(ctx context.Context, endpoints string) (operator, error) {
 	return c, nil
 }
 
-// brokerFlag adds --broker to cmd and its children.
+// endpointFlag adds --broker to cmd and its children.
+func (a *app) endpointFlag(cmd *cobra.Command) {
+	cmd.PersistentFlags().StringVar(&a.broker, "broker", defaultEndpoint(), "control endpoints of the broker, with commas between them")
+	share(cmd.PersistentFlags(), "broker")
+}
+
+// brokerFlag adds --broker and --context to cmd and its children.
 func (a *app) brokerFlag(cmd *cobra.Command) {
-	cmd.PersistentFlags().StringVar(&a.broker, "broker", cmp.Or(a.getenv(brokerVariable), defaultEndpoint()),
-		"control endpoints of the broker, with commas between them; "+brokerVariable+" sets the default")
+	a.endpointFlag(cmd)
+	cmd.PersistentFlags().StringVar(&a.context, "context", "", "name of the cluster whose broker is asked (see: weft context)")
+	share(cmd.PersistentFlags(), "context")
 }
 
-// formFlag adds -o to cmd and its children.
+// outputFlag adds -o to cmd and its children.
+func (a *app) outputFlag(cmd *cobra.Command) {
+	cmd.PersistentFlags().StringVarP(&a.form, "output", "o", formTable, "form of the output: "+strings.Join(forms(), ", "))
+	share(cmd.PersistentFlags(), "output")
+}
+
+// formFlag adds -o, --watch and --interval to cmd and its children.
 func (a *app) formFlag(cmd *cobra.Command) {
-	cmd.PersistentFlags().StringVarP(&a.form, "output", "o", formTable, "form of the output: table, json, yaml")
+	a.outputFlag(cmd)
+	flags := cmd.PersistentFlags()
+	flags.BoolVarP(&a.watch, "watch", "w", false, "show it again and again, until Ctrl-C")
+	flags.DurationVar(&a.interval, "interval", 2*time.Second, "time between two looks of --watch")
+	share(flags, "watch", "interval")
 }
 
-// ask connects to the broker, hands it to do, and hangs up.
+// checkForm refuses a form that there is not.
+func (a *app) checkForm() error {
+	if a.form != "" && !slices.Contains(forms(), a.form) {
+		return badInput("--output: %q is not one of %s", a.form, strings.Join(forms(), ", "))
+	}
+	return nil
+}
+
+// ask connects to the broker, hands it to do, and hangs up. With --watch it hands it to do until ctx ends, which is
+// the way to end it.
 func (a *app) ask(ctx context.Context, do func(context.Context, operator) error) error {
-	if forms := []string{formTable, formJSON, formYAML}; a.form != "" && !slices.Contains(forms, a.form) {
-		return badInput("--output: %q is not one of table, json, yaml", a.form)
+	if err := a.checkForm(); err != nil {
+		return err
+	}
+	if a.watch && a.interval <= 0 {
+		return badInput("--interval: %v is not above 0", a.interval)
 	}
 	dialing, stop := context.WithTimeout(ctx, dialPatience)
 	defer stop()
@@ -69,13 +98,22 @@ func (a *app) ask(ctx context.Context, do func(context.Context, operator) error)
 	if err != nil {
 		return a.unreachable(ctx, err)
 	}
-	asking, stop := context.WithTimeout(ctx, requestPatience)
-	defer stop()
-	err = do(asking, c)
+	if a.watch {
+		err = a.watching(ctx, c, do)
+	} else {
+		err = asking(ctx, c, do)
+	}
 	if closed := c.Close(); err == nil {
 		err = closed
 	}
 	return err
+}
+
+// asking gives do the time that answers may take.
+func asking(ctx context.Context, c operator, do func(context.Context, operator) error) error {
+	ctx, stop := context.WithTimeout(ctx, requestPatience)
+	defer stop()
+	return do(ctx, c)
 }
 
 // unreachable says what to do about a broker that does not answer.
@@ -84,8 +122,12 @@ func (a *app) unreachable(ctx context.Context, err error) error {
 	if !unanswered || ctx.Err() != nil {
 		return err
 	}
-	return protocol.Errorf(protocol.CodeUnavailable, "connect", "no broker answers at %s (within %v): start one with "+
-		"\"weft broker\" or \"weft dev\", or say where it is with --broker or %s", a.broker, dialPatience, brokerVariable)
+	from := ""
+	if a.brokerFrom != "" && a.brokerFrom != byDefault && a.brokerFrom != byFlag {
+		from = ", which " + a.brokerFrom + " names"
+	}
+	return protocol.Errorf(protocol.CodeUnavailable, "connect", "no broker answers at %s%s (within %v): start one with "+
+		"\"weft broker\" or \"weft dev\", or say where it is with --broker, --context or %s", a.broker, from, dialPatience, brokerVariable)
 }
 
 // collect gathers what a list of the broker yields.

@@ -1,13 +1,10 @@
 package main
 
 import (
-	"io"
-	"os"
 	"time"
 
 	"github.com/rs/zerolog"
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 )
 
 // logFlag adds --log-level to a daemon's command.
@@ -16,7 +13,7 @@ func logFlag(cmd *cobra.Command, level *string) {
 }
 
 // newLogger makes a daemon's log: lines for people on a terminal, JSON elsewhere.
-func newLogger(out io.Writer, level string) (zerolog.Logger, error) {
+func (a *app) newLogger(level string) (zerolog.Logger, error) {
 	var least zerolog.Level
 	switch level {
 	case "debug":
@@ -30,13 +27,9 @@ func newLogger(out io.Writer, level string) (zerolog.Logger, error) {
 	default:
 		return zerolog.Nop(), badInput("--log-level: %q is not one of debug, info, warn, error", level)
 	}
+	out := a.errOut
 	if isTerminal(out) {
-		out = zerolog.ConsoleWriter{Out: out, TimeFormat: time.TimeOnly}
+		out = zerolog.ConsoleWriter{Out: out, TimeFormat: time.TimeOnly, NoColor: !a.colours(out)}
 	}
 	return zerolog.New(out).Level(least).With().Timestamp().Logger(), nil
-}
-
-func isTerminal(w io.Writer) bool {
-	f, ok := w.(*os.File)
-	return ok && term.IsTerminal(int(f.Fd()))
 }

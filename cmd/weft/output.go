@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -13,9 +14,13 @@ import (
 // The forms of output that -o takes.
 const (
 	formTable = "table"
+	formWide  = "wide"
 	formJSON  = "json"
 	formYAML  = "yaml"
+	formName  = "name"
 )
+
+func forms() []string { return []string{formTable, formWide, formJSON, formYAML, formName} }
 
 // column is one column of a table of T.
 type column[T any] struct {
@@ -24,13 +29,24 @@ type column[T any] struct {
 	cell  func(T) string
 }
 
-// printList writes items in the form: a table, or the list as JSON or YAML.
-func printList[T any](w io.Writer, form string, items []T, columns []column[T]) error {
-	if form != formTable {
+// printList writes items in the form: a table, a wide one with more columns, the list as JSON or YAML, or the names alone,
+// which the first column has.
+func printList[T any](w io.Writer, form string, items []T, columns []column[T], more ...column[T]) error {
+	switch form {
+	case formJSON, formYAML:
 		if items == nil {
 			items = []T{}
 		}
 		return printValue(w, form, items)
+	case formName:
+		var b strings.Builder
+		for _, item := range items {
+			b.WriteString(columns[0].cell(item) + "\n")
+		}
+		_, err := io.WriteString(w, b.String())
+		return err
+	case formWide:
+		columns = slices.Concat(columns, more)
 	}
 	rows := make([][]string, 1, len(items)+1)
 	right := make([]bool, len(columns))
@@ -104,6 +120,19 @@ func printPairs(w io.Writer, pairs []pair) error {
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// printOne writes one thing in the form: its description, or v as JSON or YAML, or its name.
+func printOne(w io.Writer, form, name string, v any, describe []pair) error {
+	switch form {
+	case formJSON, formYAML:
+		return printValue(w, form, v)
+	case formName:
+		_, err := io.WriteString(w, name+"\n")
+		return err
+	default:
+		return printPairs(w, describe)
+	}
 }
 
 // printValue writes v as JSON or YAML, with the same keys in both.

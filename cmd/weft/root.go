@@ -13,17 +13,23 @@ import (
 
 // app is what all commands share: the process's surroundings, replaced in tests, and the flags of the client commands.
 type app struct {
+	in          io.Reader
 	out, errOut io.Writer
 	getenv      func(string) string
 	now         func() time.Time
 	dial        func(ctx context.Context, endpoints string) (operator, error)
 
-	broker string
-	form   string
+	broker, context, form string
+	watch                 bool
+	interval              time.Duration
+
+	origins    map[string]string // where the value of each flag of the command comes from
+	brokerFrom string            // where broker does
+	status     int               // what a command that has said all there is to say exits with
 }
 
 func newApp() *app {
-	return &app{out: os.Stdout, errOut: os.Stderr, getenv: os.Getenv, now: time.Now, dial: dialBroker}
+	return &app{in: os.Stdin, out: os.Stdout, errOut: os.Stderr, getenv: os.Getenv, now: time.Now, dial: dialBroker}
 }
 
 // run executes the command line and returns what to exit with. It prints the error, if there is one.
@@ -32,9 +38,10 @@ func run(ctx context.Context, args []string, a *app) int {
 	root.SetArgs(append([]string{}, args...)) // not nil: cobra would take the process's own
 	err := root.ExecuteContext(ctx)
 	if err != nil {
-		fmt.Fprintln(a.errOut, "weft:", err) //nolint:errcheck // there is nobody else to tell
+		fmt.Fprintln(a.errOut, a.paint(a.errOut, red, "weft:"), err) //nolint:errcheck // there is nobody else to tell
+		return exitCode(err)
 	}
-	return exitCode(err)
+	return a.status
 }
 
 func newRoot(a *app) *cobra.Command {
@@ -46,18 +53,37 @@ func newRoot(a *app) *cobra.Command {
   weft dev                            a broker and an agent on this machine, to try it out
   weft broker                         the daemon of a management node
   weft agent --broker tcp://HOST      the daemon of a compute node
+  weft ping                           does it work, and how fast is it
+  weft exec gzip -k {} ::: *.log      run any command on the cluster, once for each argument
 
 ` + exitHelp,
-		SilenceErrors: true,
-		SilenceUsage:  true,
+		SilenceErrors:     true,
+		SilenceUsage:      true,
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return a.settle(cmd) },
 	})
 	root.SetOut(a.out)
 	root.SetErr(a.errOut)
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return badInput("%w (see: %s --help)", err, cmd.CommandPath())
 	})
-	root.AddCommand(newBroker(a), newAgent(a), newDev(a), newService(a), newSession(a), newNode(a), newVersion(a))
+	root.AddCommand(newBroker(a), newAgent(a), newDev(a), newService(a), newSession(a), newNode(a), newVersion(a),
+		newContext(a))
+	for _, topic := range helpTopics() {
+		root.AddCommand(&cobra.Command{Use: topic.name, Short: topic.short, Long: topic.text})
+	}
+	a.completeAll(root)
 	return root
+}
+
+// topic is a text that "weft help NAME" shows.
+type topic struct{ name, short, text string }
+
+func helpTopics() []topic {
+	return []topic{
+		{"exit-codes", "What weft exits with", exitHelp},
+		{"variables", "The environment variables that stand for flags", variablesHelp},
+		{"config-file", "The configuration file of weft broker and weft agent", configHelp},
+	}
 }
 
 // group makes cmd a parent of commands: alone it prints its help, and any argument is a command that does not exist.

@@ -36,8 +36,11 @@ func newServiceInfo(a *app) *cobra.Command {
 
 func (a *app) printServices(found []protocol.ServiceInfo) error {
 	slices.SortStableFunc(found, func(x, y protocol.ServiceInfo) int { return y.Registered.Compare(x.Registered) })
-	if a.form != formTable {
+	switch a.form {
+	case formJSON, formYAML:
 		return printValue(a.out, a.form, found)
+	case formName:
+		return printList(a.out, a.form, found, serviceColumns())
 	}
 	for i, s := range found {
 		if i > 0 {

@@ -19,7 +19,7 @@ func newServiceList(a *app) *cobra.Command {
 				if err != nil {
 					return err
 				}
-				return printList(a.out, a.form, services, serviceColumns())
+				return printList(a.out, a.form, services, serviceColumns(), serviceDetails()...)
 			})
 		},
 	}

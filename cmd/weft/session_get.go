@@ -28,10 +28,7 @@ func newSessionGet(a *app) *cobra.Command {
 					return protocol.Errorf(protocol.CodeUnknownSession, "session get",
 						"there is no session %d (see: weft session list)", number)
 				}
-				if a.form != formTable {
-					return printValue(a.out, a.form, found[0])
-				}
-				return printPairs(a.out, describeSession(found[0], a.now()))
+				return printOne(a.out, a.form, args[0], found[0], describeSession(found[0], a.now()))
 			})
 		},
 	}

@@ -166,6 +166,55 @@ func nodeColumns() []column[protocol.NodeInfo] {
 	}
 }
 
+// nodeDetails are the further columns of the wide table of the nodes.
+func nodeDetails() []column[protocol.NodeInfo] {
+	type info = protocol.NodeInfo
+	return []column[info]{
+		{"HOST", false, func(n info) string { return n.Detail.Hostname }},
+		{"OS", false, func(n info) string { return n.Detail.OS }},
+		{"KERNEL", false, func(n info) string { return n.Detail.Kernel }},
+		{"PROCESSOR", false, func(n info) string { return n.Detail.CPUModel }},
+		{"NETWORK", true, func(n info) string {
+			if n.Capacity.Network == 0 {
+				return ""
+			}
+			return humanBytes(n.Capacity.Network) + "/s"
+		}},
+	}
+}
+
+// serviceDetails are the further columns of the wide table of the services.
+func serviceDetails() []column[protocol.ServiceInfo] {
+	type info = protocol.ServiceInfo
+	return []column[info]{
+		{"SLOTS", true, func(s info) string { return humanCount(s.Service.Slots) }},
+		{"EACH NEEDS", false, func(s info) string {
+			if len(s.Service.Requests) == 0 {
+				return ""
+			}
+			return describeRequest(s.Service.Requests[0])
+		}},
+		{"TAGS", false, func(s info) string { return strings.Join(s.Service.Tags, " ") }},
+		{"REGISTERED", false, func(s info) string { return s.Registered.Format(time.DateTime) }},
+	}
+}
+
+// sessionDetails are the further columns of the wide table of the sessions.
+func sessionDetails() []column[protocol.SessionInfo] {
+	type info = protocol.SessionInfo
+	return []column[info]{
+		{"VERSION", false, func(s info) string { return s.Version }},
+		{"ENVIRONMENT", false, func(s info) string { return s.Environment }},
+		{"OPENED", false, func(s info) string { return s.Opened.Format(time.DateTime) }},
+		{"STARTED AFTER", true, func(s info) string {
+			if s.StartDelay == 0 {
+				return ""
+			}
+			return humanDuration(s.StartDelay)
+		}},
+	}
+}
+
 func firstLine(s string) string {
 	line, _, _ := strings.Cut(s, "\n")
 	return line
