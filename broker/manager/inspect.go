@@ -1,0 +1,148 @@
+package manager
+
+import "fmt"
+
+// Inspection is what a simulation looks at after each step of a core.
+type Inspection struct {
+	Managers, Sessions, Instances int
+	Ends                          int   // clients and instances that are known
+	Tasks                         int   // slots in use
+	Bytes                         int64 // payload bytes of unfinished tasks
+	Pinned                        int64 // bytes of the buffers in use
+}
+
+// Inspect counts what the core holds. It changes nothing and is cheap.
+func (c *Core) Inspect() Inspection {
+	return Inspection{
+		Managers: len(c.managers), Sessions: len(c.sessions), Instances: len(c.instances), Ends: len(c.order),
+		Tasks: c.slab.used, Bytes: c.bytes, Pinned: c.buffers.pinned,
+	}
+}
+
+// Verify says what in the core contradicts itself; nil when nothing does. It walks over everything and changes nothing.
+func (c *Core) Verify() error {
+	tasks, bytes := 0, int64(0)
+	for _, e := range c.order {
+		if e.client == nil {
+			continue
+		}
+		if cl := e.client; cl.consumed > cl.sent {
+			return fmt.Errorf("client %x has consumed %d of %d bytes of results", e.other, cl.consumed, cl.sent)
+		}
+		for _, s := range e.client.sessions {
+			if err := s.verify(); err != nil {
+				return fmt.Errorf("session %d: %w", s.number, err)
+			}
+			tasks += s.unfinished()
+			bytes += s.bytes
+		}
+	}
+	if tasks != c.slab.used || bytes != c.bytes {
+		return fmt.Errorf("the slab holds %d tasks with %d bytes, the sessions %d with %d", c.slab.used, c.bytes, tasks, bytes)
+	}
+	for _, m := range c.managers {
+		if err := m.verify(); err != nil {
+			return fmt.Errorf("manager %d: %w", m.id, err)
+		}
+	}
+	return nil
+}
+
+func (s *hosted) verify() error {
+	c := s.manager.core
+	bytes := int64(0)
+	for _, l := range []struct {
+		name string
+		list list
+		may  uint8
+	}{
+		{"queue", s.queue, 1 << taskQueued},
+		{"suspects", s.suspects, 1 << taskSuspect},
+		{"flight", s.flight, 1<<taskFlying | 1<<taskRecalling},
+	} {
+		n := 0
+		for k := l.list.head; k != 0; k = c.slab.slots[k].next {
+			t := &c.slab.slots[k]
+			if n++; t.session != s || 1<<t.state&l.may == 0 || (t.seat != nil) != (l.name == "flight") {
+				return fmt.Errorf("task %v is in its list %s and in state %d, at a seat: %v", t.id, l.name, t.state, t.seat != nil)
+			}
+			if t.seat != nil && t.seat.instance.isLost {
+				return fmt.Errorf("task %v is at %s, which is lost", t.id, t.seat.instance.container)
+			}
+			bytes += int64(t.size)
+		}
+		if n != l.list.n {
+			return fmt.Errorf("its list %s has %d tasks, by its count %d", l.name, n, l.list.n)
+		}
+	}
+	if bytes != s.bytes || s.unfinished() > s.credit || s.bytes > s.allowed && s.unfinished() > 1 {
+		return fmt.Errorf("it has %d tasks with %d bytes, by its count %d, and credit for %d with %d",
+			s.unfinished(), bytes, s.bytes, s.credit, s.allowed)
+	}
+	return nil
+}
+
+func (m *manager) verify() error {
+	reserved := 0
+	for _, i := range m.instances {
+		if i.reserved {
+			reserved++
+		}
+		flight, bytes := 0, int64(0)
+		for _, t := range i.seats {
+			flight += t.flight
+			bytes += t.bytes
+			if err := t.verify(); err != nil {
+				return fmt.Errorf("session %d at %s: %w", t.session.number, i.container, err)
+			}
+		}
+		switch {
+		case flight != i.flight || bytes != i.bytes:
+			return fmt.Errorf("%s has %d tasks with %d bytes, its seats %d with %d", i.container, i.flight, i.bytes, flight, bytes)
+		case i.flight < 0 || i.bytes < 0:
+			return fmt.Errorf("%s has %d tasks with %d bytes", i.container, i.flight, i.bytes)
+		case i.reserved && i.flight > 1:
+			if !i.onlySuspectAlone() {
+				return fmt.Errorf("%s has a suspect beside other tasks", i.container)
+			}
+		}
+	}
+	if reserved != m.reserved {
+		return fmt.Errorf("%d instances are reserved, by its count %d", reserved, m.reserved)
+	}
+	return nil
+}
+
+// onlySuspectAlone says that no suspect is at a reserved instance together with other tasks.
+func (i *instance) onlySuspectAlone() bool {
+	c := i.manager.core
+	for _, t := range i.seats {
+		for k := t.session.flight.head; k != 0; k = c.slab.slots[k].next {
+			if task := &c.slab.slots[k]; task.seat == t && task.suspect {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+func (t *seat) verify() error {
+	c := t.instance.manager.core
+	if t.session.closed {
+		return nil // its tasks are given up, and counted until Unbound
+	}
+	n, bytes := 0, int64(0)
+	for k := t.session.flight.head; k != 0; k = c.slab.slots[k].next {
+		if task := &c.slab.slots[k]; task.seat == t {
+			n++
+			bytes += int64(task.size)
+		}
+	}
+	switch {
+	case n != t.flight || bytes != t.bytes:
+		return fmt.Errorf("%d tasks with %d bytes are there, by its count %d with %d", n, bytes, t.flight, t.bytes)
+	case t.state == seatLeaving && n > 0:
+		return fmt.Errorf("Unbind was sent, and %d tasks are unanswered", n)
+	}
+	return nil
+}

@@ -1,0 +1,273 @@
+package sim
+
+import (
+	"strings"
+
+	engine "github.com/weft-fabric/weft/internal/engine/instance"
+	"github.com/weft-fabric/weft/protocol"
+)
+
+// task is one task that a client submitted, and all that became of it.
+type task struct {
+	content    content
+	session    *appSession
+	id         protocol.TaskID
+	size       uint32
+	resultSize uint32
+	act        act
+	done       bool
+
+	executions int // begun
+	successes  int // that returned a result
+	failures   int
+	panics     int
+	retries    int
+	deaths     int // processes that ended under it
+	dispatches int // frames to instances that name it
+	answered   protocol.Epoch
+}
+
+// checker holds what clients, hooks and launchers see to what weft promises. Each method is told of one thing that
+// happened, and reports what must not be by World.fail.
+type checker struct {
+	w          *World
+	containers map[string]bool // that were started
+}
+
+// newTask draws a task.
+func (w *World) newTask(s *appSession, size uint32) *task {
+	draw := &w.drawApp
+	t := &task{session: s, size: size}
+	t.content = content(draw.next()>>32<<32 | uint64(len(w.tasks)))
+	t.resultSize = uint32(draw.between(8, 200))
+	if draw.chance(w.plan.external) {
+		t.resultSize = uint32(draw.between(protocol.InlinePayload, 96<<10))
+	}
+	if draw.chance(w.plan.oddTasks) {
+		for t.act = act(1 + draw.n(int(acts)-2)); !w.allowsAct(t.act); t.act = act(draw.n(int(acts) - 1)) {
+		}
+	}
+	w.tasks = append(w.tasks, t)
+	return t
+}
+
+// taskOf finds the task that a payload names; nil when there is none.
+func (w *World) taskOf(c content) *task {
+	if n := uint64(uint32(c)); n < uint64(len(w.tasks)) && w.tasks[n].content == c {
+		return w.tasks[n]
+	}
+	return nil
+}
+
+// submitted notes that a client has accepted a task.
+func (k *checker) submitted(t *task) {
+	t.session.open++
+	k.w.open++
+	k.w.tally.add(Tasks)
+}
+
+// completed judges the answer to a task.
+func (k *checker) completed(t *task, got content, size uint32, err *protocol.Error) {
+	w := k.w
+	s := t.session
+	if t.done {
+		w.fail("result", "task %v of session %d is answered twice", t.id, s.index)
+		return
+	}
+	t.done = true
+	s.open--
+	w.open--
+	if err != nil {
+		w.tally.add(TaskErrors)
+		k.failed(t, err)
+		return
+	}
+	w.tally.add(Results)
+	switch {
+	case got != resultOf(t.content):
+		w.fail("result", "task %v of session %d gets a result that is not its own: %#x, want %#x", t.id, s.index, uint64(got), uint64(resultOf(t.content)))
+	case size != t.resultSize:
+		w.fail("result", "task %v of session %d gets a result of %d bytes, its hook returned %d", t.id, s.index, size, t.resultSize)
+	case t.successes == 0:
+		w.fail("result", "task %v of session %d gets a result, and no hook has returned one", t.id, s.index)
+	}
+}
+
+// failed judges an error: it has to be explained by what happened.
+func (k *checker) failed(t *task, err *protocol.Error) {
+	w, s := k.w, t.session
+	limits := s.service.spec.Limits
+	explained := false
+	switch err.Code { //nolint:exhaustive // the others are judged as those of the session
+	case protocol.CodeTaskFailed:
+		explained = t.failures > 0
+	case protocol.CodeTaskPanicked:
+		explained = t.panics > 0
+	case protocol.CodeAttemptsSpent:
+		explained = t.dispatches >= limits.Attempts
+	case protocol.CodeHostLossSpent:
+		explained = t.dispatches >= limits.HostLosses
+	default:
+		explained = k.explains(s, err)
+	}
+	if !explained {
+		w.fail("error", "task %v of session %d fails, and nothing that happened explains it (executed %d times, %d results, %d failures, dispatched %d times): %v",
+			t.id, s.index, t.executions, t.successes, t.failures, t.dispatches, err)
+	}
+}
+
+// explains says whether what happened explains that a session ends with an error.
+func (k *checker) explains(s *appSession, err *protocol.Error) bool {
+	w := k.w
+	if strings.HasPrefix(err.Op, "start container ") {
+		return w.plan.on.Has(InstanceTrouble) || w.plan.on.Has(AgentExit)
+	}
+	switch err.Code { //nolint:exhaustive // the others need an excuse
+	case protocol.CodeInternal, protocol.CodeMalformed, protocol.CodeUnknownKind, protocol.CodeInvalid, protocol.CodeOverloaded,
+		protocol.CodePayloadTooLarge, protocol.CodePermission, protocol.CodeVersion:
+		return false // never, whatever happened
+	case protocol.CodeUnknownService:
+		return true // it was opened when the service was not registered
+	case protocol.CodeCreateFailed:
+		return w.plan.on.Has(InstanceTrouble) || w.plan.on.Has(CrashInstance) || w.plan.on.Has(CrashAgent) || w.troubled()
+	case protocol.CodeArtefact, protocol.CodeNoCapacity:
+		return w.plan.on.Has(InstanceTrouble) || w.plan.on.Has(CrashAgent) || w.troubled()
+	}
+	return s.excused != ""
+}
+
+// sessionEnds judges the end of a session.
+func (k *checker) sessionEnds(s *appSession, err *protocol.Error) {
+	w := k.w
+	w.tally.add(SessionsEnded)
+	switch {
+	case err != nil:
+		if !k.explains(s, err) {
+			w.fail("session", "session %d ends, and nothing that happened explains it: %v", s.index, err)
+		}
+	case !s.closing && s.excused == "":
+		w.fail("session", "session %d ends in order, and nobody closed it", s.index)
+	}
+}
+
+// abandoned forgets the open tasks of a session whose client is gone: nobody waits for them.
+func (k *checker) abandoned(s *appSession) {
+	k.w.open -= s.open
+	s.open = 0
+}
+
+// clientEnds judges a client that was closed: everything that it accepted must be answered.
+func (k *checker) clientEnds(c *client) {
+	for _, t := range c.pending {
+		if t != nil {
+			k.w.fail("result", "%s is closed, and task %v of session %d was not answered", c.process.name, t.id, t.session.index)
+			return
+		}
+	}
+	for _, r := range c.app.asked {
+		k.w.fail("answer", "%s is closed, and its request %d was not answered", c.process.name, r.id)
+		return
+	}
+}
+
+// started judges the start of a container: none is started twice.
+func (k *checker) started(a *agent, id string) {
+	if k.containers[id] {
+		k.w.fail("container", "%s starts container %s, which was started before", a.process.name, id)
+	}
+	k.containers[id] = true
+}
+
+// leaves judges a frame of a manager loop: a task is not dispatched again once it was answered.
+func (k *checker) leaves(c *conn, records []byte, payloads []payload) {
+	h, rest, err := protocol.ParseHeader(records)
+	if err != nil {
+		k.w.fail("frame", "%s sends a frame that cannot be read: %v", c.r.name, err)
+		return
+	}
+	owner, _ := c.d.process.owner.(*client)
+	r := protocol.NewReader(rest)
+	var rec protocol.Record
+	for {
+		ok, err := r.Next(&rec)
+		if err != nil {
+			k.w.fail("frame", "%s sends a record that cannot be read: %v", c.r.name, err)
+		}
+		if !ok || err != nil {
+			return
+		}
+		var said content
+		if rec.External && len(payloads) > 0 {
+			said, payloads = payloads[0].content, payloads[1:]
+		} else if len(rec.Payload) >= 8 {
+			said = contentOf(rec.Payload)
+		}
+		switch rec.Kind { //nolint:exhaustive // the others say nothing of tasks
+		case protocol.KindDispatch:
+			t := k.w.taskOf(said)
+			if t == nil {
+				k.w.fail("dispatch", "%s dispatches a task that nobody submitted: %#x", c.r.name, uint64(said))
+				return
+			}
+			t.dispatches++
+			if t.answered == h.Epoch {
+				k.w.fail("dispatch", "%s dispatches task %v of session %d, which it has answered", c.r.name, t.id, t.session.index)
+			}
+		case protocol.KindResult, protocol.KindFailure:
+			if owner == nil {
+				break
+			}
+			if at := int(protocol.TaskID(rec.Task).Slot()); at < len(owner.pending) {
+				if t := owner.pending[at]; t != nil && t.id == protocol.TaskID(rec.Task) && t.session.session.Number() == rec.Session {
+					t.answered = h.Epoch
+				}
+			}
+		}
+	}
+}
+
+// reaches looks at a message that reaches an instance: a task of a reign that is over must not be executed.
+func (k *checker) reaches(i *instance, line engine.Line, m *message) {
+	h, rest, err := protocol.ParseHeader(m.bytes)
+	if err != nil || line != engine.Data {
+		return
+	}
+	l := &i.life
+	if h.Epoch < l.epoch {
+		k.note(rest, m.payloads, func(t *task) { l.stale = append(l.stale, t) })
+		return
+	}
+	l.epoch = h.Epoch
+	if len(l.stale) > 0 {
+		k.note(rest, m.payloads, func(t *task) {
+			for n := range l.stale {
+				if l.stale[n] == t {
+					l.stale[n] = nil
+				}
+			}
+		})
+	}
+}
+
+// note calls yield for each task that the records dispatch.
+func (k *checker) note(records []byte, payloads []payload, yield func(*task)) {
+	r := protocol.NewReader(records)
+	var rec protocol.Record
+	for {
+		ok, err := r.Next(&rec)
+		if !ok || err != nil {
+			return
+		}
+		var said content
+		if rec.External && len(payloads) > 0 {
+			said, payloads = payloads[0].content, payloads[1:]
+		} else if len(rec.Payload) >= 8 {
+			said = contentOf(rec.Payload)
+		}
+		if rec.Kind == protocol.KindDispatch {
+			if t := k.w.taskOf(said); t != nil {
+				yield(t)
+			}
+		}
+	}
+}

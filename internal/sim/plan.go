@@ -1,0 +1,229 @@
+package sim
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/weft-fabric/weft/protocol"
+)
+
+// Fault is a class of things that go wrong, which can be left out of a run as a whole.
+type Fault uint8
+
+// The classes.
+const (
+	Drop            Fault = iota // a message is lost, though its connection lives
+	Delay                        // a message is late
+	Duplicate                    // a message arrives twice
+	Reorder                      // a message overtakes another one
+	Partition                    // a machine is cut off, one way or both
+	Disconnect                   // a connection breaks
+	Pause                        // a process stands still
+	SlowDisk                     // it takes long until records are durable
+	CrashBroker                  // the broker dies and begins anew with nothing
+	CrashClient                  // a client dies
+	CrashAgent                   // an agent dies, and its containers with it
+	CrashInstance                // an instance dies
+	ClientExit                   // a client ends in order
+	AgentExit                    // an agent ends in order
+	InstanceExit                 // an instance is asked to end by somebody else
+	HookTrouble                  // hooks of tasks fail, panic, ask for another try, are slow
+	Poison                       // tasks end their instance
+	InstanceTrouble              // starts fail, OnCreateService fails
+	BindTrouble                  // OnSessionBind fails
+	Stall                        // clients do not read results
+	Operator                     // an operator closes sessions, deregisters services
+	faults
+)
+
+var faultNames = [faults]string{
+	"drop", "delay", "duplicate", "reorder", "partition", "disconnect", "pause", "disk", "crash-broker", "crash-client",
+	"crash-agent", "crash-instance", "client-exit", "agent-exit", "instance-exit", "hooks", "poison", "instances", "bind",
+	"stall", "operator",
+}
+
+// String names the class as ParseFaults reads it.
+func (f Fault) String() string { return faultNames[f] }
+
+// Faults is a set of classes.
+type Faults uint32
+
+// Has says whether the class is in the set.
+func (s Faults) Has(f Fault) bool { return s&(1<<f) != 0 }
+
+// With is the set with the class.
+func (s Faults) With(f Fault) Faults { return s | 1<<f }
+
+// String gives the names, with commas between them.
+func (s Faults) String() string {
+	var names []string
+	for f := range faults {
+		if s.Has(f) {
+			names = append(names, f.String())
+		}
+	}
+	return strings.Join(names, ",")
+}
+
+// ParseFaults reads what [Faults.String] writes. An error names what is not a class.
+func ParseFaults(text string) (s Faults, err error) {
+	for name := range strings.SplitSeq(text, ",") {
+		if name == "" {
+			continue
+		}
+		found := false
+		for f := range faults {
+			if f.String() == name {
+				s, found = s.With(f), true
+			}
+		}
+		if !found {
+			return 0, fmt.Errorf("%q is not a class of faults: they are %s", name, ^Faults(0))
+		}
+	}
+	return s, nil
+}
+
+// Sizes bounds how many there are of something; 0: as the seed draws.
+type Sizes struct {
+	Loops    int // exactly so many manager loops
+	Clients  int // at most
+	Nodes    int // at most
+	Services int // at most
+}
+
+// plan is what a seed draws for its world: sizes, rates, times.
+type plan struct {
+	on Faults // classes that happen
+
+	loops, clients, nodes, services int
+	places                          int  // containers that fit on a node
+	roomy                           bool // all that sessions may ask for fits: none waits for another one to be closed
+	sessions                        int // of a client at once
+	burst                           int // tasks submitted at once
+	think                           time.Duration
+	external                        int // per mille of payloads
+	oddTasks                        int // per mille of tasks that are no plain echo
+	instant                         int // per mille of hooks that take no time
+	hooks, slow                     time.Duration
+	resultCredit                    int64
+	clientGrace, grace              time.Duration
+	doors                           time.Duration
+
+	lag                          time.Duration // until a woken process has its turn
+	delay, reconnect, notice     time.Duration
+	drop, hold, duplicate        int // per mille of messages
+	reorder                      int
+	holdFor, disk                time.Duration
+	brokerDown                   time.Duration
+	agentDown, clientDown        time.Duration
+	faultEvery                   time.Duration // mean time between two faults
+	startFails, createFails      int
+	bindFails                    int
+	startTakes                   time.Duration
+	stalls                       bool
+	pauseFor, cutFor, moderation time.Duration
+}
+
+// newPlan draws the plan of a seed: each class of faults happens in about half of the seeds, and none in one of sixteen.
+func newPlan(o *Options) plan {
+	s := newSource(o.Seed, 1)
+	p := plan{
+		loops: s.between(1, 3), clients: s.between(1, 4), nodes: s.between(1, 3), services: s.between(1, 3),
+		places: s.between(1, 4), sessions: s.between(1, 4), burst: s.between(1, 24), think: s.span(5*time.Millisecond, 400*time.Millisecond),
+		external: pick(&s, 0, 50, 300), instant: pick(&s, 0, 500, 950),
+		hooks: s.span(100*time.Microsecond, 60*time.Millisecond), slow: s.span(time.Second, 15*time.Second),
+		resultCredit: int64(pick(&s, 2<<10, 64<<10, 0)),
+		clientGrace:  s.span(12*time.Second, 30*time.Second), grace: s.span(50*time.Millisecond, 3*time.Second),
+		doors: time.Duration(pick(&s, 0, 1, 1)) * time.Second,
+		lag:   s.span(0, 500*time.Microsecond), delay: s.span(50*time.Microsecond, 30*time.Millisecond),
+		reconnect: s.span(100*time.Millisecond, time.Second), notice: s.span(time.Millisecond, 10*time.Second),
+		holdFor: s.span(10*time.Millisecond, 3*time.Second), brokerDown: s.span(10*time.Millisecond, 15*time.Second),
+		agentDown: s.span(10*time.Millisecond, 15*time.Second), clientDown: s.span(50*time.Millisecond, 5*time.Second),
+		startTakes: s.span(time.Millisecond, 2*time.Second),
+		faultEvery: s.span(300*time.Millisecond, 8*time.Second),
+		pauseFor:   s.span(100*time.Millisecond, 15*time.Second), cutFor: s.span(100*time.Millisecond, 15*time.Second),
+	}
+	if p.roomy = s.n(2) == 0; p.roomy {
+		p.places = 32
+	}
+	if s.n(16) > 0 {
+		p.on = Faults(s.next()) & (1<<faults - 1)
+	}
+	p.on &^= o.Without
+	p.loops = cap0(p.loops, o.Most.Loops)
+	if o.Most.Loops > 0 {
+		p.loops = o.Most.Loops
+	}
+	p.clients, p.nodes, p.services = cap0(p.clients, o.Most.Clients), cap0(p.nodes, o.Most.Nodes), cap0(p.services, o.Most.Services)
+	p.rate(&s)
+	return p
+}
+
+// rate draws the rates of what happens by chance.
+func (p *plan) rate(s *source) {
+	for _, r := range []struct {
+		class Fault
+		rate  *int
+		most  int
+	}{
+		{Drop, &p.drop, 30}, {Delay, &p.hold, 30}, {Duplicate, &p.duplicate, 60}, {Reorder, &p.reorder, 60},
+		{InstanceTrouble, &p.startFails, 300}, {InstanceTrouble, &p.createFails, 300}, {BindTrouble, &p.bindFails, 200},
+	} {
+		rate := s.between(1, r.most)
+		if p.on.Has(r.class) {
+			*r.rate = rate
+		}
+	}
+	odd, disk := s.between(1, 200), s.span(time.Millisecond, 2*time.Second)
+	if p.on.Has(HookTrouble) || p.on.Has(Poison) {
+		p.oddTasks = odd
+	}
+	if p.on.Has(SlowDisk) {
+		p.disk = disk
+	}
+	p.stalls = p.on.Has(Stall)
+}
+
+func cap0(n, most int) int {
+	if most > 0 {
+		return min(n, most)
+	}
+	return n
+}
+
+// pick draws one of the values.
+func pick(s *source, values ...int) int { return values[s.n(len(values))] }
+
+// service is a service of the world.
+type service struct {
+	name       string
+	spec       protocol.Service
+	registered protocol.Epoch // in the reign of which it was registered
+}
+
+// newService draws a service; the last one of some worlds has its instances started by hand.
+func (w *World) newService(n int, byHand bool) *service {
+	s := &w.drawParty
+	svc := &service{name: fmt.Sprintf("svc-%d", n)}
+	least := s.between(1, 2)
+	payload := int64(s.between(128<<10, 1<<20))
+	svc.spec = protocol.Service{
+		Name: svc.name, Version: "1", Slots: s.between(1, 3), Sessions: s.between(1, 4),
+		Instances: protocol.Instances{Min: least, Max: least + s.between(0, 2)},
+		Requests:  []protocol.ContainerRequest{{Capacity: protocol.Capacity{CPU: 1000, Memory: 1 << 20}}},
+		Limits: protocol.Limits{
+			Payload: payload, Tasks: s.between(1, 200), Bytes: payload * int64(s.between(1, 4)),
+			Attempts: s.between(1, 4), HostLosses: s.between(2, 8),
+			Idle:  protocol.Duration(s.span(500*time.Millisecond, 5*time.Second)),
+			Start: protocol.Duration(s.span(4*time.Second, 10*time.Second)),
+			Grace: protocol.Duration(s.span(100*time.Millisecond, 3*time.Second)),
+		},
+	}
+	if !byHand {
+		svc.spec.Artefacts = protocol.Artefacts{"linux/amd64": {Command: "/bin/" + svc.name}}
+	}
+	svc.spec = svc.spec.WithDefaults()
+	return svc
+}

@@ -1,0 +1,124 @@
+package sim
+
+// Count is something that is counted, so that a simulation which exercises nothing is seen.
+type Count uint8
+
+// What is counted.
+const (
+	Seeds Count = iota
+	Connections
+	Messages
+	Dropped
+	Delayed
+	Duplicated
+	Reordered
+	CutMessages
+	Partitions
+	Disconnects
+	Pauses
+	PeersGone
+	Gated
+	Commits
+	BrokerCrashes
+	ClientCrashes
+	AgentCrashes
+	InstanceCrashes
+	ClientExits
+	AgentExits
+	InstanceExits
+	Orders
+	Notes
+	Starts
+	StartsFailed
+	Instances
+	InstancesEnded
+	Killed
+	Hooks
+	Binds
+	BindFails
+	CreateFails
+	Executions
+	ExecutedAgain
+	Retries
+	Panics
+	Poisoned
+	Sessions
+	SessionsOpened
+	SessionsEnded
+	SessionsKilled
+	ClosedByOperator
+	Deregistered
+	Tasks
+	Results
+	TaskErrors
+	NoRoom
+	ReadsStopped
+	Requests
+	Answers
+	Inspections
+	counts
+)
+
+var countNames = [counts]string{
+	"seeds", "connections", "messages", "messages dropped", "messages delayed", "messages duplicated", "messages reordered",
+	"messages cut", "partitions", "disconnects", "pauses", "sends to peers that are gone", "frames that waited for the disk",
+	"commits", "crashes of brokers", "crashes of clients", "crashes of agents", "crashes of instances", "exits of clients",
+	"exits of agents", "exits of instances", "orders", "notes", "container starts", "container starts that failed",
+	"instances", "instances that ended in order", "instances killed after their grace", "hooks", "sessions bound",
+	"sessions refused", "creations that failed", "executions", "executions of a task again", "retries", "panics",
+	"instances ended by a task", "sessions", "sessions opened", "sessions ended", "sessions killed",
+	"sessions closed by an operator", "services deregistered", "tasks", "results", "task errors", "submissions without room",
+	"clients that stopped or began to read", "requests", "answers", "inspections",
+}
+
+// String says what is counted.
+func (c Count) String() string { return countNames[c] }
+
+// Tally is the counts of a run, or of many.
+type Tally [counts]uint64
+
+func (t *Tally) add(c Count) { t[c]++ }
+
+// Add adds the counts of another run.
+func (t *Tally) Add(o *Tally) {
+	for i := range t {
+		t[i] += o[i]
+	}
+}
+
+// Missing gives what never happened.
+func (t *Tally) Missing() (never []Count) {
+	for c := range counts {
+		if t[c] == 0 {
+			never = append(never, c)
+		}
+	}
+	return never
+}
+
+func crashOf(k partyKind) Count { return BrokerCrashes + Count(k) }
+
+// place is which core takes a step.
+type place uint8
+
+const (
+	atControl place = iota
+	atManager
+	atAgent
+	atClient
+	atInstance
+	places
+)
+
+var placeNames = [places]string{"control", "manager", "agent", "client", "instance"}
+
+// Steps counts the inputs of each kind of core, and the faults.
+type Steps [places + 1]uint64
+
+// Total is all of them.
+func (s *Steps) Total() (n uint64) {
+	for _, k := range s {
+		n += k
+	}
+	return n
+}
