@@ -98,7 +98,8 @@ func (m *manager) demand() {
 			m.target = 0
 			m.dismissAll(false)
 		}
-		if m.target == 0 && !m.idleTold && c.now.Sub(m.idleSince) >= limit && m.unhanded() == 0 {
+		// Not while a session is being let go: to the control loop it is still open.
+		if m.target == 0 && !m.idleTold && c.now.Sub(m.idleSince) >= limit && m.unhanded() == 0 && !m.seated() {
 			m.idleTold = true
 			c.note(session.Note{Idle: &session.Idle{Manager: m.id}})
 		}
@@ -173,6 +174,11 @@ func (m *manager) unhanded() (n int) {
 		}
 	}
 	return n
+}
+
+// seated says whether an instance still holds a session.
+func (m *manager) seated() bool {
+	return slices.ContainsFunc(m.instances, func(i *instance) bool { return len(i.seats) > 0 })
 }
 
 func (m *manager) tellWanted() {

@@ -47,7 +47,8 @@ type party struct {
 	left     bool
 	keeps    bool // a client that takes no results
 	consumed int
-	hold     bool // an instance that answers Bind and Unbind only when told
+	hold     bool // an instance that answers Bind only when told
+	deaf     bool // an instance that answers Unbind only when told
 }
 
 // given is a task at an instance.
@@ -307,7 +308,9 @@ func (p *party) record(rec *protocol.Record, payload []byte) {
 			}
 		}
 		p.tasks = kept
-		p.link.Append(protocol.KindUnbound, rec.Session, 0, nil)
+		if !p.deaf {
+			p.link.Append(protocol.KindUnbound, rec.Session, 0, nil)
+		}
 	case protocol.KindRecall:
 		for i, g := range p.tasks {
 			if g.id == rec.Task && i >= 1 { // the first one runs
