@@ -22,7 +22,7 @@ func WeftLayers() Layers {
 			},
 			5: {"client", "worker", "worker/launcher/process", "worker/launcher/fake"},
 			6: {"broker", "worker/agent"},
-			7: {"cmd/weft", "examples/...", "bench", "internal/e2e", "internal/archtest"},
+			7: {"cmd/weft", "examples/...", "bench", "internal/e2e", "internal/sim", "internal/archtest"},
 		},
 		Sideways: []Arrow{{
 			From: "worker/launcher/launchertest", To: "worker/launcher",

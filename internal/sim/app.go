@@ -362,9 +362,9 @@ func (a *app) note(n engine.Note) {
 	w.checker.sessionEnds(s, n.Err)
 }
 
-// completed takes the end of a task.
-func (a *app) completed(done *engine.Completion) {
-	c, w := a.c, a.c.w
+// claim finds the task that has ended; nil, which is a failure, when nobody waits for it.
+func (a *app) claim(done *engine.Completion) *task {
+	c := a.c
 	at := int(done.Task.Slot())
 	var t *task
 	if at < len(c.pending) {
@@ -372,9 +372,15 @@ func (a *app) completed(done *engine.Completion) {
 		c.pending[at] = nil
 	}
 	if t == nil || t.id != done.Task || t.session.session != done.Session {
-		w.fail("result", "%s gets a result of task %v, which nobody waits for", c.process.name, done.Task)
-		return
+		c.w.fail("result", "%s gets a result of task %v, which nobody waits for", c.process.name, done.Task)
+		return nil
 	}
+	return t
+}
+
+// completed takes the end of a task.
+func (a *app) completed(t *task, done *engine.Completion) {
+	c, w := a.c, a.c.w
 	got, size := content(0), done.Size
 	switch {
 	case done.Err != nil:

@@ -21,7 +21,7 @@ type client struct {
 	failed  []uint32 // connections that nobody is at the other end of
 	met     []uint32 // those where somebody is again
 	sent    []*link.Frame
-	heavy   []engine.Completion // whose payload frames are to be read
+	heavy   []heavy
 
 	pending  []*task // by the slot of the task
 	unread   []unread
@@ -50,6 +50,12 @@ type line struct {
 type unread struct {
 	source engine.Source
 	bytes  int64
+}
+
+// heavy is a result whose payload frame is to be read, without the engine's lock.
+type heavy struct {
+	done engine.Completion
+	task *task
 }
 
 // startClient begins a process of a client.
@@ -151,11 +157,15 @@ func (c *client) harvest() {
 	b := &c.batch
 	for i := range b.Completions {
 		done := &b.Completions[i]
+		t := c.app.claim(done)
+		if t == nil {
+			return
+		}
 		if done.Handle != 0 {
-			c.heavy = append(c.heavy, *done)
+			c.heavy = append(c.heavy, heavy{*done, t})
 			continue
 		}
-		c.app.completed(done)
+		c.app.completed(t, done)
 	}
 	for _, a := range b.Answers {
 		c.app.answered(a)
@@ -241,8 +251,8 @@ func (c *client) carry() bool {
 	clear(b.Frames)
 	b.Dials, b.Retained, b.Frames, b.Released, b.Hangups = b.Dials[:0], b.Retained[:0], b.Frames[:0], b.Released[:0], b.Hangups[:0]
 	for i := range c.heavy {
-		done := &c.heavy[i]
-		c.app.completed(done)
+		done := &c.heavy[i].done
+		c.app.completed(c.heavy[i].task, done)
 		p.table.release(done.Handle)
 	}
 	clear(c.heavy)

@@ -100,8 +100,8 @@ type plan struct {
 	loops, clients, nodes, services int
 	places                          int  // containers that fit on a node
 	roomy                           bool // all that sessions may ask for fits: none waits for another one to be closed
-	sessions                        int // of a client at once
-	burst                           int // tasks submitted at once
+	sessions                        int  // of a client at once
+	burst                           int  // tasks submitted at once
 	think                           time.Duration
 	external                        int // per mille of payloads
 	oddTasks                        int // per mille of tasks that are no plain echo
