@@ -142,7 +142,7 @@ func (t *seat) verify() error {
 	case n != t.flight || bytes != t.bytes:
 		return fmt.Errorf("%d tasks with %d bytes are there, by its count %d with %d", n, bytes, t.flight, t.bytes)
 	case t.state == seatLeaving && n > 0:
-		return fmt.Errorf("Unbind was sent, and %d tasks are unanswered", n)
+		return fmt.Errorf("%d tasks are unanswered, and Unbind was sent", n)
 	}
 	return nil
 }

@@ -35,7 +35,6 @@ type appSession struct {
 	killed  bool
 	excused string // why its tasks may fail in ways that their hooks do not explain; empty: they may not
 	open    int    // tasks without an answer
-	number  protocol.SessionNumber
 }
 
 // asked is a request of an application that was not answered yet.
@@ -312,7 +311,7 @@ func (a *app) closeOther() {
 	for _, other := range place.client.app.sessions {
 		other.excused = "an operator may have closed it"
 	}
-	w.operatorClosed()
+	w.chaos.brokerLost()
 	w.tally.add(ClosedByOperator)
 	a.ask(protocol.KindCloseSession, protocol.CloseSession{Session: s.session.Number(), Mode: mode}, nil)
 }

@@ -206,7 +206,7 @@ func (b *broker) admits(d *dealer) bool {
 // died breaks all connections, and has another broker started after a while.
 func (b *broker) died() {
 	w := b.w
-	w.operatorClosed()
+	w.chaos.brokerLost()
 	w.net.severAll(func(*conn) bool { return true })
 	w.after(w.drawFault.span(0, w.plan.brokerDown), w.startBroker)
 }
@@ -264,7 +264,7 @@ func (l *controlLoop) turn() {
 	if l.core.Take(&l.batch) && !l.carryOut(&l.batch) {
 		return
 	}
-	w.inspectControl(l)
+	w.inspect.control(l)
 	if !drained || len(l.out.gone) > 0 {
 		l.actor.wakeAt(w.at)
 	}
@@ -332,7 +332,7 @@ func (l *managerLoop) turn() {
 	if l.core.Take(&l.batch) && !l.carryOut(&l.batch) {
 		return
 	}
-	w.inspectManager(l)
+	w.inspect.manager(l)
 	if !drained || len(l.out.gone) > 0 {
 		l.actor.wakeAt(w.at)
 	}

@@ -98,7 +98,7 @@ func (k *checker) failed(t *task, err *protocol.Error) {
 	w, s := k.w, t.session
 	limits := s.service.spec.Limits
 	explained := false
-	switch err.Code { //nolint:exhaustive // the others are judged as those of the session
+	switch err.Code {
 	case protocol.CodeTaskFailed:
 		explained = t.failures > 0
 	case protocol.CodeTaskPanicked:
@@ -129,11 +129,11 @@ func (k *checker) explains(s *appSession, err *protocol.Error) bool {
 	case protocol.CodeUnknownService:
 		return true // it was opened when the service was not registered
 	case protocol.CodeCreateFailed:
-		return w.plan.on.Has(InstanceTrouble) || w.plan.on.Has(CrashInstance) || w.plan.on.Has(CrashAgent) || w.troubled()
+		return w.plan.on.Has(InstanceTrouble) || w.plan.on.Has(CrashInstance) || w.plan.on.Has(CrashAgent) || w.chaos.troubled()
 	case protocol.CodeArtefact, protocol.CodeNoCapacity:
-		return w.plan.on.Has(InstanceTrouble) || w.plan.on.Has(CrashAgent) || w.troubled()
+		return w.plan.on.Has(InstanceTrouble) || w.plan.on.Has(CrashAgent) || w.chaos.troubled()
 	}
-	return s.excused != ""
+	return s.excused != "" || w.at < s.app.c.place.doubted
 }
 
 // sessionEnds judges the end of a session.

@@ -38,6 +38,9 @@ type seat struct {
 	client *client
 	lives  int
 	leave  bool // nobody comes any more
+
+	unheard int64 // until when the broker hears nothing of it at the worst
+	doubted int64 // until when its sessions may have been given up for that
 }
 
 // line is a connection with its socket.
@@ -104,10 +107,12 @@ func (c *client) turn() {
 		c.finish()
 		return
 	}
-	if !c.carry() || !c.carry() {
-		return
+	for range 2 { // what comes up while it is done is done as well
+		if !c.carry() {
+			return
+		}
 	}
-	w.inspectClient(c)
+	w.inspect.client(c)
 	at, ok := c.engine.Deadline()
 	c.actor.until(at, ok)
 	if c.app.next > 0 {

@@ -10,25 +10,32 @@ import (
 var scheduled = [...]struct {
 	class  Fault
 	weight int
-	strike func(*World)
+	strike func(*chaos)
 }{
-	{Partition, 4, (*World).partition},
-	{Disconnect, 8, (*World).disconnect},
-	{Pause, 4, (*World).pause},
-	{CrashBroker, 1, (*World).crashBroker},
-	{CrashClient, 2, (*World).crashClient},
-	{CrashAgent, 2, (*World).crashAgent},
-	{CrashInstance, 6, (*World).crashInstance},
-	{AgentExit, 1, (*World).exitAgent},
-	{InstanceExit, 2, (*World).exitInstance},
+	{Partition, 4, (*chaos).partition},
+	{Disconnect, 8, (*chaos).disconnect},
+	{Pause, 4, (*chaos).pause},
+	{CrashBroker, 1, (*chaos).crashBroker},
+	{CrashClient, 2, (*chaos).crashClient},
+	{CrashAgent, 2, (*chaos).crashAgent},
+	{CrashInstance, 6, (*chaos).crashInstance},
+	{AgentExit, 1, (*chaos).exitAgent},
+	{InstanceExit, 2, (*chaos).exitInstance},
+}
+
+// chaos lets faults happen at times of their own, and remembers what may be felt of them.
+type chaos struct {
+	w       *World
+	trouble int64 // until when the whole fabric may suffer from what was done to it
 }
 
 // fault lets one of the scheduled faults of this world happen, and plans the next.
-func (w *World) fault() {
+func (c *chaos) fault() {
+	w := c.w
 	if w.healing {
 		return
 	}
-	w.after(w.drawFault.span(w.plan.faultEvery/4, w.plan.faultEvery*2), w.fault)
+	w.after(w.drawFault.span(w.plan.faultEvery/4, w.plan.faultEvery*2), c.fault)
 	all := 0
 	for i := range scheduled {
 		if w.allows(scheduled[i].class) {
@@ -47,22 +54,38 @@ func (w *World) fault() {
 		if n -= f.weight; n < 0 {
 			w.steps[places]++
 			w.total++
-			f.strike(w)
+			f.strike(c)
 			return
 		}
 	}
 }
 
 // troubled says whether something was done that the whole fabric may suffer from.
-func (w *World) troubled() bool { return w.at < w.trouble }
+func (c *chaos) troubled() bool { return c.w.at < c.trouble }
 
 // suffers notes that what was done may be felt for so long, and for the time in which that is noticed.
-func (w *World) suffers(length time.Duration) {
-	w.trouble = max(w.trouble, w.at+int64(length+2*time.Minute))
+func (c *chaos) suffers(length time.Duration) {
+	w := c.w
+	c.trouble = max(c.trouble, w.at+int64(length+2*time.Minute))
+}
+
+// silences notes that a host is not heard for so long. Its clients may lose their sessions when that adds up.
+func (c *chaos) silences(number int, length time.Duration) {
+	w := c.w
+	for _, s := range w.seats {
+		if s.host != number && number >= 0 {
+			continue
+		}
+		s.unheard = max(s.unheard, w.at) + int64(length)
+		if s.unheard-w.at > int64(w.plan.clientGrace/2) {
+			s.doubted = s.unheard + int64(w.plan.clientGrace)
+		}
+	}
 }
 
 // excuseHost notes that the clients of a host, or all, may lose their sessions.
-func (w *World) excuseHost(number int, why string) {
+func (c *chaos) excuseHost(number int, why string) {
+	w := c.w
 	for _, s := range w.seats {
 		if s.client != nil && (s.host == number || number < 0) {
 			for _, session := range s.client.app.sessions {
@@ -72,34 +95,37 @@ func (w *World) excuseHost(number int, why string) {
 	}
 }
 
-func (w *World) partition() {
+func (c *chaos) partition() {
+	w := c.w
 	d := &w.drawFault
 	number := 1 + d.n(len(w.net.hosts)-1)
 	length := d.span(10*time.Millisecond, w.plan.cutFor)
 	ways := uint8(d.between(1, 3))
 	w.net.cut(number, ways, d.chance(500), length)
 	w.tally.add(Partitions)
-	w.suffers(length)
-	if length > w.plan.clientGrace/3 {
-		w.excuseHost(number, "its client was cut off")
-	}
+	c.suffers(length)
+	c.silences(number, length)
 	if d.chance(500) {
-		w.net.severAll(func(c *conn) bool { return c.d.process.host == number })
+		w.net.severAll(func(n *conn) bool { return n.d.process.host == number })
 	}
 }
 
-func (w *World) disconnect() {
+func (c *chaos) disconnect() {
+	w := c.w
 	n := len(w.net.conns)
 	if n == 0 {
 		return
 	}
 	d := &w.drawFault
 	w.tally.add(Disconnects)
-	late := d.chance(500)
-	w.net.sever(w.net.conns[d.n(n)], late, d.span(0, w.plan.notice), d.span(0, w.plan.notice))
+	late, learns := d.chance(500), d.span(0, w.plan.notice)
+	victim := w.net.conns[d.n(n)]
+	c.silences(victim.d.process.host, learns+w.plan.reconnect)
+	w.net.sever(victim, late, learns, d.span(0, w.plan.notice))
 }
 
-func (w *World) pause() {
+func (c *chaos) pause() {
+	w := c.w
 	d := &w.drawFault
 	var p *process
 	switch d.n(4) {
@@ -121,64 +147,72 @@ func (w *World) pause() {
 	length := d.span(10*time.Millisecond, w.plan.pauseFor)
 	p.paused = w.at + int64(length)
 	w.tally.add(Pauses)
-	w.suffers(length)
+	c.suffers(length)
+	number := p.host
 	if p.kind == brokerParty {
-		w.excuseHost(-1, "the broker stood still")
-	} else if length > w.plan.clientGrace/3 {
-		w.excuseHost(p.host, "its client stood still")
+		number = -1
 	}
+	c.silences(number, length)
 	if w.tracing {
 		w.trace("%s stands still for %v", p.name, length)
 	}
 }
 
 // light has a process die before one of its next effects.
-func (w *World) light(p *process) {
+func (c *chaos) light(p *process) {
+	w := c.w
 	if p.alive && p.fuse == 0 {
 		p.fuse = w.drawFault.between(1, 40)
 	}
 }
 
-func (w *World) crashBroker() {
+func (c *chaos) crashBroker() {
+	w := c.w
 	if !w.broker.process.alive {
 		return
 	}
-	w.light(w.broker.process)
-	w.operatorClosed()
+	c.light(w.broker.process)
+	c.brokerLost()
 }
 
-// operatorClosed notes that every session there is may lose its broker, or be taken for another one.
-func (w *World) operatorClosed() {
-	w.suffers(w.plan.brokerDown)
-	w.excuseHost(-1, "the broker was lost")
+// brokerLost notes that every session there is may lose its broker, or be taken for another one.
+func (c *chaos) brokerLost() {
+	w := c.w
+	c.suffers(w.plan.brokerDown)
+	c.excuseHost(-1, "the broker was lost")
 }
 
-func (w *World) crashClient() {
-	w.light(w.seats[w.drawFault.n(len(w.seats))].client.process)
+func (c *chaos) crashClient() {
+	w := c.w
+	c.light(w.seats[w.drawFault.n(len(w.seats))].client.process)
 }
 
-func (w *World) crashAgent() {
-	w.suffers(w.plan.agentDown)
-	w.light(w.nodes[w.drawFault.n(len(w.nodes))].agent.process)
+func (c *chaos) crashAgent() {
+	w := c.w
+	c.suffers(w.plan.agentDown)
+	c.light(w.nodes[w.drawFault.n(len(w.nodes))].agent.process)
 }
 
-func (w *World) crashInstance() {
+func (c *chaos) crashInstance() {
+	w := c.w
 	if n := len(w.instances); n > 0 {
-		w.light(w.instances[w.drawFault.n(n)].process)
+		c.light(w.instances[w.drawFault.n(n)].process)
 	}
 }
 
-func (w *World) exitAgent() {
+func (c *chaos) exitAgent() {
+	w := c.w
 	a := w.nodes[w.drawFault.n(len(w.nodes))].agent
 	if !a.process.alive {
 		return
 	}
 	w.tally.add(AgentExits)
-	w.suffers(w.plan.agentDown)
+	c.suffers(w.plan.agentDown)
 	a.put(core.Shutdown{Grace: w.plan.grace})
 }
 
-func (w *World) exitInstance() {
+func (c *chaos) exitInstance() {
+	w := c.w
 	if n := len(w.instances); n > 0 {
 		w.tally.add(InstanceExits)
 		w.instances[w.drawFault.n(n)].terminate()

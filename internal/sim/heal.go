@@ -14,11 +14,18 @@ var patience = [...]time.Duration{
 	leavingPhase:  60 * time.Second,
 }
 
+// goals are what has to come about, phase by phase, when everything is healed.
+type goals struct {
+	w    *World
+	ends int64 // of the phase
+}
+
 // probeEvery is how often it is looked whether a phase has reached its goal.
 const probeEvery = 250 * time.Millisecond
 
 // heal ends all faults: from now on everything has to come right.
-func (w *World) heal() {
+func (g *goals) heal() {
+	w := g.w
 	w.healing = true
 	p := &w.plan
 	p.drop, p.hold, p.duplicate, p.reorder, p.disk = 0, 0, 0, 0, 0
@@ -26,36 +33,37 @@ func (w *World) heal() {
 		w.net.hosts[i].cut = 0
 	}
 	if w.broker != nil {
-		w.revive(w.broker.process, w.broker.control.actor)
+		g.revive(w.broker.process, w.broker.control.actor)
 		for _, m := range w.broker.managers {
-			w.revive(m.broker.process, m.actor)
+			g.revive(m.broker.process, m.actor)
 		}
 	}
 	for _, n := range w.nodes {
-		w.revive(n.agent.process, n.agent.actor)
+		g.revive(n.agent.process, n.agent.actor)
 	}
 	for _, s := range w.seats {
-		w.revive(s.client.process, s.client.actor)
+		g.revive(s.client.process, s.client.actor)
 	}
 	for _, i := range w.instances {
-		w.revive(i.process, i.actor)
+		g.revive(i.process, i.actor)
 	}
 	if w.tracing {
 		w.trace("everything is healed")
 	}
-	w.enter(settlingPhase)
-	w.after(probeEvery, w.probe)
+	g.enter(settlingPhase)
+	w.after(probeEvery, g.probe)
 }
 
-func (w *World) revive(p *process, a *actor) {
+func (g *goals) revive(p *process, a *actor) {
 	p.fuse, p.paused = 0, 0
-	a.wakeAt(w.at)
+	a.wakeAt(g.w.at)
 }
 
-func (w *World) enter(p phase) {
+func (g *goals) enter(p phase) {
+	w := g.w
 	w.phase = p
 	if p < overPhase {
-		w.phaseEnds = w.at + int64(patience[p])
+		g.ends = w.at + int64(patience[p])
 	}
 	if w.tracing {
 		w.trace("phase: %v", p)
@@ -70,30 +78,32 @@ func (w *World) enter(p phase) {
 }
 
 // probe looks whether the phase has reached its goal, or has had its time.
-func (w *World) probe() {
-	if why := w.missing(); why == "" {
-		w.enter(w.phase + 1)
+func (g *goals) probe() {
+	w := g.w
+	if why := g.missing(); why == "" {
+		g.enter(w.phase + 1)
 		if w.phase == overPhase {
 			return
 		}
-	} else if w.at > w.phaseEnds {
+	} else if w.at > g.ends {
 		w.fail("liveness", "%v after everything was healed (%v): %s", patience[w.phase], w.phase, why)
 		return
 	}
-	w.after(probeEvery, w.probe)
+	w.after(probeEvery, g.probe)
 }
 
 // missing says what stands between the phase and its goal; empty: nothing does.
-func (w *World) missing() string {
+func (g *goals) missing() string {
+	w := g.w
 	switch w.phase {
 	case settlingPhase:
-		return w.unsettled()
+		return g.unsettled()
 	case closingPhase:
-		return w.unclosed()
+		return g.unclosed()
 	case idlePhase:
-		return w.unneeded()
+		return g.unneeded()
 	case leavingPhase:
-		return w.staying()
+		return g.staying()
 	case faultPhase, overPhase:
 	}
 	return ""

@@ -1,17 +1,16 @@
 package sim
 
-import (
-	"fmt"
+import clientengine "github.com/weft-fabric/weft/internal/engine/client"
 
-	"github.com/weft-fabric/weft/broker/control"
-	"github.com/weft-fabric/weft/broker/manager"
-)
+// inspector holds cores to their invariants, between their turns.
+type inspector struct{ w *World }
 
 // inspectEvery is how many turns of a core pass between two walks over all that it holds.
 const inspectEvery = 32
 
-// inspectControl holds the control core to its invariants.
-func (w *World) inspectControl(l *controlLoop) {
+// control holds the control core to its invariants.
+func (i inspector) control(l *controlLoop) {
+	w := i.w
 	if w.steps[atControl]%inspectEvery != 0 {
 		return
 	}
@@ -21,10 +20,11 @@ func (w *World) inspectControl(l *controlLoop) {
 	}
 }
 
-// inspectManager holds a manager core to its invariants.
-func (w *World) inspectManager(l *managerLoop) {
-	if i := l.core.Inspect(); i.Tasks < 0 || i.Bytes < 0 || i.Pinned < 0 {
-		w.fail("invariant", "%s holds %+v", l.actor.name, i)
+// manager holds a manager core to its invariants.
+func (i inspector) manager(l *managerLoop) {
+	w := i.w
+	if has := l.core.Inspect(); has.Tasks < 0 || has.Bytes < 0 || has.Pinned < 0 {
+		w.fail("invariant", "%s holds %+v", l.actor.name, has)
 	}
 	if w.steps[atManager]%inspectEvery != 0 {
 		return
@@ -35,126 +35,14 @@ func (w *World) inspectManager(l *managerLoop) {
 	}
 }
 
-// inspectClient holds a client's engine to its invariants.
-func (w *World) inspectClient(c *client) {
+// client holds a client's engine to its invariants.
+func (i inspector) client(c *client) {
+	w := i.w
 	if w.steps[atClient]%inspectEvery != 0 {
 		return
 	}
 	w.tally.add(Inspections)
-	if err := c.engine.Verify(); err != nil {
+	if err := clientengine.Verify(c.engine); err != nil {
 		w.fail("invariant", "%s: %v", c.process.name, err)
 	}
-}
-
-// unsettled says what is not finished of what was accepted; empty: nothing.
-func (w *World) unsettled() string {
-	if w.broker == nil || !w.broker.process.alive {
-		return "the broker is down"
-	}
-	for _, s := range w.seats {
-		c := s.client
-		switch {
-		case !c.process.alive:
-			return fmt.Sprintf("%s is dead, and the next one did not come", c.process.name)
-		case c.engine.Outstanding() > 0:
-			return fmt.Sprintf("%s has %d tasks without an answer%s", c.process.name, c.engine.Outstanding(), firstOpen(c))
-		case len(c.app.asked) > 0:
-			return fmt.Sprintf("%s has %d requests without an answer", c.process.name, len(c.app.asked))
-		}
-		for _, session := range c.app.sessions {
-			if !session.opened {
-				return fmt.Sprintf("session %d of %s is neither open nor refused", session.index, c.process.name)
-			}
-		}
-	}
-	if w.open != 0 {
-		return fmt.Sprintf("%d tasks are open, and no client waits for them", w.open)
-	}
-	return ""
-}
-
-func firstOpen(c *client) string {
-	for _, t := range c.pending {
-		if t != nil {
-			return fmt.Sprintf(", such as %v of session %d (service %s), executed %d times", t.id, t.session.index, t.session.service.name, t.executions)
-		}
-	}
-	return ""
-}
-
-// unclosed says which session is not closed.
-func (w *World) unclosed() string {
-	for _, s := range w.seats {
-		for _, session := range s.client.app.sessions {
-			return fmt.Sprintf("session %d of %s does not end", session.index, s.client.process.name)
-		}
-	}
-	return ""
-}
-
-// unneeded says what is left though nobody needs it.
-func (w *World) unneeded() string {
-	hands := 0
-	for _, h := range w.hands {
-		if h.instance != nil && h.instance.process.alive {
-			hands++
-		}
-	}
-	for _, n := range w.nodes {
-		if len(n.agent.all) > 0 || len(n.agent.core.Containers()) > 0 {
-			return fmt.Sprintf("%s has %d containers, and knows of %v", n.agent.process.name, len(n.agent.all), n.agent.core.Containers())
-		}
-		if live := n.agent.process.table.live; live > 0 {
-			return fmt.Sprintf("%s holds %d payload frames", n.agent.process.name, live)
-		}
-	}
-	for _, m := range w.broker.managers {
-		if i := m.core.Inspect(); i.Sessions > 0 || i.Tasks > 0 || i.Bytes > 0 || i.Pinned > 0 || i.Instances > hands {
-			return fmt.Sprintf("%s holds %+v", m.actor.name, i)
-		}
-	}
-	if i := w.broker.control.core.Inspect(); i.Sessions > 0 || i.Containers > hands {
-		return fmt.Sprintf("%s holds %+v", w.broker.control.actor.name, i)
-	}
-	if live := w.broker.process.table.live; live > 0 {
-		return fmt.Sprintf("%s holds %d payload frames", w.broker.process.name, live)
-	}
-	for _, s := range w.seats {
-		if live := s.client.process.table.live; live > 0 {
-			return fmt.Sprintf("%s holds %d payload frames", s.client.process.name, live)
-		}
-	}
-	for _, h := range w.hands {
-		h.leave = true
-		if h.instance != nil {
-			h.instance.terminate()
-		}
-	}
-	if hands > 0 {
-		return "instances that were started by hand do not end"
-	}
-	return ""
-}
-
-// staying says who has not left.
-func (w *World) staying() string {
-	for _, s := range w.seats {
-		if s.client.process.alive {
-			return s.client.process.name + " does not end"
-		}
-	}
-	for _, n := range w.nodes {
-		if n.agent.process.alive {
-			return n.agent.process.name + " does not end"
-		}
-	}
-	if i := w.broker.control.core.Inspect(); i != (control.Inspection{Records: i.Records}) {
-		return fmt.Sprintf("%s holds %+v", w.broker.control.actor.name, i)
-	}
-	for _, m := range w.broker.managers {
-		if i := m.core.Inspect(); i != (manager.Inspection{}) {
-			return fmt.Sprintf("%s holds %+v", m.actor.name, i)
-		}
-	}
-	return ""
 }

@@ -111,19 +111,19 @@ type plan struct {
 	clientGrace, grace              time.Duration
 	doors                           time.Duration
 
-	lag                          time.Duration // until a woken process has its turn
-	delay, reconnect, notice     time.Duration
-	drop, hold, duplicate        int // per mille of messages
-	reorder                      int
-	holdFor, disk                time.Duration
-	brokerDown                   time.Duration
-	agentDown, clientDown        time.Duration
-	faultEvery                   time.Duration // mean time between two faults
-	startFails, createFails      int
-	bindFails                    int
-	startTakes                   time.Duration
-	stalls                       bool
-	pauseFor, cutFor, moderation time.Duration
+	lag                      time.Duration // until a woken process has its turn
+	delay, reconnect, notice time.Duration
+	drop, hold, duplicate    int // per mille of messages
+	reorder                  int
+	holdFor, disk            time.Duration
+	brokerDown               time.Duration
+	agentDown, clientDown    time.Duration
+	faultEvery               time.Duration // mean time between two faults
+	startFails, createFails  int
+	bindFails                int
+	startTakes               time.Duration
+	stalls                   bool
+	pauseFor, cutFor         time.Duration
 }
 
 // newPlan draws the plan of a seed: each class of faults happens in about half of the seeds, and none in one of sixteen.
@@ -168,8 +168,13 @@ func (p *plan) rate(s *source) {
 		rate  *int
 		most  int
 	}{
-		{Drop, &p.drop, 30}, {Delay, &p.hold, 30}, {Duplicate, &p.duplicate, 60}, {Reorder, &p.reorder, 60},
-		{InstanceTrouble, &p.startFails, 300}, {InstanceTrouble, &p.createFails, 300}, {BindTrouble, &p.bindFails, 200},
+		{Drop, &p.drop, 30},
+		{Delay, &p.hold, 30},
+		{Duplicate, &p.duplicate, 60},
+		{Reorder, &p.reorder, 60},
+		{InstanceTrouble, &p.startFails, 300},
+		{InstanceTrouble, &p.createFails, 300},
+		{BindTrouble, &p.bindFails, 200},
 	} {
 		rate := s.between(1, r.most)
 		if p.on.Has(r.class) {

@@ -91,8 +91,9 @@ type World struct {
 	open        int // tasks without an answer
 	lastSession uint32
 	incarnated  uint64
-	phaseEnds   int64
-	trouble     int64 // until when the whole fabric suffers from what was done to it
+	chaos       chaos
+	goals       goals
+	inspect     inspector
 
 	freeHooks   []*hookRun
 	resultBytes []byte
@@ -119,6 +120,7 @@ func (w *World) create() {
 	seed := w.options.Seed
 	w.drawNet, w.drawFault, w.drawParty, w.drawApp = newSource(seed, 2), newSource(seed, 3), newSource(seed, 4), newSource(seed, 5)
 	p := &w.plan
+	w.chaos.w, w.goals.w, w.inspect.w = w, w, w
 	w.checker = checker{w: w, containers: make(map[string]bool)}
 	w.net = network{w: w, hosts: make([]host, 2+p.clients+p.nodes)}
 	byHand := w.drawParty.chance(200)
@@ -139,7 +141,7 @@ func (w *World) create() {
 		w.hands = append(w.hands, h)
 		w.after(w.drawParty.span(0, 3*time.Second), h.start)
 	}
-	w.after(w.drawFault.span(0, p.faultEvery), w.fault)
+	w.after(w.drawFault.span(0, p.faultEvery), w.chaos.fault)
 	if w.tracing {
 		w.trace("%d loops, %d clients, %d nodes, %d services; faults: %v", p.loops, p.clients, p.nodes, p.services, p.on)
 	}
@@ -159,7 +161,7 @@ func (w *World) run() {
 		}
 		w.happen(&e)
 		if w.phase == faultPhase && w.total >= w.options.Steps {
-			w.heal()
+			w.goals.heal()
 		}
 	}
 }

@@ -2,9 +2,9 @@ package client
 
 import "fmt"
 
-// Verify says what in the engine contradicts itself; nil when nothing does. It walks over everything and changes nothing:
+// Verify says what in an engine contradicts itself; nil when nothing does. It walks over everything and changes nothing:
 // a simulation calls it between steps.
-func (e *Engine) Verify() error {
+func Verify(e *Engine) error {
 	tasks := 0
 	for _, s := range e.sessions {
 		n, bytes, before := 0, int64(0), uint64(0)
