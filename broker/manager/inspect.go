@@ -13,15 +13,20 @@ type Inspection struct {
 
 // Inspect counts what the core holds. It changes nothing and is cheap.
 func (c *Core) Inspect() Inspection {
-	return Inspection{
+	i := Inspection{
 		Managers: len(c.managers), Sessions: len(c.sessions), Instances: len(c.instances), Ends: len(c.order),
-		Tasks: c.slab.used, Bytes: c.bytes, Pinned: c.buffers.pinned,
+		Bytes: c.bytes, Pinned: c.buffers.pinned,
 	}
+	for _, m := range c.managers {
+		i.Tasks += m.slab.used
+	}
+	return i
 }
 
 // Verify says what in the core contradicts itself; nil when nothing does. It walks over everything and changes nothing.
 func (c *Core) Verify() error {
-	tasks, bytes := 0, int64(0)
+	bytes := int64(0)
+	tasks := make(map[*manager]int)
 	for _, e := range c.order {
 		if e.client == nil {
 			continue
@@ -33,14 +38,17 @@ func (c *Core) Verify() error {
 			if err := s.verify(); err != nil {
 				return fmt.Errorf("session %d: %w", s.number, err)
 			}
-			tasks += s.unfinished()
+			tasks[s.manager] += s.unfinished()
 			bytes += s.bytes
 		}
 	}
-	if tasks != c.slab.used || bytes != c.bytes {
-		return fmt.Errorf("the slab holds %d tasks with %d bytes, the sessions %d with %d", c.slab.used, c.bytes, tasks, bytes)
+	if bytes != c.bytes {
+		return fmt.Errorf("there are %d bytes by the count, and the sessions have %d", c.bytes, bytes)
 	}
 	for _, m := range c.managers {
+		if m.slab.used != tasks[m] {
+			return fmt.Errorf("the slab of manager %d holds %d tasks, its sessions have %d", m.id, m.slab.used, tasks[m])
+		}
 		if err := m.verify(); err != nil {
 			return fmt.Errorf("manager %d: %w", m.id, err)
 		}
@@ -49,7 +57,7 @@ func (c *Core) Verify() error {
 }
 
 func (s *hosted) verify() error {
-	c := s.manager.core
+	m := s.manager
 	bytes := int64(0)
 	for _, l := range []struct {
 		name string
@@ -61,8 +69,8 @@ func (s *hosted) verify() error {
 		{"flight", s.flight, 1<<taskFlying | 1<<taskRecalling},
 	} {
 		n := 0
-		for k := l.list.head; k != 0; k = c.slab.slots[k].next {
-			t := &c.slab.slots[k]
+		for k := l.list.head; k != 0; k = m.slab.slots[k].next {
+			t := &m.slab.slots[k]
 			if n++; t.session != s || 1<<t.state&l.may == 0 || (t.seat != nil) != (l.name == "flight") {
 				return fmt.Errorf("task %v is in its list %s and in state %d, at a seat: %v", t.id, l.name, t.state, t.seat != nil)
 			}
@@ -115,10 +123,10 @@ func (m *manager) verify() error {
 
 // onlySuspectAlone says that no suspect is at a reserved instance together with other tasks.
 func (i *instance) onlySuspectAlone() bool {
-	c := i.manager.core
+	m := i.manager
 	for _, t := range i.seats {
-		for k := t.session.flight.head; k != 0; k = c.slab.slots[k].next {
-			if task := &c.slab.slots[k]; task.seat == t && task.suspect {
+		for k := t.session.flight.head; k != 0; k = m.slab.slots[k].next {
+			if task := &m.slab.slots[k]; task.seat == t && task.suspect {
 				return false
 			}
 		}
@@ -127,13 +135,13 @@ func (i *instance) onlySuspectAlone() bool {
 }
 
 func (t *seat) verify() error {
-	c := t.instance.manager.core
+	m := t.instance.manager
 	if t.session.closed {
 		return nil // its tasks are given up, and counted until Unbound
 	}
 	n, bytes := 0, int64(0)
-	for k := t.session.flight.head; k != 0; k = c.slab.slots[k].next {
-		if task := &c.slab.slots[k]; task.seat == t {
+	for k := t.session.flight.head; k != 0; k = m.slab.slots[k].next {
+		if task := &m.slab.slots[k]; task.seat == t {
 			n++
 			bytes += int64(task.size)
 		}
