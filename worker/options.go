@@ -9,7 +9,6 @@ import (
 
 	"github.com/weft-fabric/weft/internal/engine/instance"
 	"github.com/weft-fabric/weft/protocol"
-	"github.com/weft-fabric/weft/worker/launcher"
 )
 
 // Environment variables that a service started by hand reads where the options say nothing.
@@ -64,8 +63,8 @@ func WithGrace(d time.Duration) Option { return func(o *options) { o.grace = d }
 // WithPatience sets how long an instance that is asked to end waits for a broker that it does not hear; default 5 s.
 func WithPatience(d time.Duration) Option { return func(o *options) { o.patience = d } }
 
-// gather makes the options of what the caller, the agent and the environment variables say.
-func gather(opts []Option, lookup func(string) (string, bool)) (options, error) {
+// gather makes the options of what the caller, the agent (nil: there is none) and the environment variables say.
+func gather(opts []Option, identity []byte, lookup func(string) (string, bool)) (options, error) {
 	o := options{
 		grace: instance.DefaultGrace, patience: instance.DefaultPatience,
 		log: zerolog.New(os.Stderr).Level(zerolog.InfoLevel).With().Timestamp().Logger(),
@@ -73,14 +72,10 @@ func gather(opts []Option, lookup func(string) (string, bool)) (options, error) 
 	for _, opt := range opts {
 		opt(&o)
 	}
-	raw, err := launcher.ReadIdentity(lookup)
-	if err != nil {
-		return o, fmt.Errorf("worker: %w", err)
-	}
-	if raw != nil {
+	if identity != nil {
 		o.byAgent = true
 		o.identity = protocol.Identity{}
-		if err := protocol.Unmarshal(protocol.KindStartContainer, raw, &o.identity); err != nil {
+		if err := protocol.Unmarshal(protocol.KindStartContainer, identity, &o.identity); err != nil {
 			return o, fmt.Errorf("worker: identity from the agent: %w", err)
 		}
 	} else if err := o.byHand(lookup); err != nil {

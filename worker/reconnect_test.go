@@ -200,7 +200,7 @@ func TestBadOptions(t *testing.T) {
 		{"sessions -2", []Option{WithService("a"), WithSessions(-2)}},
 		{"grace", []Option{WithService("a"), WithGrace(-1)}},
 	} {
-		_, err := gather(c.opts, none)
+		_, err := gather(c.opts, nil, none)
 		var e *protocol.Error
 		if !errors.As(err, &e) || e.Code != protocol.CodeInvalid || !strings.Contains(e.Msg, c.want) {
 			t.Errorf("%v: want an invalid %s", err, c.want)
@@ -213,7 +213,7 @@ func TestEndpoints(t *testing.T) {
 		v := map[string]string{EnvBroker: "10.0.0.1, h:1,[::1],[::1]:5,ipc:///a/b,inproc://n", EnvService: "price"}[name]
 		return v, v != ""
 	}
-	o, err := gather(nil, env)
+	o, err := gather(nil, nil, env)
 	if err != nil {
 		t.Fatal(err)
 	}

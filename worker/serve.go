@@ -14,8 +14,10 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/weft-fabric/weft/internal/engine/instance"
+	"github.com/weft-fabric/weft/internal/hosted"
 	"github.com/weft-fabric/weft/internal/zmqx"
 	"github.com/weft-fabric/weft/protocol"
+	"github.com/weft-fabric/weft/worker/launcher"
 )
 
 // Serve runs one instance of the service until ctx ends, the broker lets it go, or it fails. When ctx ends, and in a
@@ -26,14 +28,25 @@ import (
 // OnDestroyService, of a panic ([ErrPanicked]) or of a broker that does not take the instance. All goroutines that
 // Serve started have ended when it returns.
 func Serve(ctx context.Context, service Service, opts ...Option) error {
-	o, err := gather(opts, os.LookupEnv)
+	host, inside := hosted.From(ctx)
+	identity := host.Identity
+	if !inside {
+		var err error
+		if identity, err = launcher.ReadIdentity(os.LookupEnv); err != nil {
+			return fmt.Errorf("worker: %w", err)
+		}
+	}
+	o, err := gather(opts, identity, os.LookupEnv)
 	if err != nil {
 		return err
+	}
+	if inside {
+		o.ioThreads = 0 // they are the host's
 	}
 	if err := zmqx.Init(o.ioThreads); err != nil {
 		return fmt.Errorf("worker: %w", err)
 	}
-	if o.byAgent {
+	if o.byAgent && !inside {
 		zmqx.TuneMalloc()
 		var stop context.CancelFunc
 		ctx, stop = signal.NotifyContext(ctx, syscall.SIGTERM)
@@ -43,8 +56,11 @@ func Serve(ctx context.Context, service Service, opts ...Option) error {
 	if err != nil {
 		return err
 	}
-	return s.serve(ctx)
+	return s.serve(ctx, host.Killed)
 }
+
+// errKilled is what Serve returns when its host killed the instance.
+var errKilled = errors.New("worker: the instance was killed")
 
 // server is one instance under way. Its goroutines share the work as driver.go says.
 type server struct {
@@ -69,6 +85,7 @@ type server struct {
 	engine *instance.Engine
 	batch  instance.Batch
 	now    time.Time // of the last look at the clock
+	killed bool      // to end without a word
 	over   bool
 	baton  baton
 }
@@ -103,8 +120,9 @@ func newServer(ctx context.Context, service Service, o options) (*server, error)
 	return s, nil
 }
 
-// serve runs the goroutines of the instance until it has ended.
-func (s *server) serve(ctx context.Context) error {
+// serve runs the goroutines of the instance until it has ended. When killed is closed it ends at once, whatever its
+// hooks do: goroutines in hooks are left alone, and end when their hooks do.
+func (s *server) serve(ctx context.Context, killed <-chan struct{}) error {
 	s.now = time.Now()
 	s.engine.Start(s.now)
 	stop := context.AfterFunc(ctx, func() {
@@ -118,14 +136,18 @@ func (s *server) serve(ctx context.Context) error {
 		all.Go(s.work)
 	}
 	all.Go(s.watch)
+	defer stop()
+	if s.awaitEnd(killed) {
+		go func() {
+			all.Wait()
+			s.wake.Close() //nolint:errcheck // nobody is left to be told
+		}()
+		return errKilled
+	}
 	all.Wait()
-	stop()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.endHooks()
-	for line := range instance.Lines {
-		s.hangUp(line)
-	}
 	if err := s.wake.Close(); err != nil {
 		return fmt.Errorf("worker: %w", err)
 	}
@@ -135,17 +157,43 @@ func (s *server) serve(ctx context.Context) error {
 	return nil
 }
 
-// finish ends all goroutines. The caller holds s.mu.
-func (s *server) finish() {
-	if !s.over {
-		s.over = true
-		close(s.ended)
-		s.baton.idle.Broadcast()
+// awaitEnd waits until the sockets are closed, and says whether the instance was killed.
+func (s *server) awaitEnd(killed <-chan struct{}) bool {
+	select {
+	case <-s.ended:
+		return false
+	case <-killed:
 	}
+	s.mu.Lock()
+	s.killed = true
+	s.mu.Unlock()
+	s.wake.Ring()
+	<-s.ended
+	return true
+}
+
+// finish closes the sockets and ends all goroutines. The driver calls it, holding s.mu.
+func (s *server) finish() {
+	if s.over {
+		return
+	}
+	s.over = true
+	for line := range instance.Lines {
+		s.hangUp(line)
+	}
+	close(s.ended)
+	s.baton.idle.Broadcast()
 }
 
 // flush carries out what the engine wants done. The driver calls it, holding s.mu.
 func (s *server) flush() {
+	if s.killed {
+		s.endHooks()
+		s.finish()
+	}
+	if s.over {
+		return
+	}
 	b := &s.batch
 	b.Reset()
 	s.engine.Take(b)

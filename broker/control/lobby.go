@@ -233,8 +233,9 @@ func (l *lobby) drop(p *party) {
 	l.parties.Delete(p.incarnation)
 }
 
-// bye is what becomes of a party that leaves in order.
+// bye is what becomes of a party that leaves in order. It may wait, for a moment, to know that it was heard.
 func (l *lobby) bye(p *party) {
+	l.c.out.farewell(p)
 	switch p.hello.Role {
 	case protocol.RoleClient:
 		l.drop(p)

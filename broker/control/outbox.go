@@ -43,6 +43,13 @@ func (o *outbox) rehello(peer protocol.Peer) {
 	o.raw = append(o.raw, Raw{Peer: peer, Bytes: o.node.Rehello(nil)})
 }
 
+// farewell tells a party that its last word was heard.
+func (o *outbox) farewell(p *party) {
+	if peer, ok := p.link.Peer(); ok {
+		o.raw = append(o.raw, Raw{Peer: peer, Bytes: p.link.Farewell(nil)})
+	}
+}
+
 // refuse tells a peer that gets no conversation why.
 func (o *outbox) refuse(peer protocol.Peer, err error) {
 	b := protocol.AppendHeader(nil, protocol.Header{Version: o.node.Version, Epoch: o.node.Epoch, Incarnation: o.node.Incarnation})

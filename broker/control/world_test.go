@@ -234,9 +234,16 @@ func (w *world) deliver(p *peer, b []byte) {
 	w.flush(p)
 }
 
-// bare takes a frame of no conversation.
+// bare takes a frame of no conversation, or the last of one.
 func (w *world) bare(raw Raw) {
 	h, rest, err := protocol.ParseHeader(raw.Bytes)
+	if p := w.byPeer[raw.Peer]; p != nil && h.Sequence != 0 {
+		if v := p.link.Receive(h, len(raw.Bytes)); v != link.Fresh || len(rest) > 0 || p.link.Unacked() > 0 {
+			w.t.Fatalf("the last frame for %s: %+v, verdict %v, %d not acknowledged", p.name, h, v, p.link.Unacked())
+		}
+		w.printf("%s <- farewell", p.name)
+		return
+	}
 	if err != nil || h.Sequence != 0 {
 		w.t.Fatalf("bare frame: %+v, %v", h, err)
 	}

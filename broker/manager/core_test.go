@@ -259,23 +259,50 @@ func TestDrainRecallsWhatHasNotStarted(t *testing.T) {
 }
 
 func TestIdleInstanceTakesOverWaitingTasks(t *testing.T) {
+	for _, known := range []bool{true, false} { // how long tasks take; not while the first ones run
+		w := newWorld(t)
+		w.serve(func(s *protocol.Service) { s.Instances = protocol.Instances{Min: 2, Max: 2} })
+		c := w.client(100, 1)
+		a := w.instance("a", 200, nil)
+		if known {
+			a.executed(1, time.Second)
+		}
+		w.settle()
+		c.submit(1, 1, "x")
+		c.submit(1, 2, "y")
+		w.settle()
+		if len(a.tasks) != 2 {
+			t.Fatalf("known %t: %d tasks are at a, want 2", known, len(a.tasks))
+		}
+		b := w.instance("b", 201, nil)
+		w.pass(200 * time.Millisecond)
+		if len(a.tasks) != 1 || len(b.tasks) != 1 {
+			t.Fatalf("known %t: a has %d tasks, b has %d; want one each", known, len(a.tasks), len(b.tasks))
+		}
+		w.runAll()
+		w.drained()
+	}
+}
+
+// An instance that works is given more while it has slots free.
+func TestFreeSlotsTakeOverWaitingTasks(t *testing.T) {
 	w := newWorld(t)
 	w.serve(func(s *protocol.Service) { s.Instances = protocol.Instances{Min: 2, Max: 2} })
+	three := func(a *session.Admit) { a.Slots = 3 }
 	c := w.client(100, 1)
-	a := w.instance("a", 200, nil)
-	a.executed(1, time.Second)
+	a := w.instance("a", 200, three)
 	w.settle()
-	c.submit(1, 1, "x")
-	c.submit(1, 2, "y")
-	w.settle()
-	if len(a.tasks) != 2 {
-		t.Fatalf("%d tasks are at a, want 2", len(a.tasks))
+	for n := range uint64(6) {
+		c.submit(1, n+1, "x")
 	}
-	b := w.instance("b", 201, nil)
-	b.executed(1, time.Second)
-	w.pass(200 * time.Millisecond)
-	if len(a.tasks) != 1 || len(b.tasks) != 1 {
-		t.Fatalf("a has %d tasks, b has %d; want one each", len(a.tasks), len(b.tasks))
+	w.settle()
+	if len(a.tasks) != 6 {
+		t.Fatalf("%d tasks are at a, want 6", len(a.tasks))
+	}
+	b := w.instance("b", 201, three)
+	w.pass(2 * time.Second)
+	if len(a.tasks) != 3 || len(b.tasks) != 3 {
+		t.Fatalf("a has %d tasks, b has %d; want three each", len(a.tasks), len(b.tasks))
 	}
 	w.runAll()
 	w.drained()

@@ -230,18 +230,18 @@ func (m *manager) putBack(k uint32) {
 	s.fill()
 }
 
-// rebalance recalls tasks that wait behind others at one instance while another has nothing to do.
+// rebalance recalls tasks that wait behind others at one instance while another has a slot free.
 func (m *manager) rebalance() {
 	if len(m.instances) < 2 {
 		return
 	}
 	for _, idle := range m.instances {
-		if !idle.serves() || idle.reserved || idle.flight > 0 {
+		if !idle.serves() || idle.reserved || idle.flight >= idle.slots {
 			continue
 		}
 		var donor *instance
 		for _, i := range m.instances {
-			if i.serves() && !i.reserved && i.flight > i.slots && i.mean >= creditTime/2 && (donor == nil || i.flight > donor.flight) {
+			if i.serves() && !i.reserved && i.flight > i.slots && i.slow() && (donor == nil || i.flight > donor.flight) {
 				donor = i
 			}
 		}
@@ -261,6 +261,9 @@ func (m *manager) rebalance() {
 		}
 	}
 }
+
+// slow says whether tasks are worth taking from an instance: they are long, or not one has ended yet.
+func (i *instance) slow() bool { return i.mean == 0 || i.mean >= creditTime/2 }
 
 // seatAt says whether a session is bound to an instance, and has it bound where there is a place.
 func (s *hosted) seatAt(i *instance) bool {

@@ -18,11 +18,11 @@ func WeftLayers() Layers {
 				"internal/engine/client", "internal/engine/instance",
 			},
 			4: {
-				"internal/zmqx", "internal/terminaltest", "broker/store", "worker/probe", "worker/launcher", "worker/launcher/launchertest",
+				"internal/zmqx", "internal/hosted", "internal/terminaltest", "broker/store", "worker/probe", "worker/launcher", "worker/launcher/launchertest",
 			},
 			5: {"client", "worker", "worker/launcher/process", "worker/launcher/fake"},
 			6: {"broker", "worker/agent"},
-			7: {"cmd/weft", "examples/...", "bench", "internal/e2e", "internal/sim", "internal/archtest"},
+			7: {"cmd/weft", "examples/...", "bench", "broker/embed", "internal/e2e", "internal/sim", "internal/archtest"},
 		},
 		Sideways: []Arrow{{
 			From: "worker/launcher/launchertest", To: "worker/launcher",

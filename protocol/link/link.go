@@ -298,6 +298,15 @@ func (l *Link) Restart() {
 	l.other, l.last = 0, 0
 }
 
+// Farewell appends a bare frame that acknowledges all that came, for an end that has said its last word: the caller sends
+// it to the [Link.Peer] and closes the link.
+func (l *Link) Farewell(dst []byte) []byte {
+	return protocol.AppendHeader(dst, protocol.Header{
+		Version: l.node.Version, Epoch: l.node.Epoch, Incarnation: l.node.Incarnation,
+		Sequence: protocol.NewStamp(l.conversation, l.sent+1), Acked: protocol.NewStamp(l.conversation, l.received),
+	})
+}
+
 // Close ends the link for good and drops what it holds.
 func (l *Link) Close() {
 	l.forget()

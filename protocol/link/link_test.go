@@ -401,6 +401,23 @@ func TestClose(t *testing.T) {
 	}
 }
 
+// The last frame acknowledges what came, also when it overtakes what was to leave before it.
+func TestFarewell(t *testing.T) {
+	p := newPair(t)
+	p.append(p.b, 1)
+	p.take(p.a, leave(p.b))
+	p.append(p.a, 2)
+	if n := p.b.Unacked(); n != 1 {
+		t.Fatalf("%d not acknowledged, want 1", n)
+	}
+	last := p.a.Farewell([]byte("x"))[1:]
+	p.a.Close()
+	p.take(p.b, [][]byte{last})
+	if n := p.b.Unacked(); n != 0 {
+		t.Errorf("%d not acknowledged after a farewell", n)
+	}
+}
+
 func TestHeldFrame(t *testing.T) {
 	p := newPair(t)
 	f, off := p.a.Append(protocol.KindTask, 1, 1, []byte("kept"))

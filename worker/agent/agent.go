@@ -14,8 +14,9 @@ import (
 
 // Agent is the daemon of a compute node. Make it with [New].
 type Agent struct {
-	config    Config
-	endpoints []string
+	config     Config
+	endpoints  []string
+	registered chan struct{}
 }
 
 // New checks the configuration and makes an agent; nothing is opened or started yet. The error of a field that cannot
@@ -32,14 +33,17 @@ func New(config Config) (*Agent, error) {
 	if err := config.validate(); err != nil {
 		return nil, err
 	}
-	return &Agent{config: config, endpoints: endpoints}, nil
+	return &Agent{config: config, endpoints: endpoints, registered: make(chan struct{})}, nil
 }
 
 // Name is the node's name.
 func (a *Agent) Name() string { return a.config.Name }
 
-// Dir is the state folder.
+// Dir is the state folder, or empty when there is none.
 func (a *Agent) Dir() string { return a.config.Dir }
+
+// Registered is closed when a broker has taken the node in for the first time.
+func (a *Agent) Registered() <-chan struct{} { return a.registered }
 
 // Run is the life of the agent. It returns when the context has ended and, after that, the containers have been
 // stopped and the brokers told; or with an error when it cannot work at all: its folder is another agent's, or
@@ -48,11 +52,15 @@ func (a *Agent) Run(ctx context.Context) (err error) {
 	if err := zmqx.Init(a.config.IOThreads); err != nil {
 		return fmt.Errorf("agent: IOThreads: %w", err)
 	}
-	held, dir, err := lock(a.config.Dir)
-	if err != nil {
-		return err
+	dir := a.config.Dir
+	if dir != "" {
+		held, real, err := lock(dir)
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, held.Close()) }()
+		dir = real
 	}
-	defer func() { err = errors.Join(err, held.Close()) }()
 	l, err := a.launcher(dir)
 	if err != nil {
 		return err

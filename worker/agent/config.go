@@ -33,7 +33,7 @@ type Config struct {
 	// control group that the agent runs in when that has less.
 	Capacity protocol.Capacity
 	// Dir is the state folder: a lock, and the containers' logs in logs/ID. An agent has it for itself. Default:
-	// /var/lib/weft/agent-NAME for root, else weft/agent-NAME in os.UserCacheDir.
+	// /var/lib/weft/agent-NAME for root, else weft/agent-NAME in os.UserCacheDir; none with a Launcher.
 	Dir string
 	// IOThreads is the number of ZeroMQ's I/O threads of this process; 0: as it is, at first 1.
 	IOThreads int
@@ -65,7 +65,7 @@ func (c Config) withDefaults() (Config, error) {
 	if c.Grace == 0 {
 		c.Grace = defaultGrace
 	}
-	if c.Dir == "" {
+	if c.Dir == "" && c.Launcher == nil {
 		dir, err := defaultDir(os.Geteuid(), c.Name)
 		if err != nil {
 			return c, err
@@ -88,7 +88,7 @@ func (c Config) validate() error {
 		return bad("NodeType", "%q is neither cpu nor gpu", c.NodeType)
 	case a.CPU < 0 || a.GPU < 0 || a.Memory < 0 || a.Network < 0 || a.DiskIO < 0:
 		return bad("Capacity", "%+v has a negative amount", a)
-	case !filepath.IsAbs(c.Dir):
+	case c.Dir != "" && !filepath.IsAbs(c.Dir):
 		return bad("Dir", "%q is not an absolute path", c.Dir)
 	case c.Grace < 0:
 		return bad("Grace", "%v is negative", c.Grace)

@@ -35,6 +35,8 @@ type shell struct {
 	wake     *zmqx.Wake
 	waiter   *zmqx.Waiter
 
+	registered bool // at some time
+
 	containers map[string]launcher.Container // that have started and not ended
 	work       sync.WaitGroup                // goroutines that start and watch containers, and measure
 	inbox      inbox
@@ -276,7 +278,12 @@ func (s *shell) note(n core.Note) {
 	switch n.Kind {
 	case core.NoteRefused, core.NoteLost, core.NoteIgnored, core.NoteForced:
 		level = zerolog.WarnLevel
-	case core.NoteWelcomed, core.NoteRegistered, core.NoteStarted, core.NoteEnded:
+	case core.NoteRegistered:
+		if !s.registered {
+			s.registered = true
+			close(s.agent.registered)
+		}
+	case core.NoteWelcomed, core.NoteStarted, core.NoteEnded:
 	}
 	line := s.log.WithLevel(level)
 	if n.Broker != "" {

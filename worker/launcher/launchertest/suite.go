@@ -27,6 +27,10 @@ type Harness struct {
 	Bad func(t testing.TB, reason error, id string) launcher.Spec
 	// Leave leaves a process behind that bears an owner and a container mark, and returns its number.
 	Leave func(t *testing.T, l launcher.Launcher, owner, container string) int
+	// Within says that containers live within the test's process. Then what only a process of its own can have or do is
+	// left out: signals that it sends itself, descriptors, environment variables, a folder, outliving its launcher; and
+	// of the reasons for Bad there is ErrMissing only.
+	Within bool
 }
 
 // Run runs the suite.
@@ -37,8 +41,6 @@ func Run(t *testing.T, h Harness) {
 	t.Run("StopAgain", h.stopAgain)
 	t.Run("Kill", h.kill)
 	t.Run("Identity", h.identity)
-	t.Run("Descriptors", h.descriptors)
-	t.Run("Environment", h.environment)
 	t.Run("Output", h.output)
 	t.Run("BadCommand", h.badCommand)
 	t.Run("BadSpec", h.badSpec)
@@ -46,6 +48,14 @@ func Run(t *testing.T, h Harness) {
 	t.Run("Cancelled", h.cancelled)
 	t.Run("Close", h.close)
 	t.Run("Many", h.many)
+	if h.Within {
+		return
+	}
+	t.Run("Signals", h.signals)
+	t.Run("Unread", h.unread)
+	t.Run("Descriptors", h.descriptors)
+	t.Run("Environment", h.environment)
+	t.Run("BadFile", h.badFile)
 	t.Run("Reap", h.reap)
 }
 
@@ -88,28 +98,30 @@ func expect(t *testing.T, e launcher.Exit, code, signal int, cause launcher.Caus
 }
 
 func (h Harness) end(t *testing.T) {
+	for _, code := range []int{0, 3, 255} {
+		h.endsItself(t, Program{Code: code}, code, 0)
+	}
+}
+
+func (h Harness) signals(t *testing.T) {
+	for _, signal := range []unix.Signal{unix.SIGTERM, unix.SIGKILL} {
+		h.endsItself(t, Program{Signal: int(signal)}, -1, int(signal))
+	}
+}
+
+// endsItself runs a program that ends by its own doing.
+func (h Harness) endsItself(t *testing.T, p Program, code, signal int) {
 	l := h.open(t, owner(t))
-	for _, tt := range []struct {
-		p            Program
-		code, signal int
-	}{
-		{Program{}, 0, 0},
-		{Program{Code: 3}, 3, 0},
-		{Program{Code: 255}, 255, 0},
-		{Program{Signal: int(unix.SIGTERM)}, -1, int(unix.SIGTERM)},
-		{Program{Signal: int(unix.SIGKILL)}, -1, int(unix.SIGKILL)},
-	} {
-		c := h.start(t, l, tt.p, "a")
-		e := AwaitExit(t, c)
-		expect(t, e, tt.code, tt.signal, launcher.Itself)
-		if !slices.Contains(e.Output, Ready) {
-			t.Errorf("output %q, want %q in it", e.Output, Ready)
-		}
-		c.Stop(time.Hour)
-		c.Kill()
-		if again := c.Exit(); again.Reason != e.Reason || again.Cause != e.Cause {
-			t.Errorf("told to end after its end: %+v, was %+v", again, e)
-		}
+	c := h.start(t, l, p, "a")
+	e := AwaitExit(t, c)
+	expect(t, e, code, signal, launcher.Itself)
+	if !slices.Contains(e.Output, Ready) {
+		t.Errorf("output %q, want %q in it", e.Output, Ready)
+	}
+	c.Stop(time.Hour)
+	c.Kill()
+	if again := c.Exit(); again.Reason != e.Reason || again.Cause != e.Cause {
+		t.Errorf("told to end after its end: %+v, was %+v", again, e)
 	}
 }
 
@@ -186,7 +198,11 @@ func (h Harness) identity(t *testing.T) {
 			t.Errorf("identity of %d bytes: %+v", len(identity), e)
 		}
 	}
-	// One that ends without reading it, at once or when told.
+}
+
+// unread starts one that ends without reading its identity.
+func (h Harness) unread(t *testing.T) {
+	l := h.open(t, owner(t))
 	spec := h.Spec(t, Program{}, "a")
 	spec.Command, spec.Args, spec.Identity = "/bin/sh", []string{"-c", "exit 0"}, make([]byte, launcher.MaxIdentity)
 	c, err := l.Start(t.Context(), spec)
@@ -264,9 +280,15 @@ func (h Harness) output(t *testing.T) {
 	}
 }
 
-func (h Harness) badCommand(t *testing.T) {
+func (h Harness) badCommand(t *testing.T) { h.cannotStart(t, launcher.ErrMissing) }
+
+func (h Harness) badFile(t *testing.T) {
+	h.cannotStart(t, launcher.ErrNotExecutable, launcher.ErrPlatform)
+}
+
+func (h Harness) cannotStart(t *testing.T, reasons ...error) {
 	l := h.open(t, owner(t))
-	for _, reason := range []error{launcher.ErrMissing, launcher.ErrNotExecutable, launcher.ErrPlatform} {
+	for _, reason := range reasons {
 		spec := h.Bad(t, reason, "a")
 		_, err := l.Start(t.Context(), spec)
 		var failed *launcher.StartError
