@@ -15,6 +15,7 @@ import (
 // transit is the state of a manager that no loop has at the moment.
 type transit struct {
 	to   int
+	next int             // where it is to go from there
 	held []session.Order // in order
 }
 
@@ -35,14 +36,15 @@ func (t *managers) refer(p *party, position uint64, m *manager, number protocol.
 	}
 }
 
-// move has a manager go to another loop.
+// move has a manager go to another loop. One that is on its way arrives before it goes on, if only to come back: what its
+// clients send meanwhile to where it was is dropped there, and only a referral elsewhere makes them send it again.
 func (t *managers) move(m *manager, to int) {
 	switch {
 	case m.transit != nil:
-		m.transit.to = to
+		m.transit.next = to
 	case m.loop != to && !m.retired:
 		t.c.out.order(m.loop, session.Order{Move: &session.Move{Manager: m.id}})
-		m.transit = &transit{to: to}
+		m.transit = &transit{to: to, next: to}
 	}
 }
 
@@ -74,6 +76,7 @@ func (t *managers) moved(n *session.Moved) {
 			t.refer(p, 0, m, 0)
 		}
 	}
+	t.move(m, way.next)
 	t.touch(m)
 }
 

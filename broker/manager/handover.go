@@ -107,7 +107,6 @@ func (c *Core) takeIn(state any) {
 		c.ends[i.other] = i.end
 		c.order = append(c.order, i.end)
 		c.instances[i.container] = i
-		i.serve()
 	}
 	for _, s := range m.sessions {
 		if s.unfinished() > 0 {

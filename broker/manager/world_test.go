@@ -142,7 +142,7 @@ func (w *world) settle() {
 			moved = p.flush() || moved
 		}
 	}
-	w.check()
+	check(w.t, w.core)
 }
 
 func (w *world) carryOut(b *Batch) {
@@ -420,8 +420,7 @@ func (c *Core) eachTask(f func(i int, t *slot)) (n int) {
 }
 
 // check holds the core against what must always be true.
-func (w *world) check() {
-	c := w.core
+func check(test fataler, c *Core) {
 	var bytes int64
 	inSession := map[*hosted]int{}
 	perSeat := map[*seat]int{}
@@ -429,18 +428,18 @@ func (w *world) check() {
 		bytes += int64(t.size)
 		inSession[t.session]++
 		if (t.state == taskFlying || t.state == taskRecalling) != (t.seat != nil) {
-			w.t.Fatalf("slot %d: state %d, seat %v", i, t.state, t.seat != nil)
+			test.Fatalf("slot %d: state %d, seat %v", i, t.state, t.seat != nil)
 		}
 		if t.seat != nil {
 			perSeat[t.seat]++
 		}
 	})
 	if used != c.unfinished() || bytes != c.bytes {
-		w.t.Fatalf("%d slots and %d bytes are in use, the core counts %d and %d", used, bytes, c.unfinished(), c.bytes)
+		test.Fatalf("%d slots and %d bytes are in use, the core counts %d and %d", used, bytes, c.unfinished(), c.bytes)
 	}
 	for s, n := range inSession {
 		if s.unfinished() != n {
-			w.t.Fatalf("session %d has %d slots and %d tasks in its lists", s.number, n, s.unfinished())
+			test.Fatalf("session %d has %d slots and %d tasks in its lists", s.number, n, s.unfinished())
 		}
 	}
 	for _, m := range c.managers {
@@ -450,32 +449,59 @@ func (w *world) check() {
 			for _, t := range i.seats {
 				flight += t.flight
 				if t.flight < perSeat[t] || (!t.session.closed && t.flight != perSeat[t]) {
-					w.t.Fatalf("%s: seat of session %d counts %d tasks, %d are there", i.container, t.session.number, t.flight, perSeat[t])
+					test.Fatalf("%s: seat of session %d counts %d tasks, %d are there", i.container, t.session.number, t.flight, perSeat[t])
 				}
 			}
 			if i.flight != flight || i.bytes < 0 {
-				w.t.Fatalf("%s counts %d tasks and %d bytes, its seats have %d", i.container, i.flight, i.bytes, flight)
+				test.Fatalf("%s counts %d tasks and %d bytes, its seats have %d", i.container, i.flight, i.bytes, flight)
 			}
 			if i.reserved {
 				reserved++
 			}
 			if max := i.credit + i.places; i.flight > max && i.mean == 0 {
-				w.t.Fatalf("%s has %d tasks, at most %d are allowed", i.container, i.flight, max)
+				test.Fatalf("%s has %d tasks, at most %d are allowed", i.container, i.flight, max)
 			}
 		}
 		if reserved != m.reserved {
-			w.t.Fatalf("%d instances are reserved, the manager counts %d", reserved, m.reserved)
+			test.Fatalf("%d instances are reserved, the manager counts %d", reserved, m.reserved)
 		}
 	}
+	for _, e := range c.order {
+		if cl := e.client; cl != nil && (cl.consumed > cl.sent || cl.consumed < 0) {
+			test.Fatalf("client %x has consumed %d of %d bytes", e.other, cl.consumed, cl.sent)
+		}
+	}
+}
+
+// left says what is left when all is over.
+func left(c *Core) string {
+	var out string
+	if c.bytes != 0 || c.buffers.pinned != 0 || c.unfinished() != 0 || c.buffers.live != 0 {
+		out = fmt.Sprintf("%d tasks, %d bytes, %d bytes pinned of which %d are in use", c.unfinished(), c.bytes, c.buffers.pinned, c.buffers.live)
+	}
+	return out
+}
+
+// owing says what credit is left to be given back when all is over.
+func owing(c *Core) string {
+	var out string
+	for _, e := range c.order {
+		if cl := e.client; cl != nil && cl.sent-cl.consumed >= cl.allowed/4 {
+			out += fmt.Sprintf("; client %x has consumed %d of %d bytes", e.other, cl.consumed, cl.sent)
+		}
+		if n := e.link.Held(); n > 0 {
+			out += fmt.Sprintf("; %x has not acknowledged %d bytes", e.other, n)
+		}
+	}
+	return out
 }
 
 // drained holds that nothing is kept when everything was answered and acknowledged.
 func (w *world) drained() {
 	w.t.Helper()
 	w.pass(3 * time.Second)
-	c := w.core
-	if c.bytes != 0 || c.buffers.pinned != 0 || c.unfinished() != 0 || c.buffers.live != 0 {
-		w.t.Fatalf("%d tasks, %d bytes, %d bytes pinned are left", c.unfinished(), c.bytes, c.buffers.pinned)
+	if l := left(w.core); l != "" {
+		w.t.Fatalf("left: %s", l)
 	}
 	if len(w.refs) != 0 {
 		w.t.Fatalf("%d payload frames are left", len(w.refs))
@@ -505,9 +531,11 @@ func (p *party) want(t *testing.T, seq uint64, answer string) {
 }
 
 // describe tells what the core is at, for a failing test.
-func (w *world) describe() string {
+func (w *world) describe() string { return describe(w.core) }
+
+func describe(c *Core) string {
 	out := ""
-	for _, m := range w.core.managers {
+	for _, m := range c.managers {
 		for _, i := range m.instances {
 			out += fmt.Sprintf("\n%s ready %v draining %v reserved %v flight %d credit %d turns %d:", i.container, i.isReady, i.draining, i.reserved, i.flight, i.credit, len(i.turns))
 			for _, t := range i.seats {
