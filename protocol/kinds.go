@@ -53,7 +53,7 @@ const (
 	KindServicePage       Kind = 45 // broker: ServicePage, the answer to ListServices
 	KindSessionPage       Kind = 46 // broker: SessionPage, the answer to ListSessions
 	KindNodePage          Kind = 47 // broker: NodePage, the answer to ListNodes
-	KindMoveService       Kind = 48 // operator: MoveService; answer Done
+	KindMoveService       Kind = 54 // operator: MoveService; answer Done
 
 	KindRegisterNode   Kind = 56 // agent: RegisterNode; answer Done
 	KindNodeStatus     Kind = 57 // agent: NodeStatus, every heartbeat; no answer but a header

@@ -1,8 +1,5 @@
 package manager
 
-// Check holds the core against what must always be true.
-func (c *Core) Check(t fataler) { check(t, c) }
-
 // Describe tells what the core is at.
 func (c *Core) Describe() string { return describe(c) }
 

@@ -230,7 +230,9 @@ func (f *fabric) loop(i int) bool {
 		c.Step(f.now, manager.Event{Kind: manager.EventGone, Peer: peer})
 	}
 	f.release(broker, b.Released...)
-	c.Check(f.t)
+	if err := c.Verify(); err != nil {
+		f.t.Fatalf("loop %d: %v", i, err)
+	}
 	return true
 }
 
