@@ -42,7 +42,7 @@ func (c *Core) handOver(id uint32) {
 	for _, i := range m.instances {
 		c.vacate(i.end)
 		delete(c.instances, i.container)
-		i.link.Detach()
+		c.node.Detach(i.link)
 	}
 	c.changed = slices.DeleteFunc(c.changed, func(s *hosted) bool { return s.manager == m })
 	c.buffers.extract(&m.slab)
@@ -102,7 +102,7 @@ func (c *Core) takeIn(state any) {
 		}
 	}
 	for _, i := range m.instances {
-		i.link.Attach(c.node)
+		c.node.Attach(i.link)
 		i.heard = c.now
 		c.ends[i.other] = i.end
 		c.order = append(c.order, i.end)

@@ -104,8 +104,8 @@ func (w *world) move() {
 		if w.draws%2 == 0 { // with a greeting, or something else, about to leave
 			l.Beat(true)
 		}
-		l.Detach()
-		l.Attach(p.node)
+		from.Detach(l)
+		p.node.Attach(l)
 	}
 	if out := from.Take(nil); len(out) > 0 {
 		w.t.Fatalf("%d frames are ready at the node that was left", len(out))

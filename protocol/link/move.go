@@ -2,13 +2,12 @@ package link
 
 import "slices"
 
-// Detach takes a link of an acceptor off its node, for [Link.Attach] to put it on another one of the same process, epoch
+// Detach takes a link of an acceptor off its node, for [Node.Attach] to put it on another one of the same process, epoch
 // and incarnation. Its conversation goes on there: it is down until the other end says HELLO again, and nothing of it is
 // lost. Until Attach, which may be called by another goroutine, the link must not be used, and neither must its frames:
 // the shell has to have called [Frame.Sent] for every frame that Take has given of it.
-func (l *Link) Detach() {
+func (n *Node) Detach(l *Link) {
 	l.Lost()
-	n := l.node
 	if l.dirty {
 		l.dirty = false
 		n.dirty = slices.DeleteFunc(n.dirty, func(d *Link) bool { return d == l })
@@ -23,5 +22,5 @@ func (l *Link) Detach() {
 	l.node = nil
 }
 
-// Attach puts a link that was taken off its node on another one.
-func (l *Link) Attach(n *Node) { l.node = n }
+// Attach takes over a link that was taken off another node.
+func (n *Node) Attach(l *Link) { l.node = n }

@@ -32,9 +32,9 @@ func TestMovedLinkGoesOn(t *testing.T) {
 	leave(p.b) // on its way when the connection is given up
 	p.b.Append(protocol.KindResult, 1, 2, []byte("queued"))
 	from := p.b.node
-	p.b.Detach()
+	from.Detach(p.b)
 	to := NewNode(7, 2)
-	p.b.Attach(to)
+	to.Attach(p.b)
 	p.b.Append(protocol.KindResult, 1, 3, []byte("new"))
 	if got := from.Take(nil); len(got) != 0 {
 		t.Fatalf("%d frames leave where the link was", len(got))

@@ -13,9 +13,9 @@ import (
 func (w *world) moveManager() {
 	w.cut(Data)
 	d := w.ends[Data]
-	d.link.Detach()
+	d.node.Detach(d.link)
 	d.node = link.NewNode(d.node.Epoch, d.node.Incarnation)
-	d.link.Attach(d.node)
+	d.node.Attach(d.link)
 	w.moves++
 	w.refer(refer + "-" + string(rune('a'+w.moves%20)))
 }
