@@ -25,7 +25,7 @@ help: ## Say what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-24s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 .PHONY: setup
-setup: ## Install what is missing to build (libzmq, pkg-config)
+setup: ## Install what is missing to build and test (libzmq, pkg-config, Python's zmq and msgpack)
 	@tools/setup
 
 .PHONY: build
@@ -40,8 +40,13 @@ demo: build ## Run real jobs through a broker, an agent and instances on this ma
 	@tools/demo
 
 .PHONY: test
-test: setup ## Run the tests, with the race detector, but for the long ones
+test: setup test-python ## Run the tests, with the race detector, but for the long ones
 	go test -race -short -count=1 -timeout $(TEST_TIMEOUT) ./...
+
+# The interpreter of the system: tools/setup installs its packages.
+.PHONY: test-python
+test-python: setup ## Run the tests of the Python SDK, and mypy where it is installed
+	@tools/test-python
 
 .PHONY: race
 race: setup ## Run all tests with the race detector, the long ones too

@@ -315,8 +315,6 @@ func newBody(k protocol.Kind) any {
 		return &protocol.Service{}
 	case protocol.KindDeregisterService:
 		return &protocol.ServiceRef{}
-	case protocol.KindMoveService:
-		return &protocol.MoveService{}
 	case protocol.KindListServices, protocol.KindListSessions, protocol.KindListNodes:
 		return &protocol.ListRequest{}
 	case protocol.KindServicePage:

@@ -273,14 +273,14 @@ func TestWelcomeIsFirst(t *testing.T) {
 	h, hello := p.hello()
 	p.b.Accept(10, h, hello, protocol.Welcome{Version: 1})
 	p.b.Accept(10, h, hello, protocol.Welcome{Version: 1}) // the same HELLO again
-	for _, when := range []string{"before Take", "after Take"} {
+	for name, taken := range map[string]bool{"before Take": false, "after Take": true} {
 		var next []*Frame
-		if when == "after Take" {
+		if taken {
 			next = p.b.node.Take(nil)
 		}
 		for _, f := range gated {
 			if _, _, _, ok := f.Leave(); ok {
-				t.Fatalf("%s: a frame left before WELCOME", when)
+				t.Fatalf("%s: a frame left before WELCOME", name)
 			}
 			f.Sent()
 		}

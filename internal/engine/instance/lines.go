@@ -25,12 +25,15 @@ func (l *lines) start(now time.Time) {
 	l.dial(now, Control, l.cfg.Endpoints[0])
 }
 
-// dial leads a line to an endpoint and says HELLO there. A conversation that it had goes on there, if the other end
-// knows of it.
+// dial leads a line to an endpoint and says HELLO there.
 func (l *lines) dial(now time.Time, line Line, endpoint string) {
 	w := l.at(line)
-	w.link.Lost()
-	w.endpoint, w.heard, w.wait, w.refused = endpoint, now, 0, false
+	if line == Data {
+		w.link.Restart()
+	} else {
+		w.link.Lost()
+	}
+	w.endpoint, w.heard, w.wait, w.opened, w.refused = endpoint, now, 0, false, false
 	l.orders.add(Order{Kind: Dial, Line: line, Endpoint: endpoint})
 	w.greet(now)
 }
@@ -57,7 +60,7 @@ func (l *lines) follow(now time.Time) {
 func (l *lines) hangUp() {
 	w := l.at(Data)
 	w.link.Restart()
-	w.endpoint, w.greetAt, w.opened = "", time.Time{}, false
+	w.endpoint, w.greetAt = "", time.Time{}
 	l.orders.add(Order{Kind: HangUp, Line: Data})
 }
 
@@ -120,7 +123,6 @@ func (l *lines) tryNext(now time.Time) {
 	}
 	if n := len(l.cfg.Endpoints); n > 1 && !w.link.Up() && now.Sub(w.heard) >= patience {
 		l.choice = (l.choice + 1) % n
-		w.opened = false
 		l.dial(now, Control, l.cfg.Endpoints[l.choice])
 	}
 }

@@ -1,0 +1,360 @@
+"""A client without sockets: what it says to a broker, and what becomes of its tasks."""
+
+from __future__ import annotations
+
+import unittest
+from typing import Any, Optional
+
+from weft import wire
+from weft.clientcore import ClientCore, Dialog, Receipt, Stage
+from weft.errors import Code, WeftError
+
+from .world import EPOCH, World
+
+CONTROL, LOOP, OTHER = "tcp://h:7700", "tcp://h:7710", "tcp://h:7711"
+
+
+class Outcome:
+    """A sink that counts."""
+
+    def __init__(self, deferred: bool = False) -> None:
+        self.deferred = deferred
+        self.results: list[Optional[bytes]] = []
+        self.errors: list[WeftError] = []
+        self.receipts: list[Receipt] = []
+
+    def finish(self, result: Optional[bytes], error: Optional[WeftError], receipt: Optional[Receipt]) -> None:
+        if error is not None:
+            self.errors.append(error)
+        else:
+            self.results.append(result)
+        if receipt is not None:
+            self.receipts.append(receipt)
+
+    @property
+    def count(self) -> int:
+        return len(self.results) + len(self.errors)
+
+
+class ClientTest(unittest.TestCase):
+    def setUp(self) -> None:
+        self.w = World()
+        self.core = self.make([CONTROL])
+
+    def make(self, endpoints: list[str]) -> ClientCore:
+        core = ClientCore(self.w.process, endpoints, "test", "hosted", True, self.w.now)
+        self.w.core = core
+        self.w.run()
+        return core
+
+    def open(self, number: int = 7, refer: str = LOOP, credit: int = 4, **options: Any) -> Dialog:
+        dialog = self.core.open({"service": "price", **options})
+        self.w.run()
+        self.answer_open(number, credit)
+        if refer:
+            self.refer(number, refer)
+        return dialog
+
+    def answer_open(self, number: int, credit: int = 4, which: int = -1) -> dict[str, Any]:
+        asked = self.w.said(CONTROL, wire.OPEN_SESSION)[which]
+        opened = {"session": number, "service": "price", "version": "3", "task_credit": credit, "byte_credit": 100,
+                  "max_payload": 1000}  # fmt: skip
+        self.w.say(CONTROL, wire.SESSION_OPENED, 0, asked[2], opened)
+        return wire.unpack_body(asked[3])
+
+    def refer(self, number: int, endpoint: str, epoch: Optional[int] = None) -> None:
+        body = {"service": "price", "session": number, "endpoint": endpoint, "epoch": epoch or self.w.epoch}
+        self.w.say(CONTROL, wire.REFER, 0, 0, body)
+
+    def submit(self, dialog: Dialog, payload: bytes = b"x", deferred: bool = False) -> Outcome:
+        outcome = Outcome(deferred)
+        self.core.submit(dialog, payload, outcome)
+        self.w.run()
+        return outcome
+
+    def tasks(self, endpoint: str = LOOP) -> list[int]:
+        return [r[2] for r in self.w.said(endpoint, wire.TASK)]
+
+    def result(self, task: int, payload: bytes = b"y", endpoint: str = LOOP, number: int = 7) -> None:
+        self.w.say(endpoint, wire.RESULT, number, task, payload)
+
+
+class Sessions(ClientTest):
+    def test_hello_says_who_it_is(self) -> None:
+        hello = self.w.peer(CONTROL).hello
+        self.assertEqual(
+            hello,
+            {"min_version": 1, "max_version": 1, "role": "client", "name": "test", "endpoint": CONTROL, "host": "hosted",
+             "keeps_scheme": True},
+        )  # fmt: skip
+
+    def test_a_session_and_its_tasks(self) -> None:
+        dialog = self.open(parameters=b"EUR")
+        self.assertIs(dialog.stage, Stage.OPEN)
+        self.assertEqual(self.w.peer(LOOP).hello["result_credit"], 64 << 20)
+        a, b = self.submit(dialog), self.submit(dialog)
+        self.assertEqual(self.tasks(), [1 << 24, 2 << 24])
+        self.result(2 << 24, b"second")
+        self.result(1 << 24, b"first")
+        self.assertEqual((a.results, b.results), ([b"first"], [b"second"]))
+        self.result(1 << 24, b"again")
+        self.assertEqual(a.count, 1)
+
+    def test_a_refused_session(self) -> None:
+        dialog = self.core.open({"service": "prize"})
+        self.w.run()
+        asked = self.w.said(CONTROL, wire.OPEN_SESSION)[0]
+        self.w.say(CONTROL, wire.ERROR, 0, asked[2], {"code": 101, "msg": "no such service"})
+        self.assertIs(dialog.stage, Stage.OVER)
+        assert dialog.error is not None
+        self.assertEqual(dialog.error.code, Code.UNKNOWN_SERVICE)
+
+    def test_tasks_wait_for_the_referral(self) -> None:
+        dialog = self.open(refer="")
+        outcome = self.submit(dialog)
+        self.refer(7, LOOP)
+        self.assertEqual(self.tasks(), [1 << 24])
+        self.result(1 << 24)
+        self.assertEqual(outcome.count, 1)
+
+    def test_credit_in_tasks_and_in_bytes(self) -> None:
+        dialog = self.open()
+        outcomes = [self.submit(dialog) for _ in range(6)]
+        self.assertTrue(dialog.full)
+        self.assertEqual(len(self.tasks()), 4)
+        self.result(1 << 24)
+        self.assertEqual(self.tasks(), [5 << 24])
+        for task in (2, 3, 4, 5, 6):
+            self.result(task << 24)
+        self.assertEqual([o.count for o in outcomes], [1] * 6)
+        self.tasks()
+        self.submit(dialog, bytes(90))
+        self.submit(dialog, bytes(20))
+        self.assertEqual(self.tasks(), [7 << 24])
+        self.result(7 << 24)
+        self.assertEqual(self.tasks(), [8 << 24])
+        self.result(8 << 24)
+        self.submit(dialog, bytes(500))  # beyond the credit, but alone
+        self.assertEqual(self.tasks(), [9 << 24])
+
+    def test_a_failure(self) -> None:
+        dialog = self.open()
+        outcome = self.submit(dialog)
+        self.w.say(LOOP, wire.FAILURE, 7, 1 << 24, {"code": 500, "msg": "no such trade", "retry": 2})
+        self.assertEqual([(e.code, e.message) for e in outcome.errors], [(500, "no such trade")])
+
+    def test_what_a_client_does_not_take(self) -> None:
+        dialog = self.open()
+        self.w.say(CONTROL, wire.BIND, 0, 99, {})
+        self.w.say(LOOP, wire.BIND, 7, 98, {})
+        self.w.say(CONTROL, wire.REFER, 0, 97, {"session": "seven", "epoch": EPOCH})
+        found = [(r[2], wire.unpack_body(r[3])["code"]) for r in self.w.said(CONTROL, wire.ERROR)]
+        found += [(r[2], wire.unpack_body(r[3])["code"]) for r in self.w.said(LOOP, wire.ERROR)]
+        self.assertEqual(found, [(99, 107), (97, 108), (98, 107)])
+        self.assertIs(dialog.stage, Stage.OPEN)
+
+
+class Endings(ClientTest):
+    def test_finish_follows_the_last_result(self) -> None:
+        dialog = self.open(credit=1)
+        outcomes = [self.submit(dialog) for _ in range(2)]
+        self.core.close(dialog, "finish")
+        self.w.run()
+        self.assertEqual(self.w.said(CONTROL, wire.CLOSE_SESSION), [])
+        self.result(1 << 24)
+        self.result(2 << 24)
+        asked = self.w.said(CONTROL, wire.CLOSE_SESSION)
+        self.assertEqual([wire.unpack_body(r[3]) for r in asked], [{"session": 7, "mode": "finish"}])
+        self.w.say(CONTROL, wire.DONE, 0, asked[0][2])
+        self.w.say(CONTROL, wire.SESSION_STATE, 0, 0, {"session": 7, "state": "closed"})
+        self.assertIs(dialog.stage, Stage.OVER)
+        self.assertIsNone(dialog.error)
+        self.assertEqual([o.count for o in outcomes], [1, 1])
+
+    def test_kill_is_said_at_once_and_also_after_finish(self) -> None:
+        dialog = self.open()
+        outcome = self.submit(dialog)
+        self.core.close(dialog, "finish")
+        self.core.close(dialog, "kill", "enough")
+        self.core.close(dialog, "kill", "again")
+        self.core.close(dialog, "finish")
+        self.w.run()
+        asked = [wire.unpack_body(r[3]) for r in self.w.said(CONTROL, wire.CLOSE_SESSION)]
+        self.assertEqual(asked, [{"session": 7, "mode": "kill", "reason": "enough"}])
+        killed = {"session": 7, "state": "closed", "error": {"code": 201, "msg": "killed"}}
+        self.w.say(CONTROL, wire.SESSION_STATE, 0, 0, killed)
+        self.assertEqual([e.code for e in outcome.errors], [201])
+
+    def test_a_session_that_fails_takes_its_tasks_along(self) -> None:
+        dialog = self.open(credit=1)
+        outcomes = [self.submit(dialog), self.submit(dialog)]
+        failed = {"session": 7, "state": "failed", "error": {"code": 503, "msg": "no such market"}}
+        self.w.say(CONTROL, wire.SESSION_STATE, 0, 0, failed)
+        self.assertEqual([[e.code for e in o.errors] for o in outcomes], [[503], [503]])
+        self.result(1 << 24)
+        self.assertEqual([o.count for o in outcomes], [1, 1])
+
+    def test_last_results_come_after_the_end_by_another_connection(self) -> None:
+        for arrives in (True, False):
+            with self.subTest(arrives=arrives):
+                self.setUp()
+                dialog = self.open()
+                outcome = self.submit(dialog)
+                self.w.say(CONTROL, wire.SESSION_STATE, 0, 0, {"session": 7, "state": "closed"})
+                self.assertIs(dialog.stage, Stage.OPEN)
+                self.w.pass_time(9)
+                self.assertEqual(outcome.count, 0)
+                if arrives:
+                    self.result(1 << 24)
+                    self.assertEqual((outcome.results, dialog.error), ([b"y"], None))
+                else:
+                    self.w.pass_time(2)
+                    self.assertEqual([e.code for e in outcome.errors], [200])
+                self.assertIs(dialog.stage, Stage.OVER)
+
+    def test_bye(self) -> None:
+        dialog = self.open()
+        outcome = self.submit(dialog)
+        self.core.bye(self.w.now)
+        self.assertFalse(self.core.is_over(self.w.now))
+        self.w.run()
+        self.assertEqual([r[0] for r in self.w.said(CONTROL)][-1], wire.BYE)
+        self.assertEqual([e.code for e in outcome.errors], [204])
+        self.assertTrue(self.core.is_over(self.w.now))
+
+
+class Elsewhere(ClientTest):
+    def test_a_session_moves_with_tasks_under_way(self) -> None:
+        dialog = self.open()
+        outcomes = [self.submit(dialog) for _ in range(3)]
+        self.tasks()
+        self.result(2 << 24)
+        self.refer(7, OTHER)
+        self.assertEqual(self.tasks(OTHER), [1 << 24, 3 << 24])
+        outcomes.append(self.submit(dialog))
+        self.assertEqual((self.tasks(OTHER), self.tasks(LOOP)), ([4 << 24], []))
+        self.result(1 << 24, endpoint=LOOP)  # said before the manager moved
+        self.result(1 << 24, endpoint=OTHER)
+        self.result(3 << 24, endpoint=OTHER)
+        self.result(4 << 24, endpoint=OTHER)
+        self.assertEqual([o.count for o in outcomes], [1] * 4)
+        outcomes.append(self.submit(dialog))
+        self.tasks(OTHER)
+        self.refer(7, LOOP)  # back again, by the connection that is still there
+        self.assertEqual(self.tasks(LOOP), [5 << 24])
+        self.assertEqual(self.w.peer(LOOP).greetings, 1)
+        self.refer(7, LOOP)
+        self.assertEqual(self.tasks(LOOP), [])
+        self.result(5 << 24)
+        self.assertEqual(outcomes[-1].count, 1)
+
+    def test_another_broker_takes_over(self) -> None:
+        dialog = self.open()
+        outcomes = [self.submit(dialog) for _ in range(3)]
+        self.result(1 << 24)
+        self.w.replace(EPOCH + 256)
+        self.w.pass_time(3)
+        asked = self.answer_open(9)
+        self.assertEqual((asked["key"], asked["version"]), (1, "3"))
+        outcomes.append(self.submit(dialog))
+        self.refer(9, LOOP, EPOCH)  # of the reign before
+        self.assertEqual(self.tasks(), [])
+        self.refer(9, LOOP)
+        self.assertEqual(self.tasks(), [2 << 24, 3 << 24, 4 << 24])
+        for task in (2, 3, 4):
+            self.result(task << 24, number=9)
+            self.result(task << 24, number=7)
+        self.assertEqual([o.count for o in outcomes], [1] * 4)
+
+    def test_the_other_broker_does_not_know_the_service(self) -> None:
+        dialog = self.open()
+        outcome = self.submit(dialog)
+        self.w.replace(EPOCH + 256)
+        self.w.pass_time(3)
+        asked = self.w.said(CONTROL, wire.OPEN_SESSION)[-1]
+        self.w.say(CONTROL, wire.ERROR, 0, asked[2], {"code": 101})
+        self.assertEqual([e.code for e in outcome.errors], [101])
+        self.assertIs(dialog.stage, Stage.OVER)
+
+    def test_a_session_that_was_killed_is_not_opened_again(self) -> None:
+        dialog = self.open()
+        self.core.close(dialog, "kill")
+        self.w.replace(EPOCH + 256)
+        self.w.pass_time(3)
+        self.assertEqual(self.w.said(CONTROL, wire.OPEN_SESSION), [])
+        self.assertIs(dialog.stage, Stage.OVER)
+
+    def test_a_loop_that_knows_nothing_sends_the_client_to_the_controller(self) -> None:
+        dialog = self.open(refer="")
+        self.w.acceptor(LOOP).refusal = {"code": 102, "msg": "ask again"}
+        self.refer(7, LOOP)
+        self.assertEqual(self.w.peer(CONTROL).greetings, 2)
+        self.assertEqual(self.w.peer(CONTROL).resumed, 1)
+        outcome = self.submit(dialog)
+        self.w.acceptor(LOOP).refusal = None
+        self.w.pass_time(3)
+        self.assertEqual(self.tasks(), [1 << 24])
+        self.result(1 << 24)
+        self.assertEqual(outcome.count, 1)
+
+    def test_endpoints_in_turn(self) -> None:
+        for how in ("over", "silent"):
+            with self.subTest(how):
+                self.setUp()
+                core = self.make([CONTROL, "tcp://h:7800"])
+                self.assertTrue(core.connected)
+                self.w.replace(EPOCH + 256)
+                self.w.acceptor("tcp://h:7800")
+                if how == "over":
+                    self.w.acceptor(CONTROL).refusal = {"code": 400, "msg": "my reign is over"}
+                else:
+                    self.w.acceptor(CONTROL).receive = lambda connection, message: None  # type: ignore[method-assign]
+                    core._control.link.greet(self.w.now)
+                self.w.pass_time(8)
+                self.assertEqual(self.w.peer("tcp://h:7800").greetings, 1)
+
+    def test_requests_that_were_not_answered_are_asked_again(self) -> None:
+        got: list[Any] = []
+        self.core.request(wire.LIST_NODES, {}, lambda body, error: got.append((dict(body), error)))
+        self.w.run()
+        self.w.replace(EPOCH + 256)
+        self.w.pass_time(3)
+        asked = self.w.said(CONTROL, wire.LIST_NODES)
+        self.assertEqual(len(asked), 1)
+        self.w.say(CONTROL, wire.NODE_PAGE, 0, asked[0][2], {"entries": []})
+        self.w.say(CONTROL, wire.NODE_PAGE, 0, asked[0][2], {"entries": []})
+        self.assertEqual(got, [({"entries": []}, None)])
+
+
+class Credit(ClientTest):
+    def told(self) -> list[int]:
+        return [r[2] for r in self.w.said(LOOP, wire.CREDIT)]
+
+    def test_results_are_consumed_when_they_are_taken(self) -> None:
+        dialog = self.open()
+        big = bytes(600_000)
+        first, second, third = (self.submit(dialog, deferred=True) for _ in range(3))
+        for n in (1, 2, 3):
+            self.result(n << 24, big)
+        self.assertEqual(self.told(), [])
+        self.core.consumed(first.receipts[0])
+        self.core.consumed(second.receipts[0])
+        self.w.run()
+        self.assertEqual(self.told(), [1_200_000])
+        at_once = self.submit(dialog)
+        self.result(4 << 24, big)
+        self.result(4 << 24, big)  # of no known task
+        self.w.run()
+        self.assertEqual((at_once.count, self.told()), (1, [2_400_000]))
+        self.w.forget(LOOP)  # the count begins anew
+        self.submit(dialog)
+        self.assertEqual(self.w.peer(LOOP).greetings, 1)
+        self.core.consumed(third.receipts[0])  # of the conversation before
+        self.submit(dialog)
+        for n in (5, 6):
+            self.result(n << 24, big)
+        self.assertEqual(self.told(), [1_200_000])
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,49 @@
+"""weft: hand the compute-heavy parts of a program to a cluster. See README.md for a first service and client."""
+
+from .client import Client, Method, Result, Session, Task, connect
+from .errors import (
+    AvailabilityError,
+    CapacityError,
+    Code,
+    InternalError,
+    Permanent,
+    RequestError,
+    Retry,
+    ServiceError,
+    SessionClosed,
+    StateError,
+    TaskFailed,
+    UnknownService,
+    WeftError,
+)
+from .service import Function, Service, ServiceContext, SessionContext, TaskContext, function, serve
+
+__all__ = [
+    "AvailabilityError",
+    "CapacityError",
+    "Client",
+    "Code",
+    "Function",
+    "InternalError",
+    "Method",
+    "Permanent",
+    "RequestError",
+    "Result",
+    "Retry",
+    "Service",
+    "ServiceContext",
+    "ServiceError",
+    "Session",
+    "SessionClosed",
+    "SessionContext",
+    "StateError",
+    "Task",
+    "TaskContext",
+    "TaskFailed",
+    "UnknownService",
+    "WeftError",
+    "connect",
+    "function",
+    "serve",
+]
+__version__ = "0.1.0"

@@ -1,0 +1,388 @@
+"""The service: five hooks, and serve, which runs them in an instance."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import random
+import secrets
+import signal
+import sys
+import threading
+import time
+import traceback
+import typing
+from types import FrameType
+from typing import Any, Callable, Optional, Union
+
+from . import endpoints, errors, identity, typed, wire
+from .engine import Engine
+from .errors import Code, Permanent, Retry, WeftError
+from .instancecore import Binding, Hook, InstanceCore, Job, Phase
+from .link import Process
+
+log = logging.getLogger("weft")
+
+MAX_VALUE = 64 << 10  # bytes of a value that a session keeps
+MAX_KEY = 256  # bytes of its key
+MAX_DATA = 1 << 20  # bytes of all keys and values of a session
+_MAX_MESSAGE = 64 << 10
+_WAKE_AFTER_NS = 1_000_000  # results wait no longer than this while further tasks run
+
+
+class ServiceContext:
+    """What the process of the instance is: ``service``, ``version``, ``node``, ``container``, ``slots``, ``sessions``."""
+
+    def __init__(self, who: identity.Identity) -> None:
+        self.service = who.service
+        self.version = who.version
+        self.node = who.node
+        self.container = who.container
+        self.slots = who.slots
+        self.sessions = who.sessions
+
+
+class SessionContext:
+    """A session at this instance: its number, what its client gave, and data that live as long as it is bound here."""
+
+    def __init__(self, binding: Binding) -> None:
+        self.number = binding.number
+        self.name = binding.name
+        self.environment = binding.environment
+        self.principal = binding.principal
+        self.parameters = binding.parameters
+        self.state: Any = None  # the service's own, whatever it likes
+        self._data: dict[str, bytes] = {}
+        self._size = 0
+        self._lock = threading.Lock()
+
+    def put(self, key: str, value: bytes) -> None:
+        """Keep a value under a key for the session's later tasks at this instance, in memory, until it is let go.
+
+        A value has at most MAX_VALUE bytes, a key 1 to MAX_KEY, all of a session MAX_DATA; ValueError beyond.
+        """
+        length = len(key.encode())
+        if not 0 < length <= MAX_KEY:
+            raise ValueError(f"a key has {length} bytes; it should have 1 to {MAX_KEY}")
+        if len(value) > MAX_VALUE:
+            raise ValueError(f"the value of {key!r} has {len(value)} bytes; at most {MAX_VALUE} are kept")
+        with self._lock:
+            size = self._size + length + len(value)
+            if key in self._data:
+                size -= length + len(self._data[key])
+            if size > MAX_DATA:
+                raise ValueError(f"{key!r} would make {size} bytes in session {self.number}; at most {MAX_DATA} are kept")
+            self._data[key], self._size = bytes(value), size
+
+    def get(self, key: str) -> Optional[bytes]:
+        """Give the value of a key; None when there is none."""
+        with self._lock:
+            return self._data.get(key)
+
+    def delete(self, key: str) -> None:
+        """Forget the value of a key, if there is one."""
+        with self._lock:
+            if key in self._data:
+                self._size -= len(key.encode()) + len(self._data.pop(key))
+
+
+class TaskContext:
+    """One task: its payload, which attempt it is, and whether anybody still wants its result."""
+
+    __slots__ = ("_job", "session", "_identity", "_event")
+
+    def __init__(self, job: Job, session: SessionContext) -> None:
+        self._job = job
+        self.session = session
+        self._identity: Optional[tuple[int, int]] = None
+        self._event: Optional[threading.Event] = None
+
+    @property
+    def payload(self) -> bytes:
+        """What the client sent."""
+        return self._job.payload
+
+    @property
+    def id(self) -> int:
+        """The client's id of the task: with the session's number it is the same in each attempt."""
+        return self._who()[0]
+
+    @property
+    def attempt(self) -> int:
+        """1 the first time; more when an instance was lost under the task or it was failed with Retry."""
+        return self._who()[1]
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether the session was killed, or the result is of no use for another reason."""
+        return self._job.cancelled
+
+    def wait_cancelled(self, timeout: Optional[float] = None) -> bool:
+        """Wait until the task is cancelled, at most timeout seconds; say whether it is."""
+        if self._event is None:
+            self._event = threading.Event()
+            self._job.on_cancel = self._event.set
+        return self._job.cancelled or self._event.wait(timeout) or self._job.cancelled
+
+    def _who(self) -> tuple[int, int]:
+        if self._identity is None:
+            try:
+                self._identity = wire.identity_of(self._job.more)
+            except wire.Malformed:
+                self._identity = (0, 1)
+        return self._identity
+
+
+class Service:
+    """A service. Override what is needed; hooks of one instance never overlap, but that up to slots on_task_exec run at
+    once when the service is registered with more than one slot (then on threads of their own, otherwise, like all
+    hooks, on the main thread)."""
+
+    def on_create_service(self, service: ServiceContext) -> None:
+        """Runs once, before anything else: load models, open files. What it raises ends the instance."""
+
+    def on_session_bind(self, session: SessionContext) -> None:
+        """Runs when the instance begins to serve a session. What it raises ends the session with BIND_FAILED."""
+
+    def on_task_exec(self, task: TaskContext) -> Union[bytes, bytearray, memoryview, None]:
+        """Runs a task and gives its result. What it raises fails the task: see Retry and Permanent."""
+        raise NotImplementedError(f"{type(self).__name__} has no on_task_exec")
+
+    def on_session_unbind(self, session: SessionContext) -> None:
+        """Runs when the instance lets a session go."""
+
+    def on_destroy_service(self, service: ServiceContext) -> None:
+        """Runs once, before the process ends in order."""
+
+
+class Function(Service):
+    """A service of a plain function: what it takes and gives travels as msgpack, read by its type hints; where a hint is
+    bytes, they travel as they are."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.function = function
+        names = list(inspect.signature(function).parameters)
+        if len(names) != 1:
+            raise TypeError(f"{function.__name__} has {len(names)} parameters; a function that serves has one")
+        hints = typing.get_type_hints(function)
+        self._kind = hints.get(names[0], Any)
+        self._raw_result = hints.get("return") is bytes
+
+    def __call__(self, value: Any) -> Any:
+        return self.function(value)
+
+    def on_task_exec(self, task: TaskContext) -> bytes:
+        """Read the payload, call the function, write what it gives."""
+        if self._kind is bytes:
+            value: Any = task.payload
+        else:
+            try:
+                value = typed.unpack(task.payload, self._kind)
+            except ValueError as e:
+                raise Permanent(f"the payload of the task: {e}") from e
+        result: Any = self.function(value)
+        return bytes(result) if self._raw_result else typed.pack(result)
+
+
+def function(call: Callable[..., Any]) -> Function:
+    """Make a service of a plain function with one parameter; also as a decorator."""
+    return Function(call)
+
+
+def serve(
+    service: Union[Service, Callable[..., Any]], *, name: Optional[str] = None, broker: Optional[str] = None
+) -> None:
+    """Run an instance of a service until it is told to end; call it from the main thread.
+
+    An agent says what the instance is. One that is started by hand needs the name of its registered service (``name``
+    or WEFT_SERVICE) and the broker (``broker`` or WEFT_BROKER). SIGTERM and SIGINT end it in order. Raises WeftError when
+    the broker rejects the instance or on_create_service fails; SystemExit(2) after a hook that left it unfit to go on.
+    """
+    hooks = service if isinstance(service, Service) else Function(service)
+    if not log.handlers and not logging.getLogger().handlers:
+        logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    who = identity.inherited() or identity.by_hand(name, broker)
+    _Runner(hooks, who).run()
+
+
+class _Runner:
+    """Runs the hooks that the core wants run."""
+
+    def __init__(self, service: Service, who: identity.Identity) -> None:
+        process = Process(secrets.randbelow((1 << 64) - 1) + 1, random.random)
+        self._service = service
+        self._context = ServiceContext(who)
+        self._slots = who.slots
+        self._core = InstanceCore(process, who, endpoints.host(), time.monotonic())
+        self._driven = _Driven(self._core, self)
+        self._engine = Engine(self._driven, "weft-instance")
+        self._asked_to_end = False
+        self._exit: Optional[SystemExit] = None
+        self._woken_ns = 0
+
+    def run(self) -> None:
+        restore = self._handle_signals()
+        self._engine.start()
+        pool = [
+            threading.Thread(target=self._loop, args=(True, False), name=f"weft-slot-{i}", daemon=True)
+            for i in range(self._slots if self._slots > 1 else 0)
+        ]
+        for thread in pool:
+            thread.start()
+        try:
+            self._loop(not pool, True)
+            self._engine.join()
+        finally:
+            restore()
+        if self._exit is not None:
+            raise self._exit
+        if self._engine.failure is not None:
+            raise self._engine.failure
+        if self._core.failure is not None:
+            raise self._core.failure
+        if self._core.panicked:
+            raise SystemExit(2)
+
+    def _handle_signals(self) -> Callable[[], None]:
+        if threading.current_thread() is not threading.main_thread():
+            return lambda: None
+
+        def asked(number: int, _: Optional[FrameType]) -> None:
+            self._asked_to_end = True
+            self._engine.interrupt()
+            signal.signal(number, signal.SIG_DFL if number == signal.SIGTERM else signal.default_int_handler)
+
+        before = {number: signal.signal(number, asked) for number in (signal.SIGTERM, signal.SIGINT)}
+
+        def restore() -> None:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+        return restore
+
+    def _loop(self, tasks: bool, hooks: bool) -> None:
+        """Run what there is to run, until the instance has ended."""
+        core, engine = self._core, self._engine
+        while True:
+            with engine.lock:
+                job = core.take(tasks, hooks, 0.0)
+                while job is None:
+                    if core.phase is Phase.ENDED or engine.failure is not None or self._exit is not None:
+                        engine.changed.notify_all()
+                        engine.wake()
+                        return
+                    engine.changed.wait()
+                    job = core.take(tasks, hooks, 0.0)
+            try:
+                if job.hook is Hook.EXEC:
+                    self._execute(job, tasks, hooks)
+                else:
+                    self._call(job)
+            except SystemExit as e:
+                self._die(e)
+                return
+
+    def _die(self, why: SystemExit) -> None:
+        """A hook ended the process: it is lost, and what it ran is run elsewhere."""
+        with self._engine.lock:
+            self._exit = why
+            self._engine.changed.notify_all()
+            self._core.phase = Phase.ENDED
+            self._engine.wake()
+
+    def _execute(self, job: Optional[Job], tasks: bool, hooks: bool) -> None:
+        """Run a task, and those that follow it at once."""
+        core, engine, call, now_ns = self._core, self._engine, self._service.on_task_exec, time.perf_counter_ns
+        while job is not None and job.hook is Hook.EXEC:
+            assert job.binding is not None
+            context: SessionContext = job.binding.context
+            begin = now_ns()
+            kind, payload, body, panicked = wire.RESULT, b"", None, False
+            try:
+                result = call(TaskContext(job, context))
+                if result is not None:
+                    payload = result if type(result) is bytes else bytes(result)
+            except SystemExit:
+                raise
+            except BaseException as e:
+                kind, body = wire.FAILURE, _failure(e)
+                panicked = not isinstance(e, Exception)
+            end = now_ns()
+            with engine.lock:
+                core.executed(job, kind, payload, body, end - begin)
+                if panicked:
+                    core.panic()
+                job = core.take(tasks, hooks, 0.0)
+                if job is None or end - self._woken_ns > _WAKE_AFTER_NS or not tasks or core.ready == 0:
+                    self._woken_ns = end
+                    engine.wake()
+                    if not core.ready:
+                        engine.changed.notify_all()
+        if job is not None:
+            self._call(job)
+
+    def _call(self, job: Job) -> None:
+        """Run a hook that is no task."""
+        core, engine, service = self._core, self._engine, self._service
+        if job.hook is Hook.BIND:
+            assert job.binding is not None
+            job.binding.context = SessionContext(job.binding)
+        error: Optional[WeftError] = None
+        try:
+            if job.hook is Hook.CREATE:
+                service.on_create_service(self._context)
+            elif job.hook is Hook.BIND:
+                assert job.binding is not None
+                service.on_session_bind(job.binding.context)
+            elif job.hook is Hook.UNBIND:
+                assert job.binding is not None
+                service.on_session_unbind(job.binding.context)
+            elif job.hook is Hook.DESTROY:
+                service.on_destroy_service(self._context)
+        except Exception as e:
+            log.exception("%s failed", job.hook.value)
+            code = Code.CREATE_FAILED if job.hook is Hook.CREATE else Code.BIND_FAILED
+            error = errors.error(code, _words(e), job.hook.value)
+        with engine.lock:
+            core.returned(job, error, time.monotonic())
+            engine.changed.notify_all()
+            engine.wake()
+
+
+class _Driven:
+    """The core as the engine drives it, which also wakes the threads that run hooks."""
+
+    def __init__(self, core: InstanceCore, runner: _Runner) -> None:
+        self._core, self._runner = core, runner
+        self.effects = core.effects
+        self.links = core.links
+        self.deadline = core.deadline
+        self.is_over = core.is_over
+        self.handle = core.handle
+
+    def tick(self, now: float) -> None:
+        if self._runner._asked_to_end:
+            self._runner._asked_to_end = False
+            self._core.drain()
+        self._core.tick(now)
+        self._runner._engine.changed.notify_all()
+
+
+def _words(e: BaseException) -> str:
+    """An exception with its traceback, as long as a message may be."""
+    words = "".join(traceback.format_exception(type(e), e, e.__traceback__))
+    return words if len(words) <= _MAX_MESSAGE else words[: _MAX_MESSAGE // 2] + "\n…\n" + words[-_MAX_MESSAGE // 2 :]
+
+
+def _failure(e: BaseException) -> dict[str, Any]:
+    """The body of FAILURE for what on_task_exec raised."""
+    if isinstance(e, (Retry, Permanent)):
+        message = str(e) or type(e).__name__
+        if e.__cause__ is not None:
+            message += f"\n{_words(e.__cause__)}"
+        retry = errors.RETRY_YES if isinstance(e, Retry) else errors.RETRY_NEVER
+        return {"code": int(Code.TASK_FAILED), "op": Hook.EXEC.value, "msg": message, "retry": retry}
+    if isinstance(e, WeftError):
+        return {"code": int(e.code), "op": Hook.EXEC.value, "msg": e.message}
+    code = Code.TASK_FAILED if isinstance(e, Exception) else Code.TASK_PANICKED
+    return {"code": int(code), "op": Hook.EXEC.value, "msg": f"{type(e).__name__}: {e}\n{_words(e)}"}

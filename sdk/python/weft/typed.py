@@ -1,0 +1,101 @@
+"""Values as msgpack: what a typed function takes and gives. Dataclasses travel as maps of their fields' names."""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+import typing
+from typing import Any, Mapping, Sequence
+
+import msgpack
+
+
+def pack(value: Any) -> bytes:
+    """Write a value. Raises TypeError for what msgpack has no form for."""
+    data: bytes = msgpack.packb(value, use_bin_type=True, default=_plain, datetime=True)
+    return data
+
+
+def _plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {wire_name(f): getattr(value, f.name) for f in dataclasses.fields(value)}
+    if isinstance(value, (set, frozenset)):
+        return list(value)
+    raise TypeError(f"a value of {type(value).__name__} cannot travel: give a dataclass, or what msgpack knows")
+
+
+def wire_name(f: dataclasses.Field[Any]) -> str:
+    """The key under which a field travels: its name, or what its metadata say under ``weft``."""
+    return str(f.metadata.get("weft", f.name))
+
+
+def unpack(data: bytes, kind: Any = Any) -> Any:
+    """Read a value as a type. Raises ValueError when it cannot be read or is not of that type."""
+    try:
+        value = msgpack.unpackb(data, raw=False, strict_map_key=False, timestamp=3)
+    except Exception as e:
+        raise ValueError(f"{len(data)} bytes cannot be read as msgpack: {e}") from e
+    return convert(value, kind)
+
+
+def convert(value: Any, kind: Any) -> Any:
+    """Make of a value that msgpack gave one of a type: dataclasses, lists, tuples, maps, unions of such, and plain ones."""
+    if kind is Any or kind is None or isinstance(kind, (str, typing.TypeVar)):
+        return value
+    origin, args = typing.get_origin(kind), typing.get_args(kind)
+    if origin in (typing.Union, types.UnionType):
+        return _union(value, args)
+    if dataclasses.is_dataclass(kind):
+        return _dataclass(value, kind)
+    if origin in (list, Sequence, set, frozenset) or origin is typing.get_origin(Sequence[Any]):
+        each = args[0] if args else Any
+        made = [convert(v, each) for v in _expect(value, (list, tuple), kind)]
+        return made if origin not in (set, frozenset) else origin(made)
+    if origin is tuple:
+        _expect(value, (list, tuple), kind)
+        if len(args) == 2 and args[1] is Ellipsis:
+            return tuple(convert(v, args[0]) for v in value)
+        if len(args) != len(value):
+            raise ValueError(f"there are {len(value)} values; {kind} has {len(args)}")
+        return tuple(convert(v, a) for v, a in zip(value, args))
+    if origin in (dict, typing.get_origin(Mapping[Any, Any])):
+        _expect(value, (dict,), kind)
+        return {convert(k, args[0]): convert(v, args[1]) for k, v in value.items()}
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if kind is int and isinstance(value, bool):
+        raise ValueError("a bool is no int")
+    return _expect(value, (kind,), kind) if isinstance(kind, type) else value
+
+
+def _expect(value: Any, kinds: tuple[type, ...], wanted: Any) -> Any:
+    if not isinstance(value, kinds):
+        raise ValueError(f"a value is {type(value).__name__}; it should be {getattr(wanted, '__name__', wanted)}")
+    return value
+
+
+def _union(value: Any, kinds: Sequence[Any]) -> Any:
+    why = None
+    for kind in kinds:
+        if kind is type(None):
+            if value is None:
+                return None
+            continue
+        try:
+            return convert(value, kind)
+        except ValueError as e:
+            why = e
+    raise ValueError(f"a value is of none of the types {kinds}: {why}")
+
+
+def _dataclass(value: Any, kind: Any) -> Any:
+    _expect(value, (dict,), kind)
+    hints = typing.get_type_hints(kind)
+    given = {}
+    for f in dataclasses.fields(kind):
+        if f.init and wire_name(f) in value:
+            given[f.name] = convert(value[wire_name(f)], hints.get(f.name, Any))
+    try:
+        return kind(**given)
+    except TypeError as e:
+        raise ValueError(f"{kind.__name__}: {e}") from e
