@@ -48,6 +48,7 @@ type fakeBroker struct {
 	hold          bool
 	refuse        *protocol.Error // of HELLO
 	services      []protocol.ServiceInfo
+	moved         protocol.MoveService
 }
 
 type fakeRouter struct {
@@ -357,6 +358,9 @@ func (b *fakeBroker) request(e *fakeEnd, rec *protocol.Record) {
 		answer(protocol.KindServicePage, protocol.ServicePage{}) // the wrong one
 	case protocol.KindDeregisterService:
 		refuse(protocol.CodeInUse)
+	case protocol.KindMoveService:
+		_ = protocol.Unmarshal(rec.Kind, rec.Payload, &b.moved)
+		answer(protocol.KindDone, nil)
 	case protocol.KindBye:
 	default:
 		b.t.Errorf("control got %v", rec.Kind)

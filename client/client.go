@@ -16,6 +16,8 @@ import (
 // Client is a connection to a fabric: to its brokers, and to the manager loops that serve its sessions. It is safe for
 // concurrent use, and keeps itself connected until [Client.Close].
 type Client struct {
+	Operator
+
 	cfg      config
 	payloads *zmqx.Payloads
 	wake     *zmqx.Wake
@@ -81,6 +83,7 @@ func Dial(ctx context.Context, endpoints string, opts ...Option) (*Client, error
 			Incarnation: rand.Uint64() | 1, Seed: rand.Uint64(), ResultCredit: cfg.resultCredit,
 		}),
 	}
+	c.Operator.client = c
 	c.io.lines = lines{waiter: zmqx.NewWaiter(wake), payloads: c.payloads, logger: cfg.logger}
 	c.eng.Start(time.Now())
 	go c.own()

@@ -391,6 +391,14 @@ func TestOperatorMethods(t *testing.T) {
 	if err := c.RegisterService(soon(t), protocol.Service{Name: "Not a name"}); !errors.Is(err, ErrInvalid) {
 		t.Errorf("bad name: %v", err)
 	}
+	if err := c.MoveService(soon(t), "a", "2", 3); err != nil {
+		t.Error(err)
+	}
+	b.do(func() {
+		if want := (protocol.MoveService{Name: "a", Version: "2", Loop: 3}); b.moved != want {
+			t.Errorf("the broker is asked for %+v, want %+v", b.moved, want)
+		}
+	})
 	if err := c.DeregisterService(soon(t), "a", ""); protocol.CodeOf(err) != protocol.CodeInUse {
 		t.Errorf("got %v, want InUse", err)
 	}

@@ -56,6 +56,8 @@ func NewBody(k Kind) any {
 		return new(SessionPage)
 	case KindNodePage:
 		return new(NodePage)
+	case KindMoveService:
+		return new(MoveService)
 	case KindRegisterNode:
 		return new(RegisterNode)
 	case KindNodeStatus:

@@ -183,6 +183,7 @@ func goldenOperatorController() []golden {
 			Name: "node-a", State: "ready", Platform: "linux/amd64", NodeType: NodeTypeCPU, Capacity: Capacity{CPU: 8000, Memory: 16 << 30},
 			Free: Capacity{CPU: 7000, Memory: 15 << 30}, Containers: 1, LastSeen: 300 * time.Millisecond,
 		}}}), nil},
+		{"MoveService", "Request 7 has its session managers go to manager loop 2.", client(8, 6), with(KindMoveService, 0, 7, MoveService{Name: "price", Loop: 2}), nil},
 		{"CloseSession", "Request 6 kills a session of any client.", client(7, 5), with(KindCloseSession, 7, 6, CloseSession{Session: 7, Mode: CloseKill, Reason: "by the operator"}), nil},
 	}
 }

@@ -53,6 +53,7 @@ const (
 	KindServicePage       Kind = 45 // broker: ServicePage, the answer to ListServices
 	KindSessionPage       Kind = 46 // broker: SessionPage, the answer to ListSessions
 	KindNodePage          Kind = 47 // broker: NodePage, the answer to ListNodes
+	KindMoveService       Kind = 54 // operator: MoveService; answer Done
 
 	KindRegisterNode   Kind = 56 // agent: RegisterNode; answer Done
 	KindNodeStatus     Kind = 57 // agent: NodeStatus, every heartbeat; no answer but a header
@@ -72,7 +73,7 @@ var kindNames = map[Kind]string{
 	KindSessionState: "SessionState", KindRegisterService: "RegisterService",
 	KindDeregisterService: "DeregisterService", KindListServices: "ListServices", KindListSessions: "ListSessions",
 	KindListNodes: "ListNodes", KindServicePage: "ServicePage", KindSessionPage: "SessionPage",
-	KindNodePage: "NodePage", KindRegisterNode: "RegisterNode", KindNodeStatus: "NodeStatus",
+	KindNodePage: "NodePage", KindMoveService: "MoveService", KindRegisterNode: "RegisterNode", KindNodeStatus: "NodeStatus",
 	KindStartContainer: "StartContainer", KindStopContainer: "StopContainer",
 	KindContainerState: "ContainerState", KindInstanceFailed: "InstanceFailed",
 }

@@ -128,6 +128,13 @@ type ServiceRef struct {
 	Version string `json:"version,omitempty"` // empty: all
 }
 
+// MoveService has the session managers of a service go to another manager loop.
+type MoveService struct {
+	Name    string `json:"name"`              // of the service
+	Version string `json:"version,omitempty"` // empty: all
+	Loop    int    `json:"loop"`              // from 0
+}
+
 // ListRequest asks for one page of a list in the order of its keys.
 type ListRequest struct {
 	After   string `json:"after,omitempty"`   // the last key of the page before
@@ -164,6 +171,7 @@ type ServiceInfo struct {
 	Sessions   int       `json:"sessions"`         // that are open
 	Instances  int       `json:"instances"`        // that serve
 	Starting   int       `json:"starting"`         // that are asked for or start
+	Loops      []int     `json:"loops,omitempty"`  // manager loops that serve it, sorted
 	Reason     string    `json:"reason,omitempty"` // why it has fewer instances than it would
 }
 

@@ -114,5 +114,7 @@ func (c *Core) note(ev Note) {
 		c.sessions.figures(n.Figures)
 	case n.Idle != nil:
 		c.managers.idle(n.Idle.Manager)
+	case n.Moved != nil:
+		c.managers.moved(n.Moved)
 	}
 }

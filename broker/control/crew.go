@@ -84,7 +84,7 @@ func (w *crew) start(p sched.Placement) {
 func (w *crew) stop(c *fleet.Container) {
 	m := w.manager(c)
 	if c.Instance != 0 && !c.Released && !m.retired {
-		w.c.out.order(m.loop, session.Order{Dismiss: &session.Dismiss{Container: c.ID}})
+		w.c.managers.order(m, session.Order{Dismiss: &session.Dismiss{Container: c.ID}})
 	}
 	w.move(c, fleet.Leave)
 	if c.Node == nil || c.Stopped {
@@ -136,7 +136,7 @@ func (w *crew) end(c *fleet.Container, why string, s *protocol.ContainerState) {
 		w.c.lobby.drop(p)
 	}
 	if c.Instance != 0 { // also of one that was let go, by a manager that may be retired: its loop remembers it until now
-		w.c.out.order(m.loop, session.Order{Lost: &session.Lost{Container: c.ID, Reason: why}})
+		w.c.managers.order(m, session.Order{Lost: &session.Lost{Container: c.ID, Reason: why}})
 	}
 	// A node that is lost is not its containers' fault. Who was told to end, or said that it would, did so in order,
 	// unless it was of no use.
@@ -217,7 +217,7 @@ func (w *crew) admit(p *party, h *protocol.Hello) error {
 	if admit.Sessions == 0 {
 		admit.Sessions = m.service.Sessions
 	}
-	w.c.out.order(m.loop, session.Order{Admit: admit})
+	w.c.managers.order(m, session.Order{Admit: admit})
 	return nil
 }
 
@@ -256,7 +256,7 @@ func (w *crew) byHello(h *protocol.Hello, reject func(string, ...any) error) (*f
 func (w *crew) rebuilt(p *party) {
 	if c := p.container; c != nil {
 		m := w.manager(c)
-		w.c.lobby.refer(p, 0, m.service.Name, 0, m.loop)
+		w.c.managers.refer(p, 0, m, 0)
 	}
 	if p.node != nil {
 		// Orders on their way to the agent are lost. What it does not have when it registers is not there.

@@ -65,6 +65,9 @@ func (c *Core) serviceInfo(e *catalogue.Entry) protocol.ServiceInfo {
 	i := protocol.ServiceInfo{Service: e.Service, Registered: e.Registered}
 	for m := range c.managers.of(e) {
 		i.Sessions += m.sessions.Len()
+		if at, found := slices.BinarySearch(i.Loops, m.loop); !found {
+			i.Loops = slices.Insert(i.Loops, at, m.loop)
+		}
 		serving := m.count[fleet.Serving] + m.byHand[fleet.Serving]
 		i.Instances += serving
 		i.Starting += m.count.live() + m.byHand.live() - serving

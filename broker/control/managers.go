@@ -40,6 +40,7 @@ type manager struct {
 	entry    *catalogue.Entry
 	service  protocol.Service // with the demand of its sessions
 	loop     int
+	transit  *transit // while no loop has it
 	retired  bool
 	idle     bool // it said so, and no session was opened since
 	want     int  // instances that agents are to start for it in all
@@ -57,6 +58,11 @@ type manager struct {
 	last    string                         // why the last container died
 	except  ordered.Map[string, time.Time] // nodes that are ruled out, until when
 	stuck   time.Time                      // since when no node could hold its containers
+
+	arrived  time.Time // where it is, when it was moved
+	finished uint64    // tasks, ever
+	counted  uint64    // of them at the last look of balance
+	rate     float64   // of them a second, at the last look
 }
 
 // tally counts containers by their state.
@@ -79,6 +85,8 @@ type managers struct {
 	next  uint32
 	sched sched.Scheduler
 	dirty []*manager
+
+	balance balance
 }
 
 // load is what a manager loop has to do.
@@ -248,7 +256,7 @@ func (t *managers) retire(m *manager) {
 	m.retired, m.want = true, 0
 	delete(t.byKey, m.key)
 	t.loops[m.loop].managers--
-	t.c.out.order(m.loop, session.Order{Retire: &session.Retire{Manager: m.id}})
+	t.order(m, session.Order{Retire: &session.Retire{Manager: m.id}})
 	t.touch(m)
 }
 
@@ -311,7 +319,7 @@ func (t *managers) review(m *manager) {
 	if m.idle && !m.retired && m.containers.Len() == 0 && m.sessions.Len() == 0 {
 		t.retire(m)
 	}
-	if m.retired && m.containers.Len() == 0 {
+	if m.retired && m.containers.Len() == 0 && m.transit == nil {
 		t.byID.Delete(m.id)
 	}
 }
@@ -352,6 +360,7 @@ func (t *managers) joined(node string) {
 
 // beat looks after what only time changes.
 func (t *managers) beat() {
+	t.balance.look(t)
 	now := t.c.now
 	for _, m := range t.byID.All() {
 		for name, until := range m.except.All() {

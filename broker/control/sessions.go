@@ -56,7 +56,7 @@ func openSession(c *Core, p *party, r *protocol.Record) error {
 		Session: s.number, Service: svc.Name, Version: svc.Version,
 		TaskCredit: svc.Limits.Tasks, ByteCredit: svc.Limits.Bytes, MaxPayload: svc.Limits.Payload,
 	})
-	c.lobby.refer(p, s.position, svc.Name, s.number, s.manager.loop)
+	c.managers.refer(p, s.position, s.manager, s.number)
 	if s.state == session.Running {
 		s.tell(c.out, nil)
 	}
@@ -122,9 +122,7 @@ func (t *sessions) add(p *party, req *protocol.OpenSession) (*sess, error) {
 	}
 	p.client.keys[req.Key] = s
 	p.client.open.Set(s.number, s)
-	if !slices.Contains(p.client.loops, m.loop) {
-		p.client.loops = append(p.client.loops, m.loop)
-	}
+	p.client.hostedBy(m.loop)
 	if m.placed {
 		s.move(session.Placed)
 	}
@@ -132,7 +130,7 @@ func (t *sessions) add(p *party, req *protocol.OpenSession) (*sess, error) {
 	if environment == "" {
 		environment = "default"
 	}
-	c.out.order(m.loop, session.Order{Open: &session.Open{
+	c.managers.order(m, session.Order{Open: &session.Open{
 		Manager: m.id, Session: s.number, Client: p.incarnation,
 		Bind: protocol.Bind{
 			Session: s.number, Name: req.Name, Environment: environment,
@@ -195,7 +193,7 @@ func (t *sessions) close(s *sess, req *protocol.CloseSession) {
 	if kill {
 		s.killed = err
 	}
-	t.c.out.order(s.manager.loop, session.Order{Close: &session.Close{Session: s.number, Kill: kill, Error: err}})
+	t.c.managers.order(s.manager, session.Order{Close: &session.Close{Session: s.number, Kill: kill, Error: err}})
 }
 
 // fail gives a session up.
@@ -204,7 +202,7 @@ func (t *sessions) fail(s *sess, err *protocol.Error) {
 		return
 	}
 	s.failure = err
-	t.c.out.order(s.manager.loop, session.Order{Close: &session.Close{Session: s.number, Kill: true, Error: err}})
+	t.c.managers.order(s.manager, session.Order{Close: &session.Close{Session: s.number, Kill: true, Error: err}})
 }
 
 // abandon closes the sessions of a client that is gone.
@@ -281,7 +279,7 @@ func (t *sessions) misdirected(client uint64, number protocol.SessionNumber) {
 		return
 	}
 	if s, ok := t.open.Get(number); ok && s.client == p {
-		t.c.lobby.refer(p, s.position, s.manager.service.Name, s.number, s.manager.loop)
+		t.c.managers.refer(p, s.position, s.manager, s.number)
 		return
 	}
 	if s, ok := t.over.Get(number); ok && s.client == p {
@@ -297,6 +295,7 @@ func (t *sessions) misdirected(client uint64, number protocol.SessionNumber) {
 // figures takes the figures of a session.
 func (t *sessions) figures(n *session.Figures) {
 	if s, ok := t.open.Get(n.Session); ok {
+		s.manager.finished += n.Done + n.Failed - s.seen.Done - s.seen.Failed
 		s.seen = *n
 	}
 }

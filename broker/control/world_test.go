@@ -315,6 +315,8 @@ func newBody(k protocol.Kind) any {
 		return &protocol.Service{}
 	case protocol.KindDeregisterService:
 		return &protocol.ServiceRef{}
+	case protocol.KindMoveService:
+		return &protocol.MoveService{}
 	case protocol.KindListServices, protocol.KindListSessions, protocol.KindListNodes:
 		return &protocol.ListRequest{}
 	case protocol.KindServicePage:

@@ -319,7 +319,7 @@ func (c *Core) welcome(e *end, peer protocol.Peer, h protocol.Header, body proto
 	})
 	switch {
 	case e.client != nil:
-		e.client.welcomed(body, resumed)
+		e.client.welcomed(body, resumed || !before)
 	case !before:
 		e.instance.ready()
 	case !resumed && body.Peer == 0:

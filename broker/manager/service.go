@@ -55,6 +55,10 @@ func (c *Core) obey(o session.Order) {
 		if e := c.ends[o.Forget.Client]; e != nil && e.client != nil {
 			c.drop(e)
 		}
+	case o.Move != nil:
+		c.handOver(o.Move.Manager)
+	case o.Adopt != nil:
+		c.takeIn(o.Adopt.State)
 	}
 }
 
@@ -73,10 +77,15 @@ func (c *Core) retire(id uint32) {
 
 // drop forgets the other side of a data connection.
 func (c *Core) drop(e *end) {
+	c.vacate(e)
+	e.link.Close()
+}
+
+// vacate forgets where the other side of a data connection is.
+func (c *Core) vacate(e *end) {
 	if peer, ok := e.link.Peer(); ok && c.peers[peer] == e {
 		delete(c.peers, peer)
 	}
-	e.link.Close()
 	delete(c.ends, e.other)
 	c.order = without(c.order, e)
 }

@@ -53,21 +53,27 @@ func (c *Core) open(o *session.Open) {
 	if m == nil || c.sessions[o.Session] != nil {
 		return
 	}
-	e := c.ends[o.Client]
-	if e == nil {
-		e = c.newEnd(o.Client)
-		e.client = &client{end: e, core: c}
-	}
+	cl := c.clientOf(o.Client)
 	s := &hosted{
-		number: o.Session, manager: m, client: e.client, binding: protocol.Marshal(o.Bind),
+		number: o.Session, manager: m, client: cl, binding: protocol.Marshal(o.Bind),
 		minInst: o.MinInst, maxInst: o.MaxInst, credit: o.TaskCredit, allowed: o.ByteCredit,
 	}
 	c.sessions[s.number] = s
 	m.sessions = append(m.sessions, s)
-	e.client.sessions = append(e.client.sessions, s)
+	cl.sessions = append(cl.sessions, s)
 	m.idleTold = false
 	m.demand()
 	s.seatEagerly()
+}
+
+// clientOf gives the client of an incarnation.
+func (c *Core) clientOf(incarnation uint64) *client {
+	e := c.ends[incarnation]
+	if e == nil {
+		e = c.newEnd(incarnation)
+		e.client = &client{end: e, core: c}
+	}
+	return e.client
 }
 
 func (c *Core) newEnd(incarnation uint64) *end {
@@ -77,10 +83,11 @@ func (c *Core) newEnd(incarnation uint64) *end {
 	return e
 }
 
-// welcomed takes what a client's HELLO says.
-func (cl *client) welcomed(body protocol.Hello, resumed bool) {
+// welcomed takes what a client's HELLO says. Results count from its first conversation, or from when one was not
+// resumed.
+func (cl *client) welcomed(body protocol.Hello, goesOn bool) {
 	cl.allowed = body.ResultCredit
-	if !resumed {
+	if !goesOn {
 		cl.sent, cl.consumed = 0, 0
 	}
 }

@@ -469,13 +469,35 @@ func (w *world) check() {
 	}
 }
 
+// left says what is left when all is over.
+func left(c *Core) string {
+	var out string
+	if c.bytes != 0 || c.buffers.pinned != 0 || c.unfinished() != 0 || c.buffers.live != 0 {
+		out = fmt.Sprintf("%d tasks, %d bytes, %d bytes pinned of which %d are in use", c.unfinished(), c.bytes, c.buffers.pinned, c.buffers.live)
+	}
+	return out
+}
+
+// owing says what credit is left to be given back when all is over.
+func owing(c *Core) string {
+	var out string
+	for _, e := range c.order {
+		if cl := e.client; cl != nil && cl.sent-cl.consumed >= cl.allowed/4 {
+			out += fmt.Sprintf("; client %x has consumed %d of %d bytes", e.other, cl.consumed, cl.sent)
+		}
+		if n := e.link.Held(); n > 0 {
+			out += fmt.Sprintf("; %x has not acknowledged %d bytes", e.other, n)
+		}
+	}
+	return out
+}
+
 // drained holds that nothing is kept when everything was answered and acknowledged.
 func (w *world) drained() {
 	w.t.Helper()
 	w.pass(3 * time.Second)
-	c := w.core
-	if c.bytes != 0 || c.buffers.pinned != 0 || c.unfinished() != 0 || c.buffers.live != 0 {
-		w.t.Fatalf("%d tasks, %d bytes, %d bytes pinned are left", c.unfinished(), c.bytes, c.buffers.pinned)
+	if l := left(w.core); l != "" {
+		w.t.Fatalf("left: %s", l)
 	}
 	if len(w.refs) != 0 {
 		w.t.Fatalf("%d payload frames are left", len(w.refs))
@@ -505,9 +527,11 @@ func (p *party) want(t *testing.T, seq uint64, answer string) {
 }
 
 // describe tells what the core is at, for a failing test.
-func (w *world) describe() string {
+func (w *world) describe() string { return describe(w.core) }
+
+func describe(c *Core) string {
 	out := ""
-	for _, m := range w.core.managers {
+	for _, m := range c.managers {
 		for _, i := range m.instances {
 			out += fmt.Sprintf("\n%s ready %v draining %v reserved %v flight %d credit %d turns %d:", i.container, i.isReady, i.draining, i.reserved, i.flight, i.credit, len(i.turns))
 			for _, t := range i.seats {

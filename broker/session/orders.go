@@ -15,6 +15,8 @@ type Order struct {
 	Lost    *Lost
 	Dismiss *Dismiss
 	Forget  *Forget
+	Move    *Move
+	Adopt   *Adopt
 }
 
 // Serve makes the session manager of a service. Instances are asked for by [Wanted].
@@ -69,6 +71,13 @@ type Dismiss struct{ Container string }
 // Forget drops what is known of a client that is gone, after its sessions were closed.
 type Forget struct{ Client uint64 }
 
+// Move asks a loop to hand over a manager. [Moved] follows; nothing of the manager is heard from this loop afterwards.
+type Move struct{ Manager uint32 }
+
+// Adopt gives a loop a manager that another one has handed over, with all that it has. Its clients and instances come
+// when they are referred.
+type Adopt struct{ State any }
+
 // Note is what a manager loop tells the control loop. Exactly one field is set.
 type Note struct {
 	Wanted      *Wanted
@@ -80,6 +89,7 @@ type Note struct {
 	Misdirected *Misdirected
 	Figures     *Figures
 	Idle        *Idle
+	Moved       *Moved
 }
 
 // Wanted says how many instances a manager would have: from the service's min to max while it has sessions, what it
@@ -134,3 +144,9 @@ type Figures struct {
 
 // Idle tells that a manager has had no session for its idle limit and has let its instances go.
 type Idle struct{ Manager uint32 }
+
+// Moved hands over a manager, for [Adopt]. State is known to manager loops only; who passes it on does not look into it.
+type Moved struct {
+	Manager uint32
+	State   any
+}

@@ -35,6 +35,10 @@ func (s *scripted) DeregisterService(_ context.Context, name, version string) er
 	return s.tell("deregister %s %q", name, version)
 }
 
+func (s *scripted) MoveService(_ context.Context, name, version string, loop int) error {
+	return s.tell("move %s %q %d", name, version, loop)
+}
+
 func (s *scripted) CloseSession(_ context.Context, n protocol.SessionNumber, mode, _ string) error {
 	return s.tell("close %d %s", n, mode)
 }
@@ -97,6 +101,8 @@ func TestCommands(t *testing.T) {
 		{"service register " + file, "service price registered\n", "register price [linux/amd64 linux/arm64]"},
 		{"service deregister price", "service price deregistered\n", `deregister price ""`},
 		{"service deregister price --version 2", "service price deregistered\n", `deregister price "2"`},
+		{"service move price --loop 2", "service price moves to loop 2\n", `move price "" 2`},
+		{"service move price --loop 0 --version 3", "service price moves to loop 0\n", `move price "3" 0`},
 		{"session close 7", "session 7: closes when its tasks are finished\n", "close 7 finish"},
 		{"session close --kill 7", "session 7: killed\n", "close 7 kill"},
 	}
@@ -136,8 +142,9 @@ func TestBadUsage(t *testing.T) {
 		says string
 	}{
 		{"brokr", 2, `weft: unknown command "brokr": did you mean "broker"?`},
-		{"service remove x", 2, `weft service: unknown command "remove": there are deregister, info, list, register`},
+		{"service quash x", 2, `weft service: unknown command "quash": there are deregister, info, list, move, register`},
 		{"service info", 2, "NAME is missing"},
+		{"service move x", 2, "--loop: give the number of a manager loop"},
 		{"service info a b", 2, `"b" is too much`},
 		{"node list --colour", 2, "unknown flag: --colour (see: weft node list --help)"},
 		{"node list -o xml", 2, `"xml" is not one of table, wide, json, yaml, name`},
@@ -166,7 +173,7 @@ func TestRefusalsOfTheBroker(t *testing.T) {
 		protocol.CodeInUse: exitState, protocol.CodeUnknownService: exitNotFound, protocol.CodeInternal: exitFailure,
 	} {
 		refusal := protocol.Errorf(code, "anything", "the reason")
-		for _, args := range []string{"service list", "service info x", "session list", "session get 1", "node list", "service deregister x", "session close 3"} {
+		for _, args := range []string{"service list", "service info x", "session list", "session get 1", "node list", "service deregister x", "service move x --loop 1", "session close 3"} {
 			_, errOut, got := weft(t, &scripted{err: refusal}, strings.Fields(args)...)
 			if got != want || !strings.Contains(errOut, "the reason") {
 				t.Errorf("weft %s refused with %v: exit %d, %q", args, code, got, errOut)

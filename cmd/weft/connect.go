@@ -31,6 +31,7 @@ func defaultEndpoint() string { return fmt.Sprintf("tcp://127.0.0.1:%d", protoco
 type operator interface {
 	RegisterService(ctx context.Context, s protocol.Service) error
 	DeregisterService(ctx context.Context, name, version string) error
+	MoveService(ctx context.Context, name, version string, loop int) error
 	Services(ctx context.Context, f client.Filter) iter.Seq2[protocol.ServiceInfo, error]
 	Sessions(ctx context.Context, f client.Filter) iter.Seq2[protocol.SessionInfo, error]
 	Nodes(ctx context.Context, f client.Filter) iter.Seq2[protocol.NodeInfo, error]

@@ -38,6 +38,7 @@ func describeService(s protocol.ServiceInfo, now time.Time) []pair {
 		{"sessions", humanCount(s.Sessions)},
 		{"instances", fmt.Sprintf("%s serving, %s starting (%d to %d while it has sessions)",
 			humanCount(s.Instances), humanCount(s.Starting), v.Instances.Min, v.Instances.Max)},
+		{"loops", strings.Trim(fmt.Sprint(s.Loops), "[]")},
 		{"reason", s.Reason},
 		{"slots", fmt.Sprintf("%d (tasks that an instance executes at once)", v.Slots)},
 		{"sessions each", fmt.Sprintf("%d (bound at once to an instance)", v.Sessions)},

@@ -217,7 +217,8 @@ func (l *Link) Opened(h protocol.Header, body protocol.Welcome) bool {
 
 // Accept takes the HELLO that came from peer with header h as the beginning of a conversation and answers it: a
 // WELCOME with the body's Resumed and Received filled in is the next to leave. It says whether the conversation
-// before is resumed; if not, whatever was kept or queued is dropped. A HELLO that is [Link.Stale] changes nothing.
+// before is resumed; if not, whatever was kept or queued for it is dropped. What was appended before there was any
+// conversation leaves in the first one. A HELLO that is [Link.Stale] changes nothing.
 func (l *Link) Accept(peer protocol.Peer, h protocol.Header, hello protocol.Hello, body protocol.Welcome) (resumed bool) {
 	if l.state == closed {
 		return false
@@ -225,7 +226,8 @@ func (l *Link) Accept(peer protocol.Peer, h protocol.Header, hello protocol.Hell
 	if l.Stale(h) {
 		return true
 	}
-	resumed = l.other != 0 && h.Incarnation == l.other && hello.Peer == l.node.Incarnation
+	first := l.other == 0
+	resumed = !first && h.Incarnation == l.other && hello.Peer == l.node.Incarnation
 	body.Resumed, body.Received = resumed, l.last
 	if !resumed {
 		body.Received = 0
@@ -234,7 +236,7 @@ func (l *Link) Accept(peer protocol.Peer, h protocol.Header, hello protocol.Hell
 	l.peer = peer
 	l.conversation = h.Sequence.Conversation()
 	l.sent = 0
-	l.begin(h, resumed, hello.Received)
+	l.begin(h, resumed || first, hello.Received)
 	l.greeting(protocol.KindWelcome, body)
 	return resumed
 }
@@ -250,11 +252,12 @@ func (l *Link) Stale(h protocol.Header) bool {
 	return l.other != 0 && h.Incarnation == l.other && l.conversation-h.Sequence.Conversation() < staleGreetings
 }
 
-// begin opens a conversation: frames up to the stamp were taken over by the other end, the others leave again.
-func (l *Link) begin(h protocol.Header, resumed bool, upTo protocol.Stamp) {
+// begin opens a conversation. Where it goes on with what there is, frames up to the stamp were taken over by the other
+// end, and the others leave again.
+func (l *Link) begin(h protocol.Header, goesOn bool, upTo protocol.Stamp) {
 	l.other = h.Incarnation
 	l.received = 1
-	if !resumed {
+	if !goesOn {
 		l.last = 0
 		l.forget()
 	}

@@ -33,7 +33,7 @@ func (w *world) step() {
 	}
 	switch rapid.SampledFrom([]string{
 		"append", "append", "append", "pump", "pump", "pump", "deliver", "deliver", "deliver", "deliver", "deliver",
-		"commit", "beat", "break", "greet", "lost", "twice", "replace", "again", "again",
+		"commit", "beat", "break", "greet", "lost", "twice", "replace", "move", "again", "again",
 	}).Draw(t, "op") {
 	case "append":
 		how := rapid.IntRange(0, 2).Draw(t, "how")
@@ -83,11 +83,37 @@ func (w *world) step() {
 		if n := c.lines[way].next; n > 0 && (way == upward || c == w.conn()) {
 			w.arrive(c, way, c.lines[way].sent[rapid.IntRange(0, n-1).Draw(t, "frame")])
 		}
+	case "move":
+		w.move()
 	case "replace":
 		if rapid.IntRange(0, 3).Draw(t, "really") == 0 {
 			w.replace(p)
 		}
 	}
+}
+
+// move hands the links of the acceptor over to another node of its process: what is sent to where they were is answered
+// by REHELLO, until the dialler says HELLO again.
+func (w *world) move() {
+	p := w.acceptor
+	p.committed = p.after
+	w.pump(p, true) // the shell holds no frame
+	from := p.node
+	p.node = NewNode(from.Epoch, from.Incarnation)
+	for _, l := range p.links {
+		if w.draws%2 == 0 { // with a greeting, or something else, about to leave
+			l.Beat(true)
+		}
+		from.Detach(l)
+		p.node.Attach(l)
+	}
+	if out := from.Take(nil); len(out) > 0 {
+		w.t.Fatalf("%d frames are ready at the node that was left", len(out))
+	}
+	for _, h := range from.Released(nil) {
+		p.handles[h]--
+	}
+	clear(p.peers)
 }
 
 // replace ends a process; another takes its place.

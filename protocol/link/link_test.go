@@ -273,14 +273,14 @@ func TestWelcomeIsFirst(t *testing.T) {
 	h, hello := p.hello()
 	p.b.Accept(10, h, hello, protocol.Welcome{Version: 1})
 	p.b.Accept(10, h, hello, protocol.Welcome{Version: 1}) // the same HELLO again
-	for name, taken := range map[string]bool{"before Take": false, "after Take": true} {
+	for _, when := range []string{"before Take", "after Take"} {
 		var next []*Frame
-		if taken {
+		if when == "after Take" {
 			next = p.b.node.Take(nil)
 		}
 		for _, f := range gated {
 			if _, _, _, ok := f.Leave(); ok {
-				t.Fatalf("%s: a frame left before WELCOME", name)
+				t.Fatalf("%s: a frame left before WELCOME", when)
 			}
 			f.Sent()
 		}

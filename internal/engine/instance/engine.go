@@ -266,14 +266,15 @@ func (e *Engine) adopt(now time.Time, epoch protocol.Epoch) {
 	}
 }
 
-// referred takes the word of where the service is served.
+// referred takes the word of where the service is served. When its manager has moved, the data line follows it: to the
+// instance that is a connection that broke, no more.
 func (e *Engine) referred(now time.Time, refer protocol.Refer) {
 	moved, ok := e.lines.referred(refer)
 	if !ok {
 		return
 	}
 	if moved {
-		e.hangUp()
+		e.lines.dial(now, Data, refer.Endpoint)
 	}
 	e.move(now, Referred)
 }

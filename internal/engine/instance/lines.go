@@ -25,15 +25,12 @@ func (l *lines) start(now time.Time) {
 	l.dial(now, Control, l.cfg.Endpoints[0])
 }
 
-// dial leads a line to an endpoint and says HELLO there.
+// dial leads a line to an endpoint and says HELLO there. A conversation that it had goes on there, if the other end
+// knows of it.
 func (l *lines) dial(now time.Time, line Line, endpoint string) {
 	w := l.at(line)
-	if line == Data {
-		w.link.Restart()
-	} else {
-		w.link.Lost()
-	}
-	w.endpoint, w.heard, w.wait, w.opened, w.refused = endpoint, now, 0, false, false
+	w.link.Lost()
+	w.endpoint, w.heard, w.wait, w.refused = endpoint, now, 0, false
 	l.orders.add(Order{Kind: Dial, Line: line, Endpoint: endpoint})
 	w.greet(now)
 }
@@ -60,7 +57,7 @@ func (l *lines) follow(now time.Time) {
 func (l *lines) hangUp() {
 	w := l.at(Data)
 	w.link.Restart()
-	w.endpoint, w.greetAt = "", time.Time{}
+	w.endpoint, w.greetAt, w.opened = "", time.Time{}, false
 	l.orders.add(Order{Kind: HangUp, Line: Data})
 }
 
@@ -123,6 +120,7 @@ func (l *lines) tryNext(now time.Time) {
 	}
 	if n := len(l.cfg.Endpoints); n > 1 && !w.link.Up() && now.Sub(w.heard) >= patience {
 		l.choice = (l.choice + 1) % n
+		w.opened = false
 		l.dial(now, Control, l.cfg.Endpoints[l.choice])
 	}
 }

@@ -25,7 +25,7 @@ type ledger struct {
 	held     map[uint32]bool // OnSessionBind returned nil and OnSessionUnbind did not run
 }
 
-// TestModel lets a manager, an instance and a network that breaks do whatever comes, and checks every promise: hooks
+// TestModel lets a manager that moves, an instance and a network that breaks do whatever comes, and checks every promise: hooks
 // never overlap where they must not, order and slots are kept, each task is answered once, and in the end nothing is
 // left.
 func TestModel(t *testing.T) {
@@ -79,6 +79,7 @@ func TestModel(t *testing.T) {
 			"begin":  func(t *rapid.T) { l.begin(t) },
 			"finish": func(t *rapid.T) { l.finish(t) },
 			"cut":    func(t *rapid.T) { l.w.cut(Line(rapid.IntRange(0, 1).Draw(t, "line"))) },
+			"move":   func(t *rapid.T) { l.w.moveManager() },
 			"time":   func(t *rapid.T) { l.w.pass(time.Duration(rapid.IntRange(1, 3000).Draw(t, "ms")) * time.Millisecond) },
 			"": func(t *rapid.T) {
 				l.listen(t)

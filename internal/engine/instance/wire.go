@@ -18,7 +18,7 @@ type wire struct {
 	wait       time.Duration // before the next HELLO
 	timeout    time.Duration // of silence
 	maxPayload int64         // bytes of a result
-	opened     bool          // a conversation over this endpoint was opened
+	opened     bool          // a conversation was opened
 	refused    bool          // the last HELLO was refused
 }
 

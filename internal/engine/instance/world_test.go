@@ -45,6 +45,7 @@ type world struct {
 	jobs    []Job // taken and not done
 	cancels []*Session
 	all     bool // CancelAll was ordered
+	moves   int  // of the manager
 }
 
 const refer = "tcp://loop"
