@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -49,6 +50,9 @@ type fakeBroker struct {
 	refuse        *protocol.Error // of HELLO
 	services      []protocol.ServiceInfo
 	moved         protocol.MoveService
+	opened        []protocol.OpenSession
+	lists         []protocol.ListRequest // of environments and events
+	environments  []string
 }
 
 type fakeRouter struct {
@@ -325,6 +329,7 @@ func (b *fakeBroker) request(e *fakeEnd, rec *protocol.Record) {
 			return
 		}
 		s := b.openSession(e.incarnation, body.Key)
+		b.opened = append(b.opened, body)
 		opened := b.credits
 		opened.Session = s.number
 		answer(protocol.KindSessionOpened, opened)
@@ -361,6 +366,15 @@ func (b *fakeBroker) request(e *fakeEnd, rec *protocol.Record) {
 	case protocol.KindMoveService:
 		_ = protocol.Unmarshal(rec.Kind, rec.Payload, &b.moved)
 		answer(protocol.KindDone, nil)
+	case protocol.KindCreateEnvironment:
+		var body protocol.Environment
+		_ = protocol.Unmarshal(rec.Kind, rec.Payload, &body)
+		b.environments = append(b.environments, body.Name)
+		answer(protocol.KindDone, nil)
+	case protocol.KindDeleteEnvironment:
+		refuse(protocol.CodeNoEnvironment)
+	case protocol.KindListEnvironments, protocol.KindListEvents:
+		b.pageOfOne(rec, answer)
 	case protocol.KindBye:
 	default:
 		b.t.Errorf("control got %v", rec.Kind)
@@ -381,8 +395,33 @@ func (b *fakeBroker) list(rec *protocol.Record, answer func(protocol.Kind, any))
 			break
 		}
 		page.Entries = append(page.Entries, s)
+		page.Next = s.Service.Name + "@" + s.Service.Version
+	}
+	if !page.More {
+		page.Next = ""
 	}
 	answer(protocol.KindServicePage, page)
+}
+
+// pageOfOne answers with pages of one environment or event.
+func (b *fakeBroker) pageOfOne(rec *protocol.Record, answer func(protocol.Kind, any)) {
+	var body protocol.ListRequest
+	_ = protocol.Unmarshal(rec.Kind, rec.Payload, &body)
+	b.lists = append(b.lists, body)
+	if rec.Kind == protocol.KindListEnvironments {
+		i, found := slices.BinarySearch(b.environments, body.After)
+		if found {
+			i++
+		}
+		answer(protocol.KindEnvironmentPage, protocol.EnvironmentPage{
+			Entries: []protocol.EnvironmentInfo{{Name: b.environments[i]}}, More: i+1 < len(b.environments),
+		})
+		return
+	}
+	n, _ := strconv.ParseUint(body.After, 10, 64)
+	answer(protocol.KindEventPage, protocol.EventPage{
+		Entries: []protocol.SessionEvent{{Number: n + 1, Kind: protocol.EventBound}}, More: n < 11, Over: n >= 11,
+	})
 }
 
 func (b *fakeBroker) openSession(client, key uint64) *fakeSession {

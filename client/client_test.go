@@ -363,6 +363,57 @@ func TestForgottenPeer(t *testing.T) {
 	})
 }
 
+func TestEnvironmentsAndEvents(t *testing.T) {
+	b := newFakeBroker(t, "inproc")
+	c := b.dial(WithLogger(zerolog.Nop()))
+	for _, name := range []string{"a", "b", "c"} {
+		if err := c.CreateEnvironment(soon(t), protocol.Environment{Name: name}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := c.CreateEnvironment(soon(t), protocol.Environment{Name: "A"}); !errors.Is(err, ErrInvalid) {
+		t.Errorf("a bad name: %v", err)
+	}
+	if err := c.DeleteEnvironment(soon(t), "a", true); !errors.Is(err, ErrNoEnvironment) {
+		t.Errorf("got %v, want ErrNoEnvironment", err)
+	}
+	names := ""
+	for e, err := range c.Environments(soon(t), Filter{}) { // in pages of one
+		if err != nil {
+			t.Fatal(err)
+		}
+		names += e.Name
+	}
+	if names != "abc" {
+		t.Errorf("environments %s", names)
+	}
+	events, over, err := c.Events(soon(t), 7, 9)
+	if err != nil || !over || len(events) != 3 || events[0].Number != 10 || events[2].Number != 12 {
+		t.Errorf("events %+v, over %t, %v", events, over, err)
+	}
+	b.do(func() {
+		if l := b.lists[3]; l.Session != 7 || l.After != "9" {
+			t.Errorf("events were asked for by %+v", l)
+		}
+	})
+}
+
+// A session goes on with the version that it has, also with a broker that knows nothing of it.
+func TestVersionStays(t *testing.T) {
+	b := newFakeBroker(t, "inproc")
+	b.do(func() { b.credits.Version = "1.9" })
+	_, s := b.connect()
+	b.do(func() { b.rebirth(b.epoch + 256); b.credits.Version = "2" })
+	if _, err := s.Call(soon(t), []byte("x")); err != nil {
+		t.Fatal(err)
+	}
+	b.do(func() {
+		if n := len(b.opened); n != 2 || b.opened[0].Version != "" || b.opened[1].Version != "1.9" {
+			t.Errorf("asked for %+v", b.opened)
+		}
+	})
+}
+
 func TestOperatorMethods(t *testing.T) {
 	b := newFakeBroker(t, "inproc")
 	c := b.dial(WithLogger(zerolog.Nop()))

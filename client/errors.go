@@ -15,6 +15,8 @@ var (
 	ErrNoSession       error = &protocol.Error{Code: protocol.CodeUnknownSession}
 	ErrPayloadTooLarge error = &protocol.Error{Code: protocol.CodePayloadTooLarge}
 	ErrNotFound        error = &protocol.Error{Code: protocol.CodeNotFound}
+	ErrInterface       error = &protocol.Error{Code: protocol.CodeInterface}
+	ErrNoEnvironment   error = &protocol.Error{Code: protocol.CodeNoEnvironment}
 	ErrSessionClosed   error = &protocol.Error{Code: protocol.CodeSessionClosed}
 	ErrSessionKilled   error = &protocol.Error{Code: protocol.CodeSessionKilled}
 	ErrCancelled       error = &protocol.Error{Code: protocol.CodeCancelled}

@@ -10,8 +10,12 @@ import (
 	"github.com/weft-fabric/weft/protocol"
 )
 
-// Method gives a session's calls types: tasks and results travel as msgpack. worker.Func is its other half. The zero
-// value is ready for use, by any number of sessions and goroutines.
+// Method gives a session's calls types: tasks and results travel as msgpack; where a type is []byte, they are the bytes as
+// they are. worker.Func is its other half. The zero value is ready for use, by any number of sessions and goroutines.
+//
+// When the service declares the types of its tasks or results ([protocol.Interface]), they are compared with In and Out
+// before the first task of a session is sent: what would not be understood is refused with [ErrInterface]. The rules are
+// those of [protocol.Type.Reads]. Nothing is compared with what is not declared.
 type Method[In, Out any] struct{}
 
 // TypedTask is a task of [Method.Submit].
@@ -22,7 +26,7 @@ func (t TypedTask[Out]) Wait(ctx context.Context) (Out, error) { return decode[O
 
 // Call is [Session.Call] with types.
 func (Method[In, Out]) Call(ctx context.Context, s *Session, in In) (Out, error) {
-	b, err := encode(in)
+	b, err := encodeFor[In, Out](s, in)
 	if err != nil {
 		var none Out
 		return none, err
@@ -32,7 +36,7 @@ func (Method[In, Out]) Call(ctx context.Context, s *Session, in In) (Out, error)
 
 // Submit is [Session.Submit] with types.
 func (Method[In, Out]) Submit(ctx context.Context, s *Session, in In) (TypedTask[Out], error) {
-	b, err := encode(in)
+	b, err := encodeFor[In, Out](s, in)
 	if err != nil {
 		return TypedTask[Out]{}, err
 	}
@@ -64,7 +68,7 @@ func (m Method[In, Out]) Map(ctx context.Context, s *Session, inputs iter.Seq[In
 			return yield(out, err)
 		}
 		for in := range inputs {
-			b, err := encode(in)
+			b, err := encodeFor[In, Out](s, in)
 			var t TypedTask[Out]
 			if err == nil {
 				t, err = m.submitAhead(ctx, s, b, len(ahead) > 0)
@@ -107,7 +111,18 @@ func (m Method[In, Out]) submitAhead(ctx context.Context, s *Session, b []byte, 
 	return TypedTask[Out]{t}, err
 }
 
+// encodeFor encodes a task for a session whose service takes the types.
+func encodeFor[In, Out any](s *Session, in In) ([]byte, error) {
+	if err := check[In, Out](s); err != nil {
+		return nil, err
+	}
+	return encode(in)
+}
+
 func encode(in any) ([]byte, error) {
+	if raw, ok := in.([]byte); ok {
+		return raw, nil
+	}
 	b, err := msgpack.Marshal(in)
 	if err != nil {
 		return nil, &causedError{err: protocol.Errorf(protocol.CodeInvalid, "encode task", "%T: %v", in, err), cause: err}
@@ -119,6 +134,10 @@ func decode[Out any](b []byte, err error) (Out, error) {
 	var out Out
 	if err != nil {
 		return out, err
+	}
+	if raw, ok := any(&out).(*[]byte); ok {
+		*raw = b
+		return out, nil
 	}
 	if err := msgpack.Unmarshal(b, &out); err != nil {
 		return out, &causedError{err: protocol.Errorf(protocol.CodeMalformed, "decode result", "%T: %v", out, err), cause: err}

@@ -4,19 +4,32 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"strconv"
 
 	"github.com/weft-fabric/weft/protocol"
 )
 
 // Filter narrows a list. The zero value lists all that is not over.
 type Filter struct {
-	Name    string                 // only what has this name
-	Service string                 // of sessions: only with this service; of services: words in name, tags or function
-	Session protocol.SessionNumber // only this session
-	All     bool                   // also what is over
+	Name        string                 // only what has this name; of services also a pattern: * is any letters, ? is one
+	Service     string                 // only sessions of this service
+	Version     string                 // only services of this version, or their sessions
+	Tag         string                 // only services with this tag, in any case
+	Words       string                 // only services with all these words in name, tags or function; the best come first
+	Environment string                 // only sessions of this environment
+	Session     protocol.SessionNumber // only this session
+	All         bool                   // also what is over
 }
 
-// Operator asks a broker for what operators do: the command line uses nothing else. Every [Client] is one.
+func (f *Filter) request() protocol.ListRequest {
+	return protocol.ListRequest{
+		Name: f.Name, Service: f.Service, Version: f.Version, Tag: f.Tag, Words: f.Words, Environment: f.Environment,
+		Session: f.Session, All: f.All,
+	}
+}
+
+// Operator is what operators do: registering services, looking after sessions, environments and nodes of all clients. Every
+// [Client] is one. It is safe for concurrent use.
 type Operator struct{ client *Client }
 
 // RegisterService puts a service into the catalogue, or a new version of one. Fields that are left out get their
@@ -55,36 +68,87 @@ func (o *Operator) CloseSession(ctx context.Context, number protocol.SessionNumb
 	return err
 }
 
-// Services lists the catalogue in the order of names, then versions. The list is fetched page by page while the loop runs; after an
-// error the loop is over.
+// Services lists the catalogue in the order of names, then versions; by rank when the filter has words. The list is
+// fetched page by page while the loop runs; after an error the loop is over.
 func (o *Operator) Services(ctx context.Context, f Filter) iter.Seq2[protocol.ServiceInfo, error] {
-	return pages(ctx, o.client, f, protocol.KindListServices, protocol.KindServicePage,
-		func(p *protocol.ServicePage) ([]protocol.ServiceInfo, bool) { return p.Entries, p.More },
-		func(i *protocol.ServiceInfo) string { return i.Service.Name + "@" + i.Service.Version })
+	return pages(ctx, o.client, f.request(), protocol.KindListServices, protocol.KindServicePage,
+		func(p *protocol.ServicePage) ([]protocol.ServiceInfo, string) { return p.Entries, p.Next })
 }
 
 // Sessions lists the sessions of all clients in the order of their numbers, as [Operator.Services] does.
 func (o *Operator) Sessions(ctx context.Context, f Filter) iter.Seq2[protocol.SessionInfo, error] {
-	return pages(ctx, o.client, f, protocol.KindListSessions, protocol.KindSessionPage,
-		func(p *protocol.SessionPage) ([]protocol.SessionInfo, bool) { return p.Entries, p.More },
-		func(i *protocol.SessionInfo) string { return fmt.Sprint(i.Session) })
+	return pages(ctx, o.client, f.request(), protocol.KindListSessions, protocol.KindSessionPage,
+		func(p *protocol.SessionPage) ([]protocol.SessionInfo, string) {
+			return p.Entries, after(p.Entries, p.More, func(i *protocol.SessionInfo) string { return fmt.Sprint(i.Session) })
+		})
 }
 
 // Nodes lists the compute nodes in the order of their names, as [Operator.Services] does.
 func (o *Operator) Nodes(ctx context.Context, f Filter) iter.Seq2[protocol.NodeInfo, error] {
-	return pages(ctx, o.client, f, protocol.KindListNodes, protocol.KindNodePage,
-		func(p *protocol.NodePage) ([]protocol.NodeInfo, bool) { return p.Entries, p.More },
-		func(i *protocol.NodeInfo) string { return i.Name })
+	return pages(ctx, o.client, f.request(), protocol.KindListNodes, protocol.KindNodePage,
+		func(p *protocol.NodePage) ([]protocol.NodeInfo, string) {
+			return p.Entries, after(p.Entries, p.More, func(i *protocol.NodeInfo) string { return i.Name })
+		})
 }
 
-// pages walks a list page by page.
+// Environments lists the environments in the order of their names, as [Operator.Services] does.
+func (o *Operator) Environments(ctx context.Context, f Filter) iter.Seq2[protocol.EnvironmentInfo, error] {
+	return pages(ctx, o.client, f.request(), protocol.KindListEnvironments, protocol.KindEnvironmentPage,
+		func(p *protocol.EnvironmentPage) ([]protocol.EnvironmentInfo, string) {
+			return p.Entries, after(p.Entries, p.More, func(i *protocol.EnvironmentInfo) string { return i.Name })
+		})
+}
+
+// CreateEnvironment makes an environment; the same once more is of no effect. The error is [ErrInvalid] for a wrong name
+// or label, or of protocol.CodeAlreadyExists when there is one with other labels or another owner.
+func (o *Operator) CreateEnvironment(ctx context.Context, e protocol.Environment) error {
+	if err := e.Validate(); err != nil {
+		return err
+	}
+	_, err := o.client.request(ctx, protocol.KindCreateEnvironment, e)
+	return err
+}
+
+// DeleteEnvironment takes an environment away. The error is [ErrNoEnvironment], or of protocol.CodeInUse while sessions
+// live in it. By force they are killed: it returns when that was passed on, and the environment is gone when the last of
+// them is.
+func (o *Operator) DeleteEnvironment(ctx context.Context, name string, force bool) error {
+	_, err := o.client.request(ctx, protocol.KindDeleteEnvironment, protocol.DeleteEnvironment{Name: name, Force: force})
+	return err
+}
+
+// Events gives what happened to a session of any client: of the last protocol.MaxEvents events those whose number is
+// above from. Over says that no further event will come. The error is [ErrNoSession].
+func (o *Operator) Events(ctx context.Context, number protocol.SessionNumber, from uint64) (events []protocol.SessionEvent, over bool, err error) {
+	list := protocol.ListRequest{Session: number, After: strconv.FormatUint(from, 10)}
+	open := func(p *protocol.EventPage) ([]protocol.SessionEvent, string) {
+		over = p.Over
+		return p.Entries, after(p.Entries, p.More, func(e *protocol.SessionEvent) string { return strconv.FormatUint(e.Number, 10) })
+	}
+	for e, err := range pages(ctx, o.client, list, protocol.KindListEvents, protocol.KindEventPage, open) {
+		if err != nil {
+			return nil, false, err
+		}
+		events = append(events, e)
+	}
+	return events, over, nil
+}
+
+// after is where the next page begins, "" when there is none.
+func after[Entry any](entries []Entry, more bool, key func(*Entry) string) string {
+	if !more || len(entries) == 0 {
+		return ""
+	}
+	return key(&entries[len(entries)-1])
+}
+
+// pages walks a list page by page; open gives the entries of a page and where the next one begins.
 func pages[Page, Entry any](
-	ctx context.Context, c *Client, f Filter, ask, answer protocol.Kind,
-	open func(*Page) ([]Entry, bool), key func(*Entry) string,
+	ctx context.Context, c *Client, list protocol.ListRequest, ask, answer protocol.Kind, open func(*Page) ([]Entry, string),
 ) iter.Seq2[Entry, error] {
 	return func(yield func(Entry, error) bool) {
 		var none Entry
-		list := protocol.ListRequest{Name: f.Name, Service: f.Service, Session: f.Session, All: f.All}
+		list := list
 		for {
 			a, err := c.request(ctx, ask, list)
 			if err == nil && a.Kind != answer {
@@ -98,16 +162,16 @@ func pages[Page, Entry any](
 				yield(none, err)
 				return
 			}
-			entries, more := open(&page)
+			entries, next := open(&page)
 			for i := range entries {
 				if !yield(entries[i], nil) {
 					return
 				}
 			}
-			if !more || len(entries) == 0 {
+			if next == "" {
 				return
 			}
-			list.After = key(&entries[len(entries)-1])
+			list.After = next
 		}
 	}
 }

@@ -105,13 +105,15 @@ func WithNodes(n int) SessionOption { return func(c *sessionConfig) { c.spec.Nod
 // WithSessionName gives the session a name, for people.
 func WithSessionName(name string) SessionOption { return func(c *sessionConfig) { c.spec.Name = name } }
 
-// WithVersion asks for a version of the service; without it, the newest that is registered.
+// WithVersion asks for a version of the service; without it, the default one: the highest that is no pre-release. The
+// session stays with it, whatever is registered later.
 func WithVersion(v string) SessionOption { return func(c *sessionConfig) { c.spec.Version = v } }
 
 // WithParameters hands bytes to the OnSessionBind of every instance that the session is bound to.
 func WithParameters(b []byte) SessionOption { return func(c *sessionConfig) { c.spec.Parameters = b } }
 
-// WithEnvironment names the environment that the session belongs to; without it, "default".
+// WithEnvironment names the environment that the session lives in, which must be there; without it, "default", which
+// always is.
 func WithEnvironment(name string) SessionOption {
 	return func(c *sessionConfig) { c.spec.Environment = name }
 }

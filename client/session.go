@@ -15,6 +15,7 @@ type Session struct {
 	core   *engine.Session
 	open   chan struct{}
 	done   chan struct{}
+	types  checked
 
 	// Guarded by the client's mu.
 	over      bool
@@ -27,7 +28,7 @@ type Session struct {
 }
 
 // OpenSession opens a session with a service. It returns as soon as the broker has accepted it: tasks may be sent at
-// once, and wait until there is an instance. The error is [ErrNoService], [ErrNoCapacity] and the like.
+// once, and wait until there is an instance. The error is [ErrNoService], [ErrNoEnvironment], [ErrNoCapacity] and the like.
 func (c *Client) OpenSession(ctx context.Context, service string, opts ...SessionOption) (*Session, error) {
 	cfg := sessionConfig{spec: protocol.OpenSession{Service: service}}
 	for _, o := range opts {

@@ -48,7 +48,7 @@ func NewBody(k Kind) any {
 		return new(Service)
 	case KindDeregisterService:
 		return new(ServiceRef)
-	case KindListServices, KindListSessions, KindListNodes:
+	case KindListServices, KindListSessions, KindListNodes, KindListEnvironments, KindListEvents:
 		return new(ListRequest)
 	case KindServicePage:
 		return new(ServicePage)
@@ -58,6 +58,14 @@ func NewBody(k Kind) any {
 		return new(NodePage)
 	case KindMoveService:
 		return new(MoveService)
+	case KindCreateEnvironment:
+		return new(Environment)
+	case KindDeleteEnvironment:
+		return new(DeleteEnvironment)
+	case KindEnvironmentPage:
+		return new(EnvironmentPage)
+	case KindEventPage:
+		return new(EventPage)
 	case KindRegisterNode:
 		return new(RegisterNode)
 	case KindNodeStatus:

@@ -23,6 +23,8 @@ const (
 	CodeUnknownKind      Code = 107 // the record's kind is not known here, or not from this peer
 	CodeMalformed        Code = 108 // the frame or body cannot be read
 	CodeNotFound         Code = 109 // what the request names does not exist
+	CodeInterface        Code = 110 // the caller's types of task and result are not those of the service
+	CodeNoEnvironment    Code = 111 // no environment of that name is there
 	CodeSessionClosed    Code = 200 // the session was closed
 	CodeSessionKilled    Code = 201 // the session was closed by kill
 	CodeCancelled        Code = 202 // the task was cancelled
@@ -55,6 +57,7 @@ var codes = map[Code]codeInfo{
 	CodeAlreadyExists: {"AlreadyExists", false}, CodeVersion: {"Version", false},
 	CodePermission: {"Permission", false}, CodeUnknownKind: {"UnknownKind", false},
 	CodeMalformed: {"Malformed", false}, CodeNotFound: {"NotFound", false},
+	CodeInterface: {"Interface", false}, CodeNoEnvironment: {"NoEnvironment", false},
 	CodeSessionClosed: {"SessionClosed", false}, CodeSessionKilled: {"SessionKilled", false},
 	CodeCancelled: {"Cancelled", false}, CodeDeadline: {"Deadline", false}, CodeClosed: {"Closed", false},
 	CodeInUse: {"InUse", false}, CodeOverloaded: {"Overloaded", true}, CodeNoCapacity: {"NoCapacity", false},

@@ -90,7 +90,7 @@ func goldenConversation() []golden {
 func goldenClientController() []golden {
 	return []golden{
 		{"OpenSession", "Request 1 asks for a session of the service price.", client(2, 1), with(KindOpenSession, 0, 1, OpenSession{Key: 1, Service: "price", Queue: "risk.eod", Name: "eod", MinInst: 1, MaxInst: 8, Parameters: []byte("EUR")}), nil},
-		{"SessionOpened", "Session 7 is open; its credit is granted.", broker(2, 2), with(KindSessionOpened, 7, 1, SessionOpened{Session: 7, Service: "price", Version: "1", TaskCredit: DefaultTaskCredit, ByteCredit: DefaultByteCredit, MaxPayload: DefaultMaxPayload}), nil},
+		{"SessionOpened", "Session 7 is open; its credit is granted.", broker(2, 2), with(KindSessionOpened, 7, 1, SessionOpened{Session: 7, Service: "price", Version: "1", TaskCredit: DefaultTaskCredit, ByteCredit: DefaultByteCredit, MaxPayload: DefaultMaxPayload, Interface: Interface{Task: "{symbol: string, days: int}", Result: "float"}}), nil},
 		{"Error", "Request 2 is refused.", broker(3, 3), with(KindError, 0, 2, Error{Code: CodeUnknownService, Op: "OpenSession", Msg: `service "prize" is not registered`}), nil},
 		{"Refer", "A push: session 7 is served at this endpoint.", broker(4, 3), with(KindRefer, 7, 0, Refer{Service: "price", Session: 7, Endpoint: "tcp://10.0.0.1:7710", Epoch: theEpoch}), nil},
 		{"SessionState running", "A push: an instance was bound to the session.", broker(5, 3), with(KindSessionState, 7, 0, SessionState{Session: 7, State: SessionRunning}), nil},
@@ -165,14 +165,15 @@ func goldenOperatorController() []golden {
 		Name: "price", Version: "1", Function: "prices trades", Tags: []string{"risk"},
 		Artefacts: Artefacts{"linux/arm64": {Command: "/opt/arm64/price"}, "linux/amd64": {Command: "/opt/amd64/price", Args: []string{"-v"}}},
 		Requests:  []ContainerRequest{{Capacity: Capacity{CPU: 1000, Memory: 64 << 20}}},
-		Instances: Instances{Min: 1, Max: 4}, Limits: Limits{Idle: Duration(90 * time.Second)},
+		Instances: Instances{Min: 1, Max: 4}, Interface: Interface{Task: "{symbol: string, days: int}", Result: "float"},
+		Limits: Limits{Idle: Duration(90 * time.Second)},
 	}
 	return []golden{
 		{"RegisterService", "Request 1 registers a service.", client(2, 1), with(KindRegisterService, 0, 1, price), nil},
 		{"DeregisterService", "Request 2 takes all its versions out of the catalogue.", client(3, 1), with(KindDeregisterService, 0, 2, ServiceRef{Name: "price"}), nil},
 		{"Done", "The answer to both.", broker(2, 3), plain(KindDone, 0, 1, ""), nil},
-		{"ListServices", "Request 3 asks for services after the key abc.", client(4, 2), with(KindListServices, 0, 3, ListRequest{After: "abc", Limit: 100}), nil},
-		{"ServicePage", "A page of one.", broker(3, 4), with(KindServicePage, 0, 3, ServicePage{Entries: []ServiceInfo{{Service: price, Registered: time.Unix(1_700_000_000, 0), Sessions: 1, Instances: 1}}}), nil},
+		{"ListServices", "Request 3 asks for services by pattern, tag and words.", client(4, 2), with(KindListServices, 0, 3, ListRequest{Limit: 100, Name: "pri*", Tag: "risk", Words: "trade"}), nil},
+		{"ServicePage", "A page of one.", broker(3, 4), with(KindServicePage, 0, 3, ServicePage{Entries: []ServiceInfo{{Service: price, Registered: time.Unix(1_700_000_000, 0), Default: true, Sessions: 1, Instances: 1}}}), nil},
 		{"ListSessions", "Request 4 asks for the sessions of a service, those that are over too.", client(5, 3), with(KindListSessions, 0, 4, ListRequest{Service: "price", All: true}), nil},
 		{"SessionPage", "A page, and there are more.", broker(4, 5), with(KindSessionPage, 0, 4, SessionPage{More: true, Entries: []SessionInfo{{
 			Session: 7, Service: "price", Version: "1", Environment: "default", Client: "pricer", State: SessionRunning,
@@ -185,6 +186,18 @@ func goldenOperatorController() []golden {
 		}}}), nil},
 		{"MoveService", "Request 7 has its session managers go to manager loop 2.", client(8, 6), with(KindMoveService, 0, 7, MoveService{Name: "price", Loop: 2}), nil},
 		{"CloseSession", "Request 6 kills a session of any client.", client(7, 5), with(KindCloseSession, 7, 6, CloseSession{Session: 7, Mode: CloseKill, Reason: "by the operator"}), nil},
+		{"CreateEnvironment", "Request 7 makes an environment.", client(8, 5), with(KindCreateEnvironment, 0, 7, Environment{Name: "risk", Labels: map[string]string{"desk": "rates", "cost": "4711"}}), nil},
+		{"DeleteEnvironment", "Request 8 takes it away, and kills its sessions first.", client(9, 5), with(KindDeleteEnvironment, 0, 8, DeleteEnvironment{Name: "risk", Force: true}), nil},
+		{"ListEnvironments", "Request 9 asks for the environments.", client(10, 5), with(KindListEnvironments, 0, 9, ListRequest{}), nil},
+		{"EnvironmentPage", "A page of two.", broker(6, 10), with(KindEnvironmentPage, 0, 9, EnvironmentPage{Entries: []EnvironmentInfo{
+			{Name: "default", State: EnvironmentActive, Sessions: 3},
+			{Name: "risk", Labels: map[string]string{"desk": "rates"}, Owner: "ann", Created: time.Unix(1_700_000_000, 0), State: EnvironmentDeleting, Sessions: 1},
+		}}), nil},
+		{"ListEvents", "Request 10 asks for the events of session 7 after number 2.", client(11, 6), with(KindListEvents, 0, 10, ListRequest{Session: 7, After: "2"}), nil},
+		{"EventPage", "They are the last: it is over.", broker(7, 11), with(KindEventPage, 0, 10, EventPage{Over: true, Entries: []SessionEvent{
+			{Number: 3, At: time.Unix(1_700_000_000, 0), Kind: EventBound, Detail: "to instance c-17 on node node-a"},
+			{Number: 4, At: time.Unix(1_700_000_009, 0), Kind: EventClosed},
+		}}), nil},
 	}
 }
 

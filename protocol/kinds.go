@@ -53,6 +53,12 @@ const (
 	KindServicePage       Kind = 45 // broker: ServicePage, the answer to ListServices
 	KindSessionPage       Kind = 46 // broker: SessionPage, the answer to ListSessions
 	KindNodePage          Kind = 47 // broker: NodePage, the answer to ListNodes
+	KindCreateEnvironment Kind = 48 // operator: Environment; answer Done
+	KindDeleteEnvironment Kind = 49 // operator: DeleteEnvironment; answer Done
+	KindListEnvironments  Kind = 50 // operator: ListRequest; answer Page of EnvironmentInfo
+	KindEnvironmentPage   Kind = 51 // broker: EnvironmentPage, the answer to ListEnvironments
+	KindListEvents        Kind = 52 // operator: ListRequest; answer Page of SessionEvent
+	KindEventPage         Kind = 53 // broker: EventPage, the answer to ListEvents
 	KindMoveService       Kind = 54 // operator: MoveService; answer Done
 
 	KindRegisterNode   Kind = 56 // agent: RegisterNode; answer Done
@@ -73,7 +79,10 @@ var kindNames = map[Kind]string{
 	KindSessionState: "SessionState", KindRegisterService: "RegisterService",
 	KindDeregisterService: "DeregisterService", KindListServices: "ListServices", KindListSessions: "ListSessions",
 	KindListNodes: "ListNodes", KindServicePage: "ServicePage", KindSessionPage: "SessionPage",
-	KindNodePage: "NodePage", KindMoveService: "MoveService", KindRegisterNode: "RegisterNode", KindNodeStatus: "NodeStatus",
+	KindNodePage: "NodePage", KindCreateEnvironment: "CreateEnvironment", KindDeleteEnvironment: "DeleteEnvironment",
+	KindListEnvironments: "ListEnvironments", KindEnvironmentPage: "EnvironmentPage",
+	KindListEvents: "ListEvents", KindEventPage: "EventPage", KindMoveService: "MoveService",
+	KindRegisterNode: "RegisterNode", KindNodeStatus: "NodeStatus",
 	KindStartContainer: "StartContainer", KindStopContainer: "StopContainer",
 	KindContainerState: "ContainerState", KindInstanceFailed: "InstanceFailed",
 }

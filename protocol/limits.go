@@ -26,6 +26,12 @@ const (
 	MaxValues = 1 << 18
 	// MaxPage is the largest number of entries in one page of an answer.
 	MaxPage = 1000
+	// MaxEvents is how many events of a session its broker keeps: the last ones.
+	MaxEvents = 64
+	// MaxLabels is how many labels an environment may have.
+	MaxLabels = 64
+	// MaxLabel is the largest value of a label in bytes.
+	MaxLabel = 256
 )
 
 // Defaults that a broker announces or applies where its configuration does not say otherwise.

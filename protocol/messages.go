@@ -63,7 +63,7 @@ type Refer struct {
 type OpenSession struct {
 	Key         uint64 `json:"key"`                     // the client's own number for the session
 	Service     string `json:"service"`                 // its name
-	Version     string `json:"version,omitempty"`       // empty: the newest registered
+	Version     string `json:"version,omitempty"`       // empty: the default one, see section 7.1
 	Environment string `json:"environment,omitempty"`   // empty: default
 	Queue       string `json:"queue,omitempty"`         // empty: the service's
 	Name        string `json:"name,omitempty"`          // for people
@@ -82,6 +82,8 @@ type SessionOpened struct {
 	TaskCredit int    `json:"task_credit"` // unfinished tasks
 	ByteCredit int64  `json:"byte_credit"` // bytes of payload of unfinished tasks
 	MaxPayload int64  `json:"max_payload"` // bytes
+	// Interface is what the service declares of its types, for typed clients.
+	Interface Interface `json:"interface,omitempty,omitzero"`
 }
 
 // Ways to close a session.
@@ -137,12 +139,16 @@ type MoveService struct {
 
 // ListRequest asks for one page of a list in the order of its keys.
 type ListRequest struct {
-	After   string `json:"after,omitempty"`   // the last key of the page before
-	Limit   int    `json:"limit,omitempty"`   // 0: MaxPage
-	Name    string `json:"name,omitempty"`    // only what has this name
-	Service string `json:"service,omitempty"` // only what belongs to this service
-	Session uint32 `json:"session,omitempty"` // only the session of this number
-	All     bool   `json:"all,omitempty"`     // also what is over
+	After       string `json:"after,omitempty"`       // where the page before ended
+	Limit       int    `json:"limit,omitempty"`       // 0: MaxPage
+	Name        string `json:"name,omitempty"`        // only what has this name; of services: or matches it, * being any letters and ? one
+	Service     string `json:"service,omitempty"`     // only sessions of this service
+	Version     string `json:"version,omitempty"`     // only services of this version, or their sessions
+	Tag         string `json:"tag,omitempty"`         // only services with this tag
+	Words       string `json:"words,omitempty"`       // only services whose name, tags or function have all these words
+	Environment string `json:"environment,omitempty"` // only sessions of this environment
+	Session     uint32 `json:"session,omitempty"`     // only the session of this number
+	All         bool   `json:"all,omitempty"`         // also what is over
 }
 
 // ServicePage, SessionPage and NodePage are answers to lists; More says that there is a next page.
@@ -151,6 +157,7 @@ type (
 	ServicePage struct {
 		Entries []ServiceInfo `json:"entries"`
 		More    bool          `json:"more,omitempty"`
+		Next    string        `json:"next,omitempty"` // after for the next page, when there is one
 	}
 	// SessionPage is one page of the sessions.
 	SessionPage struct {
@@ -168,6 +175,7 @@ type (
 type ServiceInfo struct {
 	Service    Service   `json:"service"`          // as it was registered
 	Registered time.Time `json:"registered"`       // when
+	Default    bool      `json:"default"`          // of its versions, the one of sessions that name none
 	Sessions   int       `json:"sessions"`         // that are open
 	Instances  int       `json:"instances"`        // that serve
 	Starting   int       `json:"starting"`         // that are asked for or start
@@ -177,21 +185,88 @@ type ServiceInfo struct {
 
 // SessionInfo is what can be seen of a session.
 type SessionInfo struct {
-	Session     uint32        `json:"session"`               // its number
-	Name        string        `json:"name,omitempty"`        // for people
-	Service     string        `json:"service"`               // its name
-	Version     string        `json:"version,omitempty"`     // of the service
-	Environment string        `json:"environment"`           // of the session
-	Client      string        `json:"client"`                // name of the client
-	State       string        `json:"state"`                 // as in SESSION-STATE
-	Reason      string        `json:"reason,omitempty"`      // why it waits or ended
-	Opened      time.Time     `json:"opened"`                // when
-	StartDelay  time.Duration `json:"start_delay,omitempty"` // from opening to running
-	Queued      int           `json:"queued"`                // tasks that wait in the broker
-	InFlight    int           `json:"in_flight"`             // tasks at instances
-	Done        uint64        `json:"done"`                  // tasks with a result
-	Failed      uint64        `json:"failed"`                // tasks with a failure
-	Nodes       []string      `json:"nodes,omitempty"`       // that run it
+	Session     uint32        `json:"session"`                  // its number
+	Name        string        `json:"name,omitempty"`           // for people
+	Service     string        `json:"service"`                  // its name
+	Version     string        `json:"version,omitempty"`        // of the service
+	Environment string        `json:"environment"`              // of the session
+	Client      string        `json:"client"`                   // name of the client
+	State       string        `json:"state"`                    // as in SESSION-STATE
+	Reason      string        `json:"reason,omitempty"`         // why it waits or ended
+	Opened      time.Time     `json:"opened"`                   // when
+	Ended       time.Time     `json:"ended,omitempty,omitzero"` // when it was over
+	StartDelay  time.Duration `json:"start_delay,omitempty"`    // from opening to running
+	Queued      int           `json:"queued"`                   // tasks that wait in the broker
+	InFlight    int           `json:"in_flight"`                // tasks at instances
+	Done        uint64        `json:"done"`                     // tasks with a result
+	Failed      uint64        `json:"failed"`                   // tasks with a failure
+	Nodes       []string      `json:"nodes,omitempty"`          // that run it
+}
+
+// Kinds of events of a session.
+const (
+	EventOpened    = "opened"    // by whom, with which version of the service
+	EventWaiting   = "waiting"   // it has no instance yet, and why; again when the reason changes
+	EventScheduled = "scheduled" // its service was given a container
+	EventBound     = "bound"     // to which instance, on which node
+	EventRunning   = "running"   // it was bound for the first time
+	EventPaged     = "paged"     // it was taken off an instance, and can be bound again
+	EventLost      = "lost"      // an instance that held it died, and why
+	EventClosing   = "closing"   // it was asked to close: by whom, how and why
+	EventClosed    = "closed"    // it is over, and why when not in order
+	EventFailed    = "failed"    // it cannot go on, and why
+)
+
+// SessionEvent is one thing that happened to a session. Its broker keeps the last MaxEvents of each.
+type SessionEvent struct {
+	Number uint64    `json:"number"`           // from 1 without gaps in each session
+	At     time.Time `json:"at"`               // when
+	Kind   string    `json:"kind"`             // in a word
+	Detail string    `json:"detail,omitempty"` // for people
+}
+
+// EventPage is one page of the events of a session.
+type EventPage struct {
+	Entries []SessionEvent `json:"entries"`        // in the order of their numbers
+	More    bool           `json:"more,omitempty"` // there is a next page
+	Over    bool           `json:"over,omitempty"` // the session is over: no further event will come
+}
+
+// DefaultEnvironment is where sessions live that name no environment; it is always there.
+const DefaultEnvironment = "default"
+
+// States of an environment.
+const (
+	EnvironmentActive   = "active"
+	EnvironmentDeleting = "deleting" // it takes no sessions, and is gone when the last is
+)
+
+// Environment is a named root under which sessions live.
+type Environment struct {
+	Name   string            `json:"name"`             // of the environment
+	Labels map[string]string `json:"labels,omitempty"` // for people
+}
+
+// DeleteEnvironment takes an environment away.
+type DeleteEnvironment struct {
+	Name  string `json:"name"`            // of the environment
+	Force bool   `json:"force,omitempty"` // kill its sessions first; without it, refused while there are any
+}
+
+// EnvironmentPage is one page of the environments.
+type EnvironmentPage struct {
+	Entries []EnvironmentInfo `json:"entries"`
+	More    bool              `json:"more,omitempty"`
+}
+
+// EnvironmentInfo is what can be seen of an environment.
+type EnvironmentInfo struct {
+	Name     string            `json:"name"`                       // of the environment
+	Labels   map[string]string `json:"labels,omitempty"`           // for people
+	Owner    string            `json:"owner,omitempty"`            // principal that created it
+	Created  time.Time         `json:"created,omitempty,omitzero"` // when; the default one always was
+	State    string            `json:"state"`                      // active or deleting
+	Sessions int               `json:"sessions"`                   // that are open
 }
 
 // NodeInfo is what can be seen of a compute node.

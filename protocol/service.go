@@ -83,10 +83,10 @@ type Instances struct {
 	Max int `json:"max,omitempty"` // 0: Min, at least 1
 }
 
-// Interface names the types of tasks and results, for people and typed clients.
+// Interface declares the types of tasks and results, in the notation of [ParseType].
 type Interface struct {
-	Task   string `json:"task,omitempty"`   // type of a task
-	Result string `json:"result,omitempty"` // type of a result
+	Task   string `json:"task,omitempty"`   // type of a task; empty: not declared
+	Result string `json:"result,omitempty"` // type of a result; empty: not declared
 }
 
 // Limits of a service. Durations are written as 30s or 5m in YAML.
@@ -202,6 +202,9 @@ func (s Service) Validate() error {
 	case s.Instances.Max < s.Instances.Min || s.Instances.Max > 100_000:
 		return bad("instances.max", "%d is not within instances.min (%d) to 100000", s.Instances.Max, s.Instances.Min)
 	}
+	if err := s.Interface.validate(bad); err != nil {
+		return err
+	}
 	if err := s.Limits.validate(bad); err != nil {
 		return err
 	}
@@ -211,6 +214,39 @@ func (s Service) Validate() error {
 		}
 	}
 	return s.validateMaps(bad)
+}
+
+func (i Interface) validate(bad func(field, format string, args ...any) error) error {
+	if _, err := ParseType(i.Task); i.Task != "" && err != nil {
+		return bad("interface.task", "%v", err)
+	}
+	if _, err := ParseType(i.Result); i.Result != "" && err != nil {
+		return bad("interface.result", "%v", err)
+	}
+	return nil
+}
+
+// Validate checks an environment. The error is a *[Error] with [CodeInvalid] that names the first wrong field, its value
+// and what would be right.
+func (e Environment) Validate() error {
+	bad := func(format string, args ...any) error {
+		return Errorf(CodeInvalid, "environment "+e.Name, format, args...)
+	}
+	switch {
+	case !ValidName(e.Name):
+		return bad("name: %q is not 1 to 63 of a-z, 0-9, '.', '_', '-', beginning and ending with a letter or digit", e.Name)
+	case len(e.Labels) > MaxLabels:
+		return bad("labels: %d of them, at most %d are allowed", len(e.Labels), MaxLabels)
+	}
+	for _, k := range sortedKeys(e.Labels) {
+		switch v := e.Labels[k]; {
+		case !ValidName(k):
+			return bad("labels: %q is not a name for a label: 1 to 63 of a-z, 0-9, '.', '_', '-'", k)
+		case len(v) > MaxLabel:
+			return bad("labels.%s: %d bytes, at most %d are allowed", k, len(v), MaxLabel)
+		}
+	}
+	return nil
 }
 
 func (l Limits) validate(bad func(field, format string, args ...any) error) error {

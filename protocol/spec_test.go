@@ -93,7 +93,7 @@ func TestSpecification(t *testing.T) {
 var used = map[string]bool{
 	"Artefact": true, "Capacity": true, "ContainerRequest": true, "Instances": true, "Interface": true, "Limits": true,
 	"ServiceInfo": true, "SessionInfo": true, "NodeInfo": true, "NodeDetail": true, "Disk": true, "NIC": true, "Container": true,
-	"Identity": true,
+	"Identity": true, "EnvironmentInfo": true, "SessionEvent": true,
 }
 
 // source is what the documents need of this package's source.
@@ -253,6 +253,7 @@ func (s *source) codes(b *strings.Builder) {
 var values = map[string]any{
 	"MinVersion": MinVersion, "MaxVersion": MaxVersion, "MaxPayloadFrames": MaxPayloadFrames, "InlinePayload": InlinePayload,
 	"CutFrame": CutFrame, "MaxRecords": MaxRecords, "MaxBody": MaxBody, "MaxValues": MaxValues, "MaxPage": MaxPage,
+	"MaxEvents": MaxEvents, "MaxLabels": MaxLabels, "MaxLabel": MaxLabel,
 	"DefaultMaxPayload": DefaultMaxPayload, "DefaultTaskCredit": DefaultTaskCredit, "DefaultByteCredit": DefaultByteCredit,
 	"DefaultResultCredit": DefaultResultCredit, "DefaultSlots": DefaultSlots, "DefaultSessions": DefaultSessions,
 	"Heartbeat": Heartbeat, "PeerTimeout": PeerTimeout, "BasePort": BasePort, "LoopPort": LoopPort,

@@ -3,6 +3,7 @@ package worker
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -129,6 +130,36 @@ func (c *counter) Close() error {
 	*c.closed = c.n
 	return nil
 }
+
+func TestTypedServicesSayTheirTypes(t *testing.T) {
+	type trade struct {
+		Symbol string `msgpack:"symbol"`
+		Days   int32  `msgpack:"days,omitempty"`
+	}
+	typed := Func(func(context.Context, trade) ([]float64, error) { return nil, nil })
+	want := protocol.Interface{Task: "{symbol: string, days?: int32}", Result: "list<float>"}
+	if got := InterfaceOf(typed); got != want {
+		t.Errorf("%+v, want %+v", got, want)
+	}
+	raw := Stateful(
+		func(context.Context, *SessionContext) (int, error) { return 0, nil },
+		func(context.Context, int, []byte) (json.RawMessage, error) { return nil, nil },
+	)
+	if got := InterfaceOf(raw); got != (protocol.Interface{Task: "bytes", Result: "any"}) {
+		t.Errorf("%+v", got)
+	}
+	var b strings.Builder
+	if err := describe(&b, typed); err != nil || b.String() != "interface:\n  task: \"{symbol: string, days?: int32}\"\n  result: \"list<float>\"\n" {
+		t.Errorf("%q, %v", b.String(), err)
+	}
+	if err := describe(&b, &untyped{}); protocol.CodeOf(err) != protocol.CodeInvalid {
+		t.Errorf("a service without types: %v", err)
+	}
+}
+
+type untyped struct{ Base }
+
+func (untyped) OnTaskExec(context.Context, *TaskContext) ([]byte, error) { return nil, nil }
 
 func TestStatefulKeepsAStatePerSession(t *testing.T) {
 	b, closed := newBroker(t, ""), 0

@@ -17,6 +17,10 @@ const (
 	EnvService = "WEFT_SERVICE"
 )
 
+// EnvDescribe is the environment variable that makes [Serve] write the service's types to standard output, as the lines of
+// its YAML, and return. "weft service register --interface" sets it.
+const EnvDescribe = "WEFT_DESCRIBE"
+
 // Option changes what [Serve] does. When an agent started the program, what the agent says of service, version,
 // broker, slots and sessions wins.
 type Option func(*options)

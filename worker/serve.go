@@ -24,6 +24,8 @@ import (
 // program that an agent started on SIGTERM, the instance drains: what runs is finished, what has not started goes back
 // to the broker, sessions are let go. It tries to reach its brokers for as long as it takes.
 //
+// With the environment variable [EnvDescribe] it only says which types the service has.
+//
 // The error is nil when the instance ended in order; it wraps the *protocol.Error of OnCreateService, of
 // OnDestroyService, of a panic ([ErrPanicked]) or of a broker that does not take the instance. All goroutines that
 // Serve started have ended when it returns.
@@ -31,6 +33,9 @@ func Serve(ctx context.Context, service Service, opts ...Option) error {
 	host, inside := hosted.From(ctx)
 	identity := host.Identity
 	if !inside {
+		if os.Getenv(EnvDescribe) != "" {
+			return describe(os.Stdout, service)
+		}
 		var err error
 		if identity, err = launcher.ReadIdentity(os.LookupEnv); err != nil {
 			return fmt.Errorf("worker: %w", err)

@@ -2,7 +2,9 @@ package worker
 
 import (
 	"context"
+	"fmt"
 	"io"
+	"reflect"
 
 	"github.com/vmihailenco/msgpack/v5"
 
@@ -42,6 +44,32 @@ type typed[State, In, Out any] struct {
 	exec   func(context.Context, State, In) (Out, error)
 	decode func([]byte) (In, error)
 	encode func(Out) ([]byte, error)
+}
+
+// InterfaceOf gives the types of the tasks that a service made by [Func] or [Stateful] takes, and of the results that it
+// gives, as a service declares them when it is registered. Of another service nothing is known: both are empty.
+func InterfaceOf(s Service) protocol.Interface {
+	if t, ok := s.(interface{ declares() protocol.Interface }); ok {
+		return t.declares()
+	}
+	return protocol.Interface{}
+}
+
+func (f *typed[State, In, Out]) declares() protocol.Interface {
+	return protocol.Interface{
+		Task:   protocol.PayloadTypeOf(reflect.TypeFor[In]()).String(),
+		Result: protocol.PayloadTypeOf(reflect.TypeFor[Out]()).String(),
+	}
+}
+
+// describe writes the types of a service as the lines of its YAML.
+func describe(w io.Writer, s Service) error {
+	i := InterfaceOf(s)
+	if i == (protocol.Interface{}) {
+		return protocol.Errorf(protocol.CodeInvalid, "worker", "%s: the types of this service are not known: it is not of worker.Func or worker.Stateful", EnvDescribe)
+	}
+	_, err := fmt.Fprintf(w, "interface:\n  task: %q\n  result: %q\n", i.Task, i.Result)
+	return err
 }
 
 func asItIs(b []byte) ([]byte, error) { return b, nil }

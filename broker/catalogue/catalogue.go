@@ -1,5 +1,5 @@
-// Package catalogue keeps the registered services (SPEC S3): by name and version, the newest of a name being the one
-// that was registered last. It holds them in memory; what makes them outlive the broker are the records that the
+// Package catalogue keeps the registered services (SPEC S3) by name and version, and finds them by name, by tag and by
+// the words of their function. It holds them in memory; what makes them outlive the broker are the records that the
 // control loop writes for every change.
 //
 // The package is pure. A [Catalogue] belongs to one core.
@@ -8,6 +8,7 @@ package catalogue
 import (
 	"bytes"
 	"cmp"
+	"iter"
 	"slices"
 	"strings"
 	"time"
@@ -20,6 +21,9 @@ import (
 type Entry struct {
 	Service    protocol.Service // with its defaults filled in
 	Registered time.Time
+
+	version version
+	index   index
 }
 
 // Key is the name by which pages are ordered: name@version.
@@ -30,12 +34,33 @@ func Key(name, version string) string { return name + "@" + version }
 
 // Catalogue holds the services. The zero Catalogue is empty and ready for use.
 type Catalogue struct {
-	entries ordered.Map[string, *Entry]
-	names   ordered.Map[string, []*Entry] // versions in the order of their registration
+	names ordered.Map[string, []*Entry] // versions in their order
+	count int
 }
 
 // Len is the number of versions of services.
-func (c *Catalogue) Len() int { return c.entries.Len() }
+func (c *Catalogue) Len() int { return c.count }
+
+// all iterates over all versions of all services, in the order of names and versions.
+func (c *Catalogue) all(yield func(*Entry) bool) {
+	for _, versions := range c.names.All() {
+		for _, e := range versions {
+			if !yield(e) {
+				return
+			}
+		}
+	}
+}
+
+// find gives a version of a service, nil when it is not there.
+func find(versions []*Entry, version string) *Entry {
+	for _, e := range versions {
+		if e.Service.Version == version {
+			return e
+		}
+	}
+	return nil
+}
 
 // Add registers a service, its defaults filled in. The same content once more is of no effect: added is false. Other
 // content under a known name and version is refused with CodeAlreadyExists, a wrong field with CodeInvalid.
@@ -44,7 +69,8 @@ func (c *Catalogue) Add(now time.Time, s protocol.Service) (e *Entry, added bool
 	if err := s.Validate(); err != nil {
 		return nil, false, err
 	}
-	if have, ok := c.entries.Get(Key(s.Name, s.Version)); ok {
+	versions, _ := c.names.Get(s.Name)
+	if have := find(versions, s.Version); have != nil {
 		if bytes.Equal(protocol.Marshal(have.Service), protocol.Marshal(s)) {
 			return have, false, nil
 		}
@@ -52,14 +78,29 @@ func (c *Catalogue) Add(now time.Time, s protocol.Service) (e *Entry, added bool
 			"version %s of service %s is registered with other content: register it under a new version, or deregister it first",
 			s.Version, s.Name)
 	}
-	e = &Entry{Service: s, Registered: now}
-	c.entries.Set(e.Key(), e)
-	versions, _ := c.names.Get(s.Name)
-	c.names.Set(s.Name, append(versions, e))
+	e = &Entry{Service: s, Registered: now, version: parseVersion(s.Version), index: newIndex(&s)}
+	at, _ := slices.BinarySearchFunc(versions, e, func(a, b *Entry) int { return a.version.compare(b.version) })
+	c.names.Set(s.Name, slices.Insert(slices.Clone(versions), at, e))
+	c.count++
 	return e, true, nil
 }
 
-// Get finds a version of a service, the newest when version is empty. The error is a *protocol.Error with
+// Default is the version of a service that those get who name none: the highest that is no pre-release, or the highest of
+// all when all are. It is nil for a name that is not registered.
+func (c *Catalogue) Default(name string) *Entry {
+	versions, _ := c.names.Get(name)
+	for _, e := range slices.Backward(versions) {
+		if e.version.pre == nil {
+			return e
+		}
+	}
+	if len(versions) == 0 {
+		return nil
+	}
+	return versions[len(versions)-1]
+}
+
+// Get finds a version of a service, the default one when version is empty. The error is a *protocol.Error with
 // CodeUnknownService that names what is registered and looks most alike.
 func (c *Catalogue) Get(name, version string) (*Entry, error) {
 	versions, ok := c.names.Get(name)
@@ -67,9 +108,9 @@ func (c *Catalogue) Get(name, version string) (*Entry, error) {
 		return nil, c.unknown(name)
 	}
 	if version == "" {
-		return versions[len(versions)-1], nil
+		return c.Default(name), nil
 	}
-	if e, ok := c.entries.Get(Key(name, version)); ok {
+	if e := find(versions, version); e != nil {
 		return e, nil
 	}
 	have := make([]string, len(versions))
@@ -80,7 +121,7 @@ func (c *Catalogue) Get(name, version string) (*Entry, error) {
 		"version %q is not registered; registered: %s", version, strings.Join(have, ", "))
 }
 
-// Find gives the versions that ref names, in the order of their registration: all of them when its version is empty.
+// Find gives the versions that ref names, in their order: all of them when its version is empty.
 func (c *Catalogue) Find(ref protocol.ServiceRef) ([]*Entry, error) {
 	if ref.Version != "" {
 		e, err := c.Get(ref.Name, ref.Version)
@@ -99,11 +140,12 @@ func (c *Catalogue) Find(ref protocol.ServiceRef) ([]*Entry, error) {
 // Remove deregisters a version of a service; one that is not there is of no effect.
 func (c *Catalogue) Remove(e *Entry) {
 	name := e.Service.Name
-	if !c.entries.Delete(e.Key()) {
+	versions, _ := c.names.Get(name)
+	if !slices.Contains(versions, e) {
 		return
 	}
-	versions, _ := c.names.Get(name)
-	versions = slices.DeleteFunc(slices.Clone(versions), func(v *Entry) bool { return v.Key() == e.Key() })
+	c.count--
+	versions = slices.DeleteFunc(slices.Clone(versions), func(v *Entry) bool { return v == e })
 	if len(versions) == 0 {
 		c.names.Delete(name)
 	} else {
@@ -111,46 +153,32 @@ func (c *Catalogue) Remove(e *Entry) {
 	}
 }
 
-// Page calls yield with the entries whose key is above after and that match, in the order of their keys, until it
-// returns false. Name, when given, is the exact name; every word of words must be part of the name or the function, or
-// be a tag.
-func (c *Catalogue) Page(after, name, words string, yield func(*Entry) bool) {
-	wanted := strings.Fields(strings.ToLower(words))
-	for key, e := range c.entries.All() {
-		if key <= after || name != "" && e.Service.Name != name || !e.matches(wanted) {
-			continue
+func (c *Catalogue) unknown(name string) error {
+	near := Nearest(name, func(yield func(string) bool) {
+		for known := range c.names.All() {
+			if !yield(known) {
+				return
+			}
 		}
-		if !yield(e) {
-			return
-		}
+	})
+	if len(near) == 0 {
+		return protocol.Errorf(protocol.CodeUnknownService, "service "+name, "it is not registered, and no other service is: weft service register FILE")
 	}
-}
-
-func (e *Entry) matches(words []string) bool {
-	function := strings.ToLower(e.Service.Function)
-	for _, w := range words {
-		if !strings.Contains(e.Service.Name, w) && !strings.Contains(function, w) &&
-			!slices.ContainsFunc(e.Service.Tags, func(t string) bool { return strings.ToLower(t) == w }) {
-			return false
-		}
-	}
-	return true
+	return protocol.Errorf(protocol.CodeUnknownService, "service "+name, "it is not registered; the nearest that are: %s", strings.Join(near, ", "))
 }
 
 // nearest is how many names an error offers.
 const nearest = 3
 
-func (c *Catalogue) unknown(name string) error {
+// Nearest gives the few of the known names that look most like name, for an error that offers them.
+func Nearest(name string, known iter.Seq[string]) []string {
 	type candidate struct {
 		name string
 		far  int
 	}
 	var list []candidate
-	for known := range c.names.All() {
-		list = append(list, candidate{known, distance(name, known)})
-	}
-	if len(list) == 0 {
-		return protocol.Errorf(protocol.CodeUnknownService, "service "+name, "it is not registered, and no other service is: weft service register FILE")
+	for k := range known {
+		list = append(list, candidate{k, distance(name, k)})
 	}
 	slices.SortStableFunc(list, func(a, b candidate) int { return cmp.Compare(a.far, b.far) })
 	list = list[:min(len(list), nearest)]
@@ -158,7 +186,7 @@ func (c *Catalogue) unknown(name string) error {
 	for i, l := range list {
 		names[i] = l.name
 	}
-	return protocol.Errorf(protocol.CodeUnknownService, "service "+name, "it is not registered; the nearest that are: %s", strings.Join(names, ", "))
+	return names
 }
 
 // distance is the number of letters to insert, delete or replace on the way from a to b; names are at most 63 bytes,

@@ -6,8 +6,6 @@ import (
 	"testing"
 	"time"
 
-	"pgregory.net/rapid"
-
 	. "github.com/weft-fabric/weft/broker/catalogue"
 	"github.com/weft-fabric/weft/protocol"
 )
@@ -27,26 +25,33 @@ func mustAdd(t *testing.T, c *Catalogue, s protocol.Service) *Entry {
 	return e
 }
 
-func TestNewestIsWhatWasRegisteredLast(t *testing.T) {
+func TestVersionsStandSideBySide(t *testing.T) {
 	var c Catalogue
-	mustAdd(t, &c, service("price", "2"))
-	mustAdd(t, &c, service("price", "10"))
-	mustAdd(t, &c, service("price", "1"))
-	if e, err := c.Get("price", ""); err != nil || e.Service.Version != "1" {
+	if c.Default("price") != nil {
+		t.Error("nothing has a default version")
+	}
+	mustAdd(t, &c, service("price", "2.0.0-rc1"))
+	if e, err := c.Get("price", ""); err != nil || e.Service.Version != "2.0.0-rc1" {
+		t.Fatalf("%+v, %v: a pre-release is the default when there is nothing else", e, err)
+	}
+	mustAdd(t, &c, service("price", "1.10"))
+	mustAdd(t, &c, service("price", "1.9"))
+	e, err := c.Get("price", "")
+	if err != nil || e.Service.Version != "1.10" || c.Default("price") != e {
 		t.Fatalf("%+v, %v", e, err)
 	}
-	e, err := c.Get("price", "10")
-	if err != nil || e.Key() != "price@10" || !e.Registered.Equal(start) {
+	e, err = c.Get("price", "1.9")
+	if err != nil || e.Key() != "price@1.9" || !e.Registered.Equal(start) {
 		t.Fatalf("%+v, %v", e, err)
 	}
-	newest, _ := c.Get("price", "")
-	c.Remove(newest)
-	c.Remove(newest)
-	if e, err := c.Get("price", ""); err != nil || e.Service.Version != "10" {
-		t.Fatalf("after the newest left: %+v, %v", e, err)
+	def := c.Default("price")
+	c.Remove(def)
+	c.Remove(def)
+	if e, err := c.Get("price", ""); err != nil || e.Service.Version != "1.9" || c.Len() != 2 {
+		t.Fatalf("after the default left: %+v, %v, %d", e, err, c.Len())
 	}
 	_, err = c.Get("price", "7")
-	if protocol.CodeOf(err) != protocol.CodeUnknownService || !strings.Contains(err.Error(), "2, 10") {
+	if protocol.CodeOf(err) != protocol.CodeUnknownService || !strings.Contains(err.Error(), "1.9, 2.0.0-rc1") {
 		t.Fatal(err)
 	}
 }
@@ -97,7 +102,7 @@ func TestFindGivesOneOrAllVersions(t *testing.T) {
 	mustAdd(t, &c, service("a", "2"))
 	mustAdd(t, &c, service("a", "1"))
 	all, err := c.Find(protocol.ServiceRef{Name: "a"})
-	if err != nil || len(all) != 2 || all[0].Key() != "a@2" {
+	if err != nil || len(all) != 2 || all[0].Key() != "a@1" {
 		t.Fatalf("%v, %v", all, err)
 	}
 	one, err := c.Find(protocol.ServiceRef{Name: "a", Version: "1"})
@@ -107,58 +112,4 @@ func TestFindGivesOneOrAllVersions(t *testing.T) {
 	if _, err := c.Find(protocol.ServiceRef{Name: "a", Version: "3"}); !errors.Is(err, &protocol.Error{Code: protocol.CodeUnknownService}) {
 		t.Fatal(err)
 	}
-}
-
-func keys(c *Catalogue, after, name, words string, limit int) (list []string) {
-	c.Page(after, name, words, func(e *Entry) bool {
-		list = append(list, e.Key())
-		return len(list) < limit
-	})
-	return list
-}
-
-func TestSearchByNameTagAndFunction(t *testing.T) {
-	var c Catalogue
-	mustAdd(t, &c, protocol.Service{Name: "price", Function: "Prices a portfolio of options", Tags: []string{"Risk", "eod"}})
-	mustAdd(t, &c, protocol.Service{Name: "wordfreq", Function: "counts words"})
-	for _, tt := range []struct{ name, words, want string }{
-		{"", "", "price@1 wordfreq@1"},
-		{"price", "", "price@1"},
-		{"pric", "", ""},
-		{"", "pric", "price@1"},
-		{"", "RISK portfolio", "price@1"},
-		{"", "risk words", ""},
-		{"", "ris", ""},
-		{"", "count", "wordfreq@1"},
-	} {
-		if got := strings.Join(keys(&c, "", tt.name, tt.words, 10), " "); got != tt.want {
-			t.Errorf("name %q, words %q: %q, want %q", tt.name, tt.words, got, tt.want)
-		}
-	}
-}
-
-func TestPagesTogetherAreTheWhole(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		var c Catalogue
-		for range rapid.IntRange(0, 12).Draw(t, "services") {
-			_, _, err := c.Add(start, service(rapid.StringMatching(`[a-c][.a-c-]?[a-c]`).Draw(t, "name"), rapid.StringMatching(`[1-3]`).Draw(t, "version")))
-			if err != nil {
-				t.Fatal(err)
-			}
-		}
-		limit := rapid.IntRange(1, 5).Draw(t, "limit")
-		var got []string
-		after := ""
-		for {
-			page := keys(&c, after, "", "", limit)
-			if len(page) == 0 {
-				break
-			}
-			got = append(got, page...)
-			after = page[len(page)-1]
-		}
-		if whole := keys(&c, "", "", "", 100); strings.Join(got, " ") != strings.Join(whole, " ") || len(whole) != c.Len() {
-			t.Fatalf("pages %v, whole %v of %d", got, whole, c.Len())
-		}
-	})
 }

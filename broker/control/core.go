@@ -24,6 +24,8 @@ type Core struct {
 	managers  *managers
 	crew      *crew
 	catalogue catalogue.Catalogue
+
+	environments *environments
 }
 
 // New makes the core of a broker that knows nothing yet. An error names the field of the configuration.
@@ -55,6 +57,7 @@ func New(cfg Config) (*Core, error) {
 	c.sessions = newSessions(c)
 	c.managers = newManagers(c)
 	c.crew = newCrew(c)
+	c.environments = newEnvironments(c)
 	return c, nil
 }
 
@@ -100,6 +103,8 @@ func (c *Core) note(ev Note) {
 		c.managers.wanted(n.Wanted.Manager, n.Wanted.Instances)
 	case n.Changed != nil:
 		c.sessions.changed(n.Changed)
+	case n.Seat != nil:
+		c.sessions.seated(n.Seat)
 	case n.Ready != nil:
 		c.crew.ready(n.Ready.Container)
 	case n.Delivered != nil:

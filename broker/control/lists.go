@@ -44,8 +44,7 @@ func (p *pager[T]) add(v T) bool {
 	return true
 }
 
-// listServices answers with the services whose key, name@version, is above After. Name is an exact name; the words of
-// Service are searched in name, tags and function.
+// listServices answers with the services that are looked for; Next is the catalogue's cursor.
 func listServices(c *Core, p *party, r *protocol.Record) error {
 	req, err := body[protocol.ListRequest](r)
 	if err != nil {
@@ -55,14 +54,29 @@ func listServices(c *Core, p *party, r *protocol.Record) error {
 	if err != nil {
 		return err
 	}
-	c.catalogue.Page(req.After, req.Name, req.Service, func(e *catalogue.Entry) bool { return page.add(c.serviceInfo(e)) })
-	p.answer(c.out, 0, protocol.KindServicePage, r.Task, protocol.ServicePage{Entries: page.entries, More: page.more})
+	next := ""
+	q := catalogue.Query{Name: req.Name, Version: req.Version, Tag: req.Tag, Words: req.Words, After: req.After}
+	err = c.catalogue.Search(q, func(e *catalogue.Entry, cursor string) bool {
+		ok := page.add(c.serviceInfo(e))
+		if ok {
+			next = cursor
+		}
+		return ok
+	})
+	if err != nil {
+		return err
+	}
+	answer := protocol.ServicePage{Entries: page.entries, More: page.more}
+	if page.more {
+		answer.Next = next
+	}
+	p.answer(c.out, 0, protocol.KindServicePage, r.Task, answer)
 	return nil
 }
 
 // serviceInfo is what can be seen of a service.
 func (c *Core) serviceInfo(e *catalogue.Entry) protocol.ServiceInfo {
-	i := protocol.ServiceInfo{Service: e.Service, Registered: e.Registered}
+	i := protocol.ServiceInfo{Service: e.Service, Registered: e.Registered, Default: c.catalogue.Default(e.Service.Name) == e}
 	for m := range c.managers.of(e) {
 		i.Sessions += m.sessions.Len()
 		if at, found := slices.BinarySearch(i.Loops, m.loop); !found {
@@ -71,7 +85,7 @@ func (c *Core) serviceInfo(e *catalogue.Entry) protocol.ServiceInfo {
 		serving := m.count[fleet.Serving] + m.byHand[fleet.Serving]
 		i.Instances += serving
 		i.Starting += m.count.live() + m.byHand.live() - serving
-		if why := m.explain(c.managers); why != "" {
+		if why := m.explain(c.managers, true); why != "" {
 			if i.Reason != "" {
 				i.Reason += "; "
 			}
@@ -99,7 +113,9 @@ func listSessions(c *Core, p *party, r *protocol.Record) error {
 	}
 	for s := range c.sessions.inOrder(req.All) {
 		if uint64(s.number) <= after || req.Session != 0 && s.number != req.Session ||
-			req.Name != "" && s.request.Name != req.Name || req.Service != "" && s.manager.service.Name != req.Service {
+			req.Name != "" && s.request.Name != req.Name || req.Service != "" && s.manager.service.Name != req.Service ||
+			req.Version != "" && s.manager.service.Version != req.Version ||
+			req.Environment != "" && s.environment.name != req.Environment {
 			continue
 		}
 		if !page.add(c.sessions.info(s)) {

@@ -372,6 +372,7 @@ func (t *managers) beat() {
 		if m.backoff.Deaths() >= fleet.PatientDeaths {
 			t.touch(m)
 		}
+		t.noteWaits(m)
 		var err error
 		if m.sessions.Len() > 0 && !m.placed {
 			err = t.satisfiable(m)
@@ -409,17 +410,18 @@ func (t *managers) counted(m *manager, c *fleet.Container, from fleet.State, isN
 		return
 	}
 	m.placed = placed
-	e := session.Placed
-	if !placed {
-		e = session.Unplaced
-	}
 	for _, s := range m.sessions.All() {
-		s.move(e)
+		switch {
+		case !placed:
+			s.move(session.Unplaced)
+		case s.move(session.Placed):
+			t.c.sessions.happened(s, protocol.EventScheduled, "container "+onNode(c.ID, c.NodeName()))
+		}
 	}
 }
 
-// explain says what stands in the way of a manager, "" when nothing does.
-func (m *manager) explain(t *managers) string {
+// explain says what stands in the way of a manager, "" when nothing does; exact: with what changes from moment to moment.
+func (m *manager) explain(t *managers, exact bool) string {
 	now := t.c.now
 	if !m.startable() {
 		if m.want > m.byHand.live()-m.byHand[fleet.Serving] {
@@ -428,8 +430,11 @@ func (m *manager) explain(t *managers) string {
 		return ""
 	}
 	if until, waits := m.backoff.Holds(now); waits && m.want > m.count.live() {
-		return fmt.Sprintf("%d containers died without a result in between; the next one starts in %v; the last one: %s",
-			m.backoff.Deaths(), until.Sub(now).Round(time.Millisecond), m.last)
+		next := ""
+		if exact {
+			next = fmt.Sprintf(" the next one starts in %v;", until.Sub(now).Round(time.Millisecond))
+		}
+		return fmt.Sprintf("%d containers died without a result in between;%s the last one: %s", m.backoff.Deaths(), next, m.last)
 	}
 	why := t.sched.Explain(m.request().ID)
 	switch {

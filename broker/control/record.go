@@ -14,6 +14,16 @@ type Record struct {
 	Open       *OpenRecord            `json:"open,omitempty"`       // a session was opened
 	Close      *protocol.CloseSession `json:"close,omitempty"`      // it was asked to close a session
 	End        *protocol.SessionState `json:"end,omitempty"`        // a session is over
+
+	Environment *EnvironmentRecord          `json:"environment,omitempty"` // an environment was created
+	Delete      *protocol.DeleteEnvironment `json:"delete,omitempty"`      // an environment is being deleted
+	Gone        *string                     `json:"gone,omitempty"`        // the environment of this name is gone
+}
+
+// EnvironmentRecord is an environment as it was created.
+type EnvironmentRecord struct {
+	Environment protocol.Environment `json:"environment"`
+	Owner       string               `json:"owner,omitempty"` // principal
 }
 
 // OpenRecord is a session as it was opened.

@@ -35,6 +35,14 @@ func handlerOf(k protocol.Kind) (h handler, ok bool) {
 		return handler{protocol.RoleClient, listSessions}, true
 	case protocol.KindListNodes:
 		return handler{protocol.RoleClient, listNodes}, true
+	case protocol.KindCreateEnvironment:
+		return handler{protocol.RoleClient, createEnvironment}, true
+	case protocol.KindDeleteEnvironment:
+		return handler{protocol.RoleClient, deleteEnvironment}, true
+	case protocol.KindListEnvironments:
+		return handler{protocol.RoleClient, listEnvironments}, true
+	case protocol.KindListEvents:
+		return handler{protocol.RoleClient, listEvents}, true
 	case protocol.KindRegisterNode:
 		return handler{protocol.RoleAgent, registerNode}, true
 	case protocol.KindNodeStatus:

@@ -23,11 +23,15 @@ type sess struct {
 	position uint64 // of the last record that tells of it
 	opened   time.Time
 	running  time.Time
+	ended    time.Time
 	closing  string          // the mode in which it was asked to close
 	failure  *protocol.Error // why it is being given up
 	killed   *protocol.Error // why it is being killed
 	verdict  *protocol.Error // with which it ended; nil: in order
 	seen     session.Figures
+	diary    diary
+
+	environment *environment
 }
 
 // sessions is the session controller: it opens and closes sessions, and keeps what is known of them.
@@ -54,7 +58,7 @@ func openSession(c *Core, p *party, r *protocol.Record) error {
 	svc := &s.manager.service
 	p.answer(c.out, s.position, protocol.KindSessionOpened, r.Task, protocol.SessionOpened{
 		Session: s.number, Service: svc.Name, Version: svc.Version,
-		TaskCredit: svc.Limits.Tasks, ByteCredit: svc.Limits.Bytes, MaxPayload: svc.Limits.Payload,
+		TaskCredit: svc.Limits.Tasks, ByteCredit: svc.Limits.Bytes, MaxPayload: svc.Limits.Payload, Interface: svc.Interface,
 	})
 	c.managers.refer(p, s.position, s.manager, s.number)
 	if s.state == session.Running {
@@ -103,16 +107,23 @@ func (t *sessions) add(p *party, req *protocol.OpenSession) (*sess, error) {
 	if err != nil {
 		return nil, err
 	}
+	environment, err := c.environments.forSession(req.Environment)
+	if err != nil {
+		return nil, err
+	}
 	m, err := c.managers.obtain(e, demand{nodeType: req.NodeType, nodes: req.Nodes})
 	if err != nil {
 		return nil, err
 	}
 	t.number++
-	s := &sess{number: t.number, client: p, request: *req, manager: m, opened: c.now}
+	s := &sess{number: t.number, client: p, request: *req, manager: m, environment: environment, opened: c.now}
 	s.position = c.out.record(&Record{At: c.now, Open: &OpenRecord{
 		Session: s.number, Client: p.incarnation, Version: e.Service.Version, Request: *req,
 	}})
 	t.open.Set(s.number, s)
+	environment.sessions.Set(s.number, s)
+	t.happened(s, protocol.EventOpened, fmt.Sprintf("by %s, with version %s of service %s, in environment %s",
+		p.name(), e.Service.Version, e.Service.Name, environment.name))
 	m.sessions.Set(s.number, s)
 	m.idle = false
 	c.managers.touch(m) // what it wants may have waited for a session
@@ -125,15 +136,12 @@ func (t *sessions) add(p *party, req *protocol.OpenSession) (*sess, error) {
 	p.client.hostedBy(m.loop)
 	if m.placed {
 		s.move(session.Placed)
-	}
-	environment := req.Environment
-	if environment == "" {
-		environment = "default"
+		t.happened(s, protocol.EventScheduled, "its service has containers")
 	}
 	c.managers.order(m, session.Order{Open: &session.Open{
 		Manager: m.id, Session: s.number, Client: p.incarnation,
 		Bind: protocol.Bind{
-			Session: s.number, Name: req.Name, Environment: environment,
+			Session: s.number, Name: req.Name, Environment: environment.name,
 			Principal: p.hello.Principal, Parameters: req.Parameters,
 		},
 		TaskCredit: m.service.Limits.Tasks, ByteCredit: m.service.Limits.Bytes, MinInst: req.MinInst, MaxInst: req.MaxInst,
@@ -167,19 +175,25 @@ func closeSession(c *Core, p *party, r *protocol.Record) error {
 			return protocol.Errorf(protocol.CodeUnknownSession, "close session", "no session has the number %d", req.Session)
 		}
 	} else {
-		c.sessions.close(s, req)
+		by := "its client"
+		if s.client != p {
+			by = p.name()
+		}
+		c.sessions.close(s, by, req)
 	}
 	p.answer(c.out, s.position, protocol.KindDone, r.Task, nil)
 	return nil
 }
 
-// close passes on that a session is to be closed. What was asked before and is no less counts.
-func (t *sessions) close(s *sess, req *protocol.CloseSession) {
+// close passes on that a session is to be closed; by is who wants it, "" when nobody does. What was asked before and is no
+// less counts.
+func (t *sessions) close(s *sess, by string, req *protocol.CloseSession) {
 	kill := req.Mode == protocol.CloseKill
 	if s.closing == req.Mode || s.closing == protocol.CloseKill || s.failure != nil {
 		return
 	}
 	s.closing = req.Mode
+	t.happened(s, protocol.EventClosing, closingDetail(by, req))
 	s.position = t.c.out.record(&Record{At: t.c.now, Close: req})
 	code := protocol.CodeSessionClosed
 	if kill {
@@ -208,7 +222,7 @@ func (t *sessions) fail(s *sess, err *protocol.Error) {
 // abandon closes the sessions of a client that is gone.
 func (t *sessions) abandon(p *party, why string) {
 	for _, s := range p.client.open.All() {
-		t.close(s, &protocol.CloseSession{Session: s.number, Mode: protocol.CloseKill, Reason: why})
+		t.close(s, "", &protocol.CloseSession{Session: s.number, Mode: protocol.CloseKill, Reason: why})
 	}
 	t.forget(p)
 }
@@ -235,6 +249,7 @@ func (t *sessions) changed(n *session.Changed) {
 	case protocol.SessionRunning:
 		if s.move(session.Bound) {
 			s.running = t.c.now
+			t.happened(s, protocol.EventRunning, "")
 			s.tell(t.c.out, nil)
 		}
 	case protocol.SessionFailed:
@@ -254,7 +269,8 @@ func (t *sessions) changed(n *session.Changed) {
 // end takes a session out, and tells its client.
 func (t *sessions) end(s *sess, e session.Event, err *protocol.Error) {
 	s.move(e)
-	s.verdict = err
+	s.verdict, s.ended = err, t.c.now
+	t.noteEnd(s, err)
 	state := protocol.SessionState{Session: s.number, State: s.state.String(), Error: err}
 	s.position = t.c.out.record(&Record{At: t.c.now, End: &state})
 	s.tell(t.c.out, err)
@@ -266,6 +282,7 @@ func (t *sessions) end(s *sess, e session.Event, err *protocol.Error) {
 	}
 	s.manager.sessions.Delete(s.number)
 	t.c.managers.loops[s.manager.loop].sessions--
+	t.c.environments.leave(s)
 	p := s.client
 	p.client.open.Delete(s.number)
 	delete(p.client.keys, s.request.Key)
@@ -304,12 +321,9 @@ func (t *sessions) figures(n *session.Figures) {
 func (t *sessions) info(s *sess) protocol.SessionInfo {
 	i := protocol.SessionInfo{
 		Session: s.number, Name: s.request.Name, Service: s.manager.service.Name, Version: s.manager.service.Version,
-		Environment: s.request.Environment, Client: s.client.name(), State: s.state.String(),
-		Opened: s.opened, Queued: s.seen.Queued, InFlight: s.seen.InFlight, Done: s.seen.Done, Failed: s.seen.Failed,
+		Environment: s.environment.name, Client: s.client.name(), State: s.state.String(),
+		Opened: s.opened, Ended: s.ended, Queued: s.seen.Queued, InFlight: s.seen.InFlight, Done: s.seen.Done, Failed: s.seen.Failed,
 		Nodes: s.seen.Nodes,
-	}
-	if i.Environment == "" {
-		i.Environment = "default"
 	}
 	if !s.running.IsZero() {
 		i.StartDelay = s.running.Sub(s.opened)
@@ -318,7 +332,7 @@ func (t *sessions) info(s *sess) protocol.SessionInfo {
 	case s.verdict != nil:
 		i.Reason = s.verdict.Error()
 	case !s.state.Over():
-		i.Reason = s.manager.explain(t.c.managers)
+		i.Reason = s.manager.explain(t.c.managers, true)
 	}
 	return i
 }

@@ -317,7 +317,7 @@ func newBody(k protocol.Kind) any {
 		return &protocol.ServiceRef{}
 	case protocol.KindMoveService:
 		return &protocol.MoveService{}
-	case protocol.KindListServices, protocol.KindListSessions, protocol.KindListNodes:
+	case protocol.KindListServices, protocol.KindListSessions, protocol.KindListNodes, protocol.KindListEnvironments, protocol.KindListEvents:
 		return &protocol.ListRequest{}
 	case protocol.KindServicePage:
 		return &protocol.ServicePage{}
@@ -325,6 +325,14 @@ func newBody(k protocol.Kind) any {
 		return &protocol.SessionPage{}
 	case protocol.KindNodePage:
 		return &protocol.NodePage{}
+	case protocol.KindCreateEnvironment:
+		return &protocol.Environment{}
+	case protocol.KindDeleteEnvironment:
+		return &protocol.DeleteEnvironment{}
+	case protocol.KindEnvironmentPage:
+		return &protocol.EnvironmentPage{}
+	case protocol.KindEventPage:
+		return &protocol.EventPage{}
 	case protocol.KindRegisterNode:
 		return &protocol.RegisterNode{}
 	case protocol.KindNodeStatus:

@@ -32,6 +32,7 @@ func (i *instance) lost(reason string) {
 		}
 		t.flight, t.bytes = 0, 0
 		t.unseat()
+		t.tell(protocol.EventLost, reason)
 		if s.closed {
 			s.settleEnd()
 		} else if s.unfinished() > 0 {

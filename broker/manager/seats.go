@@ -65,6 +65,7 @@ func (i *instance) bound(number protocol.SessionNumber) {
 	t.state = seatBound
 	t.since = c.now
 	s := t.session
+	t.tell(protocol.EventBound, "")
 	if !s.running {
 		s.running = true
 		c.note(session.Note{Changed: &session.Changed{Session: s.number, State: protocol.SessionRunning}})
@@ -139,10 +140,21 @@ func (i *instance) unbound(number protocol.SessionNumber) {
 	s := t.session
 	if s.closed {
 		s.settleEnd()
-	} else if s.queue.n+s.suspects.n > 0 {
-		s.fill()
+	} else {
+		t.tell(protocol.EventPaged, "")
+		if s.queue.n+s.suspects.n > 0 {
+			s.fill()
+		}
 	}
 	i.vacated()
+}
+
+// tell tells the control loop what became of a seat.
+func (t *seat) tell(event, reason string) {
+	i := t.instance
+	t.session.manager.core.note(session.Note{Seat: &session.Seat{
+		Session: t.session.number, Container: i.container, Node: i.node, Event: event, Reason: reason,
+	}})
 }
 
 // unseat removes a seat that holds no tasks.

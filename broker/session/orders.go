@@ -82,6 +82,7 @@ type Adopt struct{ State any }
 type Note struct {
 	Wanted      *Wanted
 	Changed     *Changed
+	Seat        *Seat
 	Ready       *Ready
 	Delivered   *Delivered
 	Released    *Released
@@ -105,6 +106,15 @@ type Changed struct {
 	Session protocol.SessionNumber
 	State   string // protocol.SessionRunning, SessionFailed, SessionClosed
 	Error   *protocol.Error
+}
+
+// Seat tells that a session was bound to an instance, taken off it, or was on it when it died.
+type Seat struct {
+	Session   protocol.SessionNumber
+	Container string
+	Node      string
+	Event     string // protocol.EventBound, EventPaged, EventLost
+	Reason    string
 }
 
 // Ready tells that an instance serves: its OnCreateService returned and it said HELLO.

@@ -7,11 +7,13 @@ import (
 	"iter"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/weft-fabric/weft/client"
+	"github.com/weft-fabric/weft/internal/platform"
 	"github.com/weft-fabric/weft/protocol"
 )
 
@@ -20,7 +22,13 @@ type scripted struct {
 	told    []string
 	err     error  // that all requests end with
 	dialled string // where it was looked for
+	looks   int    // at events
+	filter  client.Filter
+
+	declared protocol.Interface
 }
+
+func (s *scripted) operator() operator { return operator{s, s, s, s, s} }
 
 func (s *scripted) tell(format string, args ...any) error {
 	s.told = append(s.told, fmt.Sprintf(format, args...))
@@ -28,6 +36,10 @@ func (s *scripted) tell(format string, args ...any) error {
 }
 
 func (s *scripted) RegisterService(_ context.Context, v protocol.Service) error {
+	if err := v.WithDefaults().Validate(); err != nil {
+		return err
+	}
+	s.declared = v.Interface
 	return s.tell("register %s %v", v.Name, platformsOf(v))
 }
 
@@ -46,13 +58,42 @@ func (s *scripted) CloseSession(_ context.Context, n protocol.SessionNumber, mod
 func (s *scripted) Close() error { return s.tell("bye") }
 
 func (s *scripted) Services(_ context.Context, f client.Filter) iter.Seq2[protocol.ServiceInfo, error] {
-	return matching(s.err, someServices(), func(v protocol.ServiceInfo) bool { return f.Name == "" || f.Name == v.Service.Name })
+	s.filter = f
+	return matching(s.err, someServices(), func(v protocol.ServiceInfo) bool {
+		return (f.Name == "" || f.Name == v.Service.Name) && (f.Version == "" || f.Version == v.Service.Version)
+	})
 }
 
 func (s *scripted) Sessions(_ context.Context, f client.Filter) iter.Seq2[protocol.SessionInfo, error] {
+	s.filter = f
 	return matching(s.err, someSessions(), func(v protocol.SessionInfo) bool {
 		return (f.Session == 0 || f.Session == v.Session) && (f.Service == "" || f.Service == v.Service)
 	})
+}
+
+func (s *scripted) Events(_ context.Context, n protocol.SessionNumber, from uint64) ([]protocol.SessionEvent, bool, error) {
+	if s.err != nil {
+		return nil, false, s.err
+	}
+	s.looks++
+	all := someEvents()
+	if n != 7 {
+		return nil, false, protocol.Errorf(protocol.CodeUnknownSession, "list events", "no session has the number %d", n)
+	}
+	upTo := min(len(all), 4*s.looks) // more of them at each look
+	return all[min(int(from), upTo):upTo], upTo == len(all), nil
+}
+
+func (s *scripted) CreateEnvironment(_ context.Context, e protocol.Environment) error {
+	return s.tell("create %s %v", e.Name, e.Labels)
+}
+
+func (s *scripted) DeleteEnvironment(_ context.Context, name string, force bool) error {
+	return s.tell("delete %s %t", name, force)
+}
+
+func (s *scripted) Environments(_ context.Context, f client.Filter) iter.Seq2[protocol.EnvironmentInfo, error] {
+	return matching(s.err, someEnvironments(), func(v protocol.EnvironmentInfo) bool { return f.Name == "" || f.Name == v.Name })
 }
 
 func (s *scripted) Nodes(context.Context, client.Filter) iter.Seq2[protocol.NodeInfo, error] {
@@ -86,7 +127,10 @@ func weftWith(t *testing.T, b *scripted, env map[string]string, args ...string) 
 	var o, e bytes.Buffer
 	a := &app{
 		out: &o, errOut: &e, getenv: func(name string) string { return env[name] }, now: noon,
-		dial: func(_ context.Context, endpoints string) (operator, error) { b.dialled = endpoints; return b, nil },
+		dial: func(_ context.Context, endpoints string) (operator, error) {
+			b.dialled = endpoints
+			return b.operator(), nil
+		},
 	}
 	code = run(t.Context(), args, a)
 	return o.String(), e.String(), code
@@ -100,11 +144,15 @@ func TestCommands(t *testing.T) {
 	cases := []struct{ args, out, told string }{
 		{"service register " + file, "service price registered\n", "register price [linux/amd64 linux/arm64]"},
 		{"service deregister price", "service price deregistered\n", `deregister price ""`},
-		{"service deregister price --version 2", "service price deregistered\n", `deregister price "2"`},
+		{"service deregister price@2", "service price@2 deregistered\n", `deregister price "2"`},
 		{"service move price --loop 2", "service price moves to loop 2\n", `move price "" 2`},
-		{"service move price --loop 0 --version 3", "service price moves to loop 0\n", `move price "3" 0`},
+		{"service move price@3 --loop 0", "service price@3 moves to loop 0\n", `move price "3" 0`},
 		{"session close 7", "session 7: closes when its tasks are finished\n", "close 7 finish"},
-		{"session close --kill 7", "session 7: killed\n", "close 7 kill"},
+		{"session kill 7", "session 7: killed\n", "close 7 kill"},
+		{"environment create ci", "environment ci created\n", "create ci map[]"},
+		{"environment create ci --label a=1 --label b=x=y", "environment ci created\n", "create ci map[a:1 b:x=y]"},
+		{"environment delete ci", "environment ci deleted\n", "delete ci false"},
+		{"environment delete risk --force", "environment risk: deleting, 2 sessions are being killed\n", "delete risk true"},
 	}
 	for _, c := range cases {
 		b := &scripted{}
@@ -121,8 +169,9 @@ func TestCommands(t *testing.T) {
 func TestListsAndDetails(t *testing.T) {
 	var all strings.Builder
 	for _, args := range []string{
-		"service list", "service info price", "service list -o yaml", "session list", "session list --service by-hand",
-		"session get 7", "session get 12 -o json", "node list", "node list --output json",
+		"service list", "service info price", "service info price@2.0.0-rc1", "session events 7", "session events 7 -o name",
+		"environment list", "environment get risk", "environment get default -o json", "environment list -o name", "service list -o yaml", "session list", "session list --service by-hand",
+		"session get 7", "session get 7 -o json", "node list", "node list --output json",
 		"node list -o wide", "session list -o wide", "service list -o wide",
 		"node list -o name", "session list -o name", "session get 7 -o name", "service info price -o name", "session get 7 -o wide",
 	} {
@@ -133,6 +182,88 @@ func TestListsAndDetails(t *testing.T) {
 		fmt.Fprintf(&all, "$ weft %s\n%s\n", args, out)
 	}
 	golden(t, "commands.txt", all.String())
+}
+
+// What is asked of the broker follows from the flags.
+func TestFilters(t *testing.T) {
+	for _, c := range []struct {
+		args string
+		want client.Filter
+	}{
+		{"service list", client.Filter{}},
+		{"service list option pricing", client.Filter{Words: "option pricing"}},
+		{"service list --name risk --tag eod", client.Filter{Name: "risk*", Tag: "eod"}},
+		{"service list --name *-eod", client.Filter{Name: "*-eod"}},
+		{"service info price@2", client.Filter{Name: "price", Version: "2"}},
+		{"session list --service price --version 2 --environment ci --all", client.Filter{Service: "price", Version: "2", Environment: "ci", All: true}},
+	} {
+		b := &scripted{}
+		weft(t, b, strings.Fields(c.args)...)
+		if b.filter != c.want {
+			t.Errorf("weft %s: %+v, want %+v", c.args, b.filter, c.want)
+		}
+	}
+}
+
+func TestFollowEvents(t *testing.T) {
+	b := &scripted{}
+	out, errOut, code := weft(t, b, "session", "events", "7", "--follow", "--interval", "1ms")
+	want := ""
+	for i, e := range someEvents() {
+		if i == 5 {
+			want += "(3 events were dropped)\n"
+		}
+		want += eventLine(e, noon()) + "\n"
+	}
+	if out != want || errOut != "" || code != exitOK || b.looks < 2 {
+		t.Errorf("exit %d after %d looks, %q:\n%s--- want\n%s", code, b.looks, errOut, out, want)
+	}
+	for form, n := range map[string]int{formName: 6, formJSON: 6 * 5, formYAML: 6 * 3} {
+		out, _, code := weft(t, &scripted{}, "session", "events", "7", "-f", "--interval", "1ms", "-o", form)
+		if got := strings.Count(out, "\n"); code != exitOK || got < n-2 {
+			t.Errorf("-o %s: exit %d, %d lines:\n%s", form, code, got, out)
+		}
+	}
+	if _, errOut, code := weft(t, &scripted{}, "session", "events", "7", "--follow", "--watch"); code != exitUsage {
+		t.Errorf("both at once: exit %d, %s", code, errOut)
+	}
+}
+
+// A service can be asked for its types.
+func TestRegisterWithInterface(t *testing.T) {
+	folder := t.TempDir()
+	write := func(name, text string, mode os.FileMode) string {
+		path := filepath.Join(folder, name)
+		if err := os.WriteFile(path, []byte(text), mode); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	own := platform.Platform{OS: runtime.GOOS, Arch: runtime.GOARCH}.String()
+	service := func(script string) string {
+		write("service", "#!/bin/sh\n"+script+"\n", 0o700) //nolint:gosec // it is to be run
+		return write("service.yaml", "name: typed\nartefacts: {"+own+": {command: service, args: [serve]}}\nenv: {KIND: int}\n", 0o600)
+	}
+	b := &scripted{}
+	file := service(`[ "$1 $WEFT_DESCRIBE" = "serve 1" ] && printf 'interface:\n  task: "%s"\n  result: "list<float>"\n' $KIND`)
+	out, errOut, code := weft(t, b, "service", "register", file, "--interface")
+	if code != exitOK || out != "service typed registered\n" || b.declared != (protocol.Interface{Task: "int", Result: "list<float>"}) {
+		t.Errorf("exit %d, %q, %q, %+v", code, out, errOut, b.declared)
+	}
+	for script, says := range map[string]string{
+		"echo it does something else":  `does not say its types but "it does something else`,
+		"echo no licence >&2; exit 3":  "exit status 3: no licence",
+		"echo interface: {task: what}": "interface.task",
+	} {
+		_, errOut, code := weft(t, &scripted{}, "service", "register", service(script), "--interface")
+		if code != exitUsage || !strings.Contains(errOut, says) {
+			t.Errorf("%s: exit %d, %q; want it to say %q", script, code, errOut, says)
+		}
+	}
+	other := write("other.yaml", "name: typed\nartefacts: {plan9/mips: {command: /x}}\n", 0o600)
+	if _, errOut, code := weft(t, &scripted{}, "service", "register", other, "--interface"); code != exitUsage || !strings.Contains(errOut, "no artefact for this machine") {
+		t.Errorf("exit %d, %q", code, errOut)
+	}
 }
 
 func TestBadUsage(t *testing.T) {
@@ -146,6 +277,16 @@ func TestBadUsage(t *testing.T) {
 		{"service info", 2, "NAME is missing"},
 		{"service move x", 2, "--loop: give the number of a manager loop"},
 		{"service info a b", 2, `"b" is too much`},
+		{"service info a@", 2, `"a@" is neither the name of a service nor NAME@VERSION`},
+		{"service deregister @1", 2, `"@1" is neither`},
+		{"service info price@7", 3, `no service "price@7" is registered`},
+		{"session events 8", 3, "no session has the number 8"},
+		{"session events x", 2, `"x" is not the number`},
+		{"session kill", 2, "NUMBER is missing"},
+		{"session events 7 --follow --interval 0s", 2, "--interval: 0s is not above 0"},
+		{"environment create Ci", 2, `"Ci" is not 1 to 63`},
+		{"environment create ci --label a", 2, `"a" is not of the form NAME=VALUE`},
+		{"environment get nothing", 3, `there is no environment "nothing"`},
 		{"node list --colour", 2, "unknown flag: --colour (see: weft node list --help)"},
 		{"node list -o xml", 2, `"xml" is not one of table, wide, json, yaml, name`},
 		{"session get seven", 2, `"seven" is not the number of a session`},
@@ -173,7 +314,7 @@ func TestRefusalsOfTheBroker(t *testing.T) {
 		protocol.CodeInUse: exitState, protocol.CodeUnknownService: exitNotFound, protocol.CodeInternal: exitFailure,
 	} {
 		refusal := protocol.Errorf(code, "anything", "the reason")
-		for _, args := range []string{"service list", "service info x", "session list", "session get 1", "node list", "service deregister x", "service move x --loop 1", "session close 3"} {
+		for _, args := range []string{"service list", "service info x", "session list", "session get 1", "session events 7", "environment list", "environment get x", "environment create x", "environment delete x", "node list", "service deregister x", "service move x --loop 1", "session close 3"} {
 			_, errOut, got := weft(t, &scripted{err: refusal}, strings.Fields(args)...)
 			if got != want || !strings.Contains(errOut, "the reason") {
 				t.Errorf("weft %s refused with %v: exit %d, %q", args, code, got, errOut)
@@ -205,7 +346,7 @@ func TestWhichBroker(t *testing.T) {
 				if deadline, ok := ctx.Deadline(); !ok || time.Until(deadline) > dialPatience {
 					t.Errorf("dialling may take until %v", deadline)
 				}
-				return nil, fmt.Errorf("dial: %w", context.DeadlineExceeded)
+				return operator{}, fmt.Errorf("dial: %w", context.DeadlineExceeded)
 			},
 		}
 		args := []string{"node", "list"}
@@ -229,7 +370,7 @@ func TestHelpSaysTheExitCodes(t *testing.T) {
 	if code != exitOK || !strings.Contains(out, exitHelp) {
 		t.Errorf("exit %d:\n%s", code, out)
 	}
-	for _, name := range []string{"broker", "agent", "dev", "service", "session", "node", "context", "completion", "version"} {
+	for _, name := range []string{"environment", "broker", "agent", "dev", "service", "session", "node", "context", "completion", "version"} {
 		if !strings.Contains(out, "\n  "+name+" ") {
 			t.Errorf("the help does not list %s:\n%s", name, out)
 		}

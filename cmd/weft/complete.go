@@ -22,13 +22,14 @@ type finder func(ctx context.Context, c operator) ([]cobra.Completion, error)
 // completeAll lets the shell complete what commands take, by what they call it: NAME after service is the name of a
 // service. A command that has its own completion keeps it.
 func (a *app) completeAll(root *cobra.Command) {
-	fromBroker := map[string]finder{"service NAME": services, "session NUMBER": sessions, "node NAME": nodes}
-	flagFinders := map[string]finder{"service": services, "node": nodes}
+	fromBroker := map[string]finder{"service NAME": services, "session NUMBER": sessions, "node NAME": nodes, "environment NAME": environments}
+	flagFinders := map[string]finder{"service": services, "node": nodes, "environment": environments}
 	var walk func(cmd *cobra.Command)
 	walk = func(cmd *cobra.Command) {
 		_, takes, _ := strings.Cut(cmd.Use, " ")
 		if takes != "" && cmd.HasParent() && cmd.ValidArgsFunction == nil {
 			first, _, _ := strings.Cut(takes, " ")
+			first, _, _ = strings.Cut(first, "[") // NAME[@VERSION]
 			if find, ok := fromBroker[cmd.Parent().Name()+" "+first]; ok {
 				cmd.ValidArgsFunction = a.complete(find)
 			}
@@ -116,6 +117,11 @@ func sessions(ctx context.Context, c operator) ([]cobra.Completion, error) {
 	return words(found, func(s protocol.SessionInfo) (string, string) {
 		return strconv.FormatUint(uint64(s.Session), 10), strings.TrimSpace(s.Service + " of " + s.Client + " " + s.Name)
 	}), err
+}
+
+func environments(ctx context.Context, c operator) ([]cobra.Completion, error) {
+	found, err := collect(c.Environments(ctx, client.Filter{}))
+	return words(found, func(e protocol.EnvironmentInfo) (string, string) { return e.Name, labelsOf(e) }), err
 }
 
 func nodes(ctx context.Context, c operator) ([]cobra.Completion, error) {

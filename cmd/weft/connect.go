@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"iter"
 	"slices"
 	"strings"
@@ -27,25 +28,45 @@ const (
 // defaultEndpoint is where a broker listens that was not told otherwise.
 func defaultEndpoint() string { return fmt.Sprintf("tcp://127.0.0.1:%d", protocol.BasePort) }
 
-// operator is what the commands ask of a broker; [client.Client] is it.
-type operator interface {
+// operator is what the commands ask of a broker, subject by subject; a [client.Client] is each of them.
+type operator struct {
+	catalogueOperator
+	sessionOperator
+	environmentOperator
+	nodeOperator
+	io.Closer
+}
+
+type catalogueOperator interface {
 	RegisterService(ctx context.Context, s protocol.Service) error
 	DeregisterService(ctx context.Context, name, version string) error
 	MoveService(ctx context.Context, name, version string, loop int) error
 	Services(ctx context.Context, f client.Filter) iter.Seq2[protocol.ServiceInfo, error]
+}
+
+type sessionOperator interface {
 	Sessions(ctx context.Context, f client.Filter) iter.Seq2[protocol.SessionInfo, error]
-	Nodes(ctx context.Context, f client.Filter) iter.Seq2[protocol.NodeInfo, error]
+	Events(ctx context.Context, number protocol.SessionNumber, from uint64) (events []protocol.SessionEvent, over bool, err error)
 	CloseSession(ctx context.Context, number protocol.SessionNumber, mode, reason string) error
-	Close() error
+}
+
+type environmentOperator interface {
+	CreateEnvironment(ctx context.Context, e protocol.Environment) error
+	DeleteEnvironment(ctx context.Context, name string, force bool) error
+	Environments(ctx context.Context, f client.Filter) iter.Seq2[protocol.EnvironmentInfo, error]
+}
+
+type nodeOperator interface {
+	Nodes(ctx context.Context, f client.Filter) iter.Seq2[protocol.NodeInfo, error]
 }
 
 // dialBroker is the dial of an app outside tests.
 func dialBroker(ctx context.Context, endpoints string) (operator, error) {
 	c, err := client.Dial(ctx, endpoints, client.WithName("weft"), client.WithLogger(zerolog.Nop()))
 	if err != nil {
-		return nil, err
+		return operator{}, err
 	}
-	return c, nil
+	return operator{c, c, c, c, c}, nil
 }
 
 // endpointFlag adds --broker to cmd and its children.

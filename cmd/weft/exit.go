@@ -43,9 +43,9 @@ func exitCode(err error) int {
 	}
 	if e, ok := errors.AsType[*protocol.Error](err); ok {
 		switch e.Code {
-		case protocol.CodeInvalid, protocol.CodePayloadTooLarge:
+		case protocol.CodeInvalid, protocol.CodePayloadTooLarge, protocol.CodeInterface:
 			return exitUsage
-		case protocol.CodeUnknownService, protocol.CodeUnknownSession, protocol.CodeNotFound:
+		case protocol.CodeUnknownService, protocol.CodeUnknownSession, protocol.CodeNotFound, protocol.CodeNoEnvironment:
 			return exitNotFound
 		case protocol.CodeUnavailable, protocol.CodeOverloaded, protocol.CodeIndeterminate, protocol.CodeDeadline:
 			return exitUnavailable

@@ -8,14 +8,17 @@ import (
 )
 
 func newServiceDeregister(a *app) *cobra.Command {
-	var version string
-	cmd := &cobra.Command{
-		Use:   "deregister NAME",
-		Short: "Take a service out of the catalogue; refused while it has sessions",
+	return &cobra.Command{
+		Use:   "deregister NAME[@VERSION]",
+		Short: "Take a service, or one version of it, out of the catalogue; refused while it has sessions",
 		Args:  takes("NAME"),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			ref, err := serviceRef(args[0])
+			if err != nil {
+				return err
+			}
 			return a.ask(cmd.Context(), func(ctx context.Context, c operator) error {
-				if err := c.DeregisterService(ctx, args[0], version); err != nil {
+				if err := c.DeregisterService(ctx, ref.Name, ref.Version); err != nil {
 					return err
 				}
 				_, err := fmt.Fprintf(a.out, "service %s deregistered\n", args[0])
@@ -23,6 +26,4 @@ func newServiceDeregister(a *app) *cobra.Command {
 			})
 		},
 	}
-	cmd.Flags().StringVar(&version, "version", "", "only this version (default all)")
-	return cmd
 }

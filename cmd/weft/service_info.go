@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -11,14 +12,27 @@ import (
 	"github.com/weft-fabric/weft/protocol"
 )
 
+// serviceRef reads NAME or NAME@VERSION.
+func serviceRef(s string) (protocol.ServiceRef, error) {
+	name, version, divided := strings.Cut(s, "@")
+	if name == "" || divided && version == "" {
+		return protocol.ServiceRef{}, badInput("%q is neither the name of a service nor NAME@VERSION (see: weft service list)", s)
+	}
+	return protocol.ServiceRef{Name: name, Version: version}, nil
+}
+
 func newServiceInfo(a *app) *cobra.Command {
 	cmd := &cobra.Command{
-		Use:   "info NAME",
-		Short: "Show the versions of a service in full, the newest first",
+		Use:   "info NAME[@VERSION]",
+		Short: "Show a service in full: one version, or all, the highest first",
 		Args:  takes("NAME"),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			ref, err := serviceRef(args[0])
+			if err != nil {
+				return err
+			}
 			return a.ask(cmd.Context(), func(ctx context.Context, c operator) error {
-				found, err := collect(c.Services(ctx, client.Filter{Name: args[0]}))
+				found, err := collect(c.Services(ctx, client.Filter{Name: ref.Name, Version: ref.Version}))
 				if err != nil {
 					return err
 				}
@@ -26,7 +40,7 @@ func newServiceInfo(a *app) *cobra.Command {
 					return protocol.Errorf(protocol.CodeUnknownService, "service info",
 						"no service %q is registered (see: weft service list)", args[0])
 				}
-				return a.printServices(found)
+				return printServices(a, found)
 			})
 		},
 	}
@@ -34,12 +48,9 @@ func newServiceInfo(a *app) *cobra.Command {
 	return cmd
 }
 
-func (a *app) printServices(found []protocol.ServiceInfo) error {
-	slices.SortStableFunc(found, func(x, y protocol.ServiceInfo) int { return y.Registered.Compare(x.Registered) })
-	switch a.form {
-	case formJSON, formYAML:
-		return printValue(a.out, a.form, found)
-	case formName:
+func printServices(a *app, found []protocol.ServiceInfo) error {
+	slices.Reverse(found) // they come in the order of their versions
+	if a.form != formTable && a.form != formWide {
 		return printList(a.out, a.form, found, serviceColumns())
 	}
 	for i, s := range found {

@@ -1,15 +1,26 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"os"
+	"os/exec"
+	"runtime"
+	"strings"
+	"time"
 
+	"github.com/goccy/go-yaml"
 	"github.com/spf13/cobra"
+
+	"github.com/weft-fabric/weft/internal/platform"
+	"github.com/weft-fabric/weft/protocol"
+	"github.com/weft-fabric/weft/worker"
 )
 
 func newServiceRegister(a *app) *cobra.Command {
-	return &cobra.Command{
+	var ask bool
+	cmd := &cobra.Command{
 		Use:   "register FILE.yaml",
 		Short: "Register the service that a YAML file describes",
 		Long: `Register the service that a YAML file describes. The same content once more changes nothing;
@@ -28,8 +39,14 @@ other content needs another version, or the old one deregistered first.
   slots: 1                        # tasks that an instance executes at once
   sessions: 10                    # bound at once to an instance
   instances: {min: 2, max: 8}
+  interface:                      # types, which typed clients are held to; see docs/rfc/9-types.md
+    task: {text: string}
+    result: map<string, int>
   limits: {idle: 60s, attempts: 4}
-  env: {MODE: fast}`,
+  env: {MODE: fast}
+
+With --interface the types need not be written: the artefact for this machine's platform is run and asked for them.
+Services of worker.Func and worker.Stateful know them.`,
 		Args: takes("FILE.yaml"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			text, err := os.ReadFile(args[0])
@@ -40,6 +57,11 @@ other content needs another version, or the old one deregistered first.
 			if err != nil {
 				return err
 			}
+			if ask {
+				if s.Interface, err = askInterface(cmd.Context(), s); err != nil {
+					return err
+				}
+			}
 			return a.ask(cmd.Context(), func(ctx context.Context, c operator) error {
 				if err := c.RegisterService(ctx, s); err != nil {
 					return err
@@ -49,4 +71,40 @@ other content needs another version, or the old one deregistered first.
 			})
 		},
 	}
+	cmd.Flags().BoolVar(&ask, "interface", false, "run the artefact of this platform to learn the types of tasks and results")
+	return cmd
+}
+
+// askPatience is how long a service may take to say its types.
+const askPatience = 10 * time.Second
+
+// askInterface runs the service's artefact for this platform, and has it say its types.
+func askInterface(ctx context.Context, s protocol.Service) (protocol.Interface, error) {
+	here := platform.Platform{OS: runtime.GOOS, Arch: runtime.GOARCH}.Normalise()
+	key, ok := platform.Match(s.Artefacts, here)
+	if !ok {
+		return protocol.Interface{}, badInput("--interface: service %s has no artefact for this machine (%v); write its types into the file", s.Name, here)
+	}
+	ctx, stop := context.WithTimeout(ctx, askPatience)
+	defer stop()
+	artefact := s.Artefacts[key]
+	cmd := exec.CommandContext(ctx, artefact.Command, artefact.Args...) //nolint:gosec // it is what the user wants to have run
+	cmd.Dir, cmd.WaitDelay = artefact.Dir, time.Second
+	cmd.Env = append(os.Environ(), worker.EnvDescribe+"=1")
+	for k, v := range s.Env { // order does not matter: each is another variable
+		cmd.Env = append(cmd.Env, k+"="+v)
+	}
+	var errOut bytes.Buffer
+	cmd.Stderr = &errOut
+	out, err := cmd.Output()
+	if err != nil {
+		return protocol.Interface{}, badInput("--interface: %s: %w: %s", artefact.Command, err, firstLine(strings.TrimSpace(errOut.String())))
+	}
+	var said struct {
+		Interface protocol.Interface `yaml:"interface"`
+	}
+	if err := yaml.UnmarshalWithOptions(out, &said, yaml.Strict()); err != nil || said.Interface == (protocol.Interface{}) {
+		return protocol.Interface{}, badInput("--interface: %s does not say its types but %.60q: only a service of worker.Func or worker.Stateful does", artefact.Command, out)
+	}
+	return said.Interface, nil
 }

@@ -28,9 +28,14 @@ type serviceFile struct {
 	Sessions  int                     `yaml:"sessions"`
 	Queue     string                  `yaml:"queue"`
 	Instances protocol.Instances      `yaml:"instances"`
-	Interface protocol.Interface      `yaml:"interface"`
+	Interface interfaceFile           `yaml:"interface"`
 	Limits    limitsFile              `yaml:"limits"`
 	Env       map[string]text         `yaml:"env"`
+}
+
+type interfaceFile struct {
+	Task   typeText `yaml:"task"`
+	Result typeText `yaml:"result"`
 }
 
 type artefactFile struct {
@@ -67,8 +72,10 @@ type limitsFile struct {
 	Grace      protocol.Duration `yaml:"grace"`
 }
 
-// byteAmount is an amount of bytes, cpuAmount one of millicores, text whatever was written: version 1.20 is not 1.2.
+// byteAmount is an amount of bytes, cpuAmount one of millicores, text whatever was written: version 1.20 is not 1.2, and
+// typeText a type, whose {name: type} need not be quoted.
 type (
+	typeText   string
 	byteAmount int64
 	cpuAmount  int64
 	text       string
@@ -81,6 +88,21 @@ func (v *text) UnmarshalYAML(n ast.Node) error {
 	}
 	*v = text(scalar(n))
 	return nil
+}
+
+// UnmarshalYAML takes a text, or a mapping or list as it was written.
+//
+//nolint:unparam // the YAML library's interface has an error
+func (v *typeText) UnmarshalYAML(n ast.Node) error {
+	*v = typeText(typeAsWritten(n))
+	return nil
+}
+
+func typeAsWritten(n ast.Node) string {
+	if _, ok := n.(ast.ScalarNode); ok {
+		return scalar(n)
+	}
+	return n.String()
 }
 
 // UnmarshalYAML reads what [parseBytes] reads.
@@ -148,7 +170,8 @@ func filled(f *ast.File) int {
 func (f serviceFile) service(folder string) protocol.Service {
 	s := protocol.Service{
 		Name: f.Name, Version: string(f.Version), Function: f.Function, Tags: f.Tags, Slots: f.Slots, Sessions: f.Sessions,
-		Queue: f.Queue, Instances: f.Instances, Interface: f.Interface,
+		Queue: f.Queue, Instances: f.Instances,
+		Interface: protocol.Interface{Task: string(f.Interface.Task), Result: string(f.Interface.Result)},
 		Limits: protocol.Limits{
 			Payload: int64(f.Limits.Payload), Tasks: f.Limits.Tasks, Bytes: int64(f.Limits.Bytes),
 			Attempts: f.Limits.Attempts, HostLosses: f.Limits.HostLosses,
@@ -249,6 +272,10 @@ func check(path, at string, n ast.Node, t reflect.Type) error {
 
 // fits says why a value does not fit a type that is neither struct, map nor slice.
 func fits(n ast.Node, t reflect.Type) error {
+	if t == reflect.TypeFor[typeText]() {
+		_, err := protocol.ParseType(typeAsWritten(n))
+		return err
+	}
 	err := yaml.NodeToValue(n, reflect.New(t).Interface())
 	switch {
 	case err == nil:

@@ -35,7 +35,9 @@ slots: 2
 sessions: 5
 queue: risk.eod
 instances: {min: 2, max: 8}
-interface: {task: Trade, result: Price}
+interface:
+  task: {symbol: string, days: int}
+  result: list<float>
 limits:
   payload: 1MiB
   tasks: 1000
@@ -64,7 +66,7 @@ func TestReadService(t *testing.T) {
 			Priority: 3, Node: "n1", Rack: "r1", NodeType: "gpu", Nodes: 2,
 		}},
 		Slots: 2, Sessions: 5, Queue: "risk.eod", Instances: protocol.Instances{Min: 2, Max: 8},
-		Interface: protocol.Interface{Task: "Trade", Result: "Price"},
+		Interface: protocol.Interface{Task: "{symbol: string, days: int}", Result: "list<float>"},
 		Limits: protocol.Limits{
 			Payload: 1 << 20, Tasks: 1000, Bytes: 64 << 20, Attempts: 3, HostLosses: 6,
 			Idle: protocol.Duration(90 * time.Second), Start: protocol.Duration(5 * time.Second),

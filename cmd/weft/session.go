@@ -9,9 +9,9 @@ import (
 )
 
 func newSession(a *app) *cobra.Command {
-	cmd := group(&cobra.Command{Use: "session", Short: "See sessions, and close them"})
+	cmd := group(&cobra.Command{Use: "session", Short: "See sessions and what happened to them, and close them"})
 	a.brokerFlag(cmd)
-	cmd.AddCommand(newSessionList(a), newSessionGet(a), newSessionClose(a))
+	cmd.AddCommand(newSessionList(a), newSessionGet(a), newSessionEvents(a), newSessionClose(a), newSessionKill(a))
 	return cmd
 }
 

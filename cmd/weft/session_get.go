@@ -9,10 +9,16 @@ import (
 	"github.com/weft-fabric/weft/protocol"
 )
 
+// sessionInFull is a session with what happened to it.
+type sessionInFull struct {
+	protocol.SessionInfo
+	Events []protocol.SessionEvent `json:"events"`
+}
+
 func newSessionGet(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "get NUMBER",
-		Short: "Show one session in full",
+		Short: "Show one session in full, with its last events",
 		Args:  takes("NUMBER"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			number, err := sessionNumber(args[0])
@@ -26,9 +32,13 @@ func newSessionGet(a *app) *cobra.Command {
 				}
 				if len(found) == 0 {
 					return protocol.Errorf(protocol.CodeUnknownSession, "session get",
-						"there is no session %d (see: weft session list)", number)
+						"there is no session %d (see: weft session list --all)", number)
 				}
-				return printOne(a.out, a.form, args[0], found[0], describeSession(found[0], a.now()))
+				s := sessionInFull{SessionInfo: found[0]}
+				if s.Events, _, err = c.Events(ctx, number, 0); err != nil {
+					return err
+				}
+				return printOne(a.out, a.form, args[0], s, describeSession(s, a.now()))
 			})
 		},
 	}

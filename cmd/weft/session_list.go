@@ -26,6 +26,8 @@ func newSessionList(a *app) *cobra.Command {
 	}
 	cmd.Flags().StringVar(&filter.Service, "service", "", "only the sessions of this service")
 	cmd.Flags().BoolVar(&filter.All, "all", false, "also those that are over")
+	cmd.Flags().StringVar(&filter.Version, "version", "", "only the sessions of this version of their service")
+	cmd.Flags().StringVar(&filter.Environment, "environment", "", "only the sessions of this environment")
 	a.formFlag(cmd)
 	return cmd
 }

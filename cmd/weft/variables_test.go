@@ -48,8 +48,8 @@ func TestVariables(t *testing.T) {
 		{"WEFT_OUTPUT=name", "session list -o wide", "STARTED AFTER", exitOK},
 		{"WEFT_OUTPUT=", "node list", "CORES FREE", exitOK},
 		{"WEFT_SESSION_LIST_SERVICE=by-hand", "session list -o name", "12\n", exitOK},
-		{"WEFT_SESSION_CLOSE_KILL=true", "session close 7", "session 7: killed", exitOK},
-		{"WEFT_SESSION_CLOSE_KILL=perhaps", "session close 7", `WEFT_SESSION_CLOSE_KILL="perhaps": not what --kill takes, a bool`, exitUsage},
+		{"WEFT_ENVIRONMENT_DELETE_FORCE=true", "environment delete risk", "being killed", exitOK},
+		{"WEFT_ENVIRONMENT_DELETE_FORCE=perhaps", "environment delete x", `WEFT_ENVIRONMENT_DELETE_FORCE="perhaps": not what --force takes, a bool`, exitUsage},
 		{"WEFT_BROKER_LOOPS=many", "broker", `WEFT_BROKER_LOOPS="many": not what --loops takes, a int`, exitUsage},
 		{"WEFT_OUTPUT=xml", "node list", `--output: "xml" is not one of`, exitUsage},
 	}

@@ -17,6 +17,12 @@ func serviceColumns() []column[protocol.ServiceInfo] {
 	return []column[info]{
 		{"SERVICE", false, func(s info) string { return s.Service.Name }},
 		{"VERSION", false, func(s info) string { return s.Service.Version }},
+		{"DEFAULT", false, func(s info) string {
+			if s.Default {
+				return "yes"
+			}
+			return ""
+		}},
 		{"PLATFORMS", false, func(s info) string { return strings.Join(platformsOf(s.Service), " ") }},
 		{"SESSIONS", true, func(s info) string { return humanCount(s.Sessions) }},
 		{"INSTANCES", true, func(s info) string { return humanCount(s.Instances) }},
@@ -29,9 +35,13 @@ func serviceColumns() []column[protocol.ServiceInfo] {
 // describeService is one service of the catalogue in full.
 func describeService(s protocol.ServiceInfo, now time.Time) []pair {
 	v := s.Service
+	version := v.Version
+	if s.Default {
+		version += " (default)"
+	}
 	pairs := []pair{
 		{"name", v.Name},
-		{"version", v.Version},
+		{"version", version},
 		{"function", v.Function},
 		{"tags", strings.Join(v.Tags, ", ")},
 		{"registered", humanDuration(now.Sub(s.Registered)) + " ago"},
@@ -123,8 +133,11 @@ func sessionColumns(now time.Time) []column[protocol.SessionInfo] {
 }
 
 // describeSession is one session in full.
-func describeSession(s protocol.SessionInfo, now time.Time) []pair {
-	started := ""
+func describeSession(s sessionInFull, now time.Time) []pair {
+	started, ended := "", ""
+	if !s.Ended.IsZero() {
+		ended = humanDuration(now.Sub(s.Ended)) + " ago"
+	}
 	if s.StartDelay > 0 {
 		started = humanDuration(s.StartDelay) + " after it was opened"
 	}
@@ -138,9 +151,11 @@ func describeSession(s protocol.SessionInfo, now time.Time) []pair {
 		{"reason", s.Reason},
 		{"opened", humanDuration(now.Sub(s.Opened)) + " ago"},
 		{"running", started},
+		{"ended", ended},
 		{"tasks", fmt.Sprintf("%s queued, %s in flight, %s done, %s failed",
 			humanCount(s.Queued), humanCount(s.InFlight), humanCount(s.Done), humanCount(s.Failed))},
 		{"nodes", strings.Join(s.Nodes, " ")},
+		{"events", lastEvents(s.Events, now)},
 	}
 }
 

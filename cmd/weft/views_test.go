@@ -5,6 +5,7 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -43,12 +44,16 @@ func someServices() []protocol.ServiceInfo {
 			Capacity: protocol.Capacity{CPU: 500, GPU: 1, Memory: 64 << 20, Network: 1 << 20, DiskIO: 1 << 30},
 			Priority: 3, Node: "n1", Rack: "r1", NodeType: "gpu", Nodes: 2,
 		}},
-		Instances: protocol.Instances{Min: 2, Max: 8}, Interface: protocol.Interface{Task: "Trade", Result: "Price"},
+		Instances: protocol.Instances{Min: 2, Max: 8}, Interface: protocol.Interface{Task: "{symbol: string, days: int}", Result: "float"},
 		Env: map[string]string{"MODE": "fast", "LEVEL": "3"},
 	}
+	next := price
+	next.Version, next.Env = "2.0.0-rc1", nil
 	return []protocol.ServiceInfo{
-		{Service: price.WithDefaults(), Registered: noon().Add(-90 * time.Minute), Sessions: 1200, Instances: 3, Starting: 1},
+		{Service: price.WithDefaults(), Default: true, Registered: noon().Add(-90 * time.Minute), Sessions: 1200, Instances: 3, Starting: 1},
+		{Service: next.WithDefaults(), Registered: noon().Add(-time.Minute)},
 		{
+			Default:    true,
 			Service:    protocol.Service{Name: "by-hand"}.WithDefaults(),
 			Registered: noon().Add(-50 * time.Hour), Reason: "no node has 4 cores\nlast lines: …",
 		},
@@ -65,6 +70,28 @@ func someSessions() []protocol.SessionInfo {
 		{
 			Session: 12, Service: "by-hand", Environment: "default", Client: "count", State: protocol.SessionQueued,
 			Opened: noon().Add(-1500 * time.Millisecond),
+		},
+	}
+}
+
+func someEvents() []protocol.SessionEvent {
+	at := func(d time.Duration) time.Time { return noon().Add(-75*time.Second + d) }
+	return []protocol.SessionEvent{
+		{Number: 1, At: at(0), Kind: protocol.EventOpened, Detail: "by risk-ui, with version 1.20 of service price, in environment default"},
+		{Number: 2, At: at(200 * time.Millisecond), Kind: protocol.EventWaiting, Detail: "queue default: no node has 4 cores\nlast lines: …"},
+		{Number: 3, At: at(time.Second), Kind: protocol.EventScheduled, Detail: "container c1 on node n1"},
+		{Number: 4, At: at(2 * time.Second), Kind: protocol.EventBound, Detail: "instance c1 on node n1"},
+		{Number: 5, At: at(2 * time.Second), Kind: protocol.EventRunning},
+		{Number: 9, At: at(9 * time.Second), Kind: protocol.EventLost, Detail: "instance c1 on node n1: killed"},
+	}
+}
+
+func someEnvironments() []protocol.EnvironmentInfo {
+	return []protocol.EnvironmentInfo{
+		{Name: "default", State: protocol.EnvironmentActive, Sessions: 1234},
+		{
+			Name: "risk", Labels: map[string]string{"desk": "rates", "cost": "4711"}, Owner: "ann",
+			Created: noon().Add(-3 * time.Hour), State: protocol.EnvironmentDeleting, Sessions: 2,
 		},
 	}
 }
@@ -97,9 +124,13 @@ func TestTables(t *testing.T) {
 	check(printList(&b, formTable, someSessions(), sessionColumns(noon())))
 	check(printList(&b, formTable, someNodes(), nodeColumns()))
 	check(printList(&b, formTable, nil, nodeColumns()))
+	check(printList(&b, formTable, someEvents(), eventColumns(noon())))
+	check(printList(&b, formTable, someEnvironments(), environmentColumns(noon())))
+	check(printPairs(&b, describeEnvironment(someEnvironments()[1], noon())))
+	check(printPairs(&b, []pair{{"events", lastEvents(slices.Repeat(someEvents(), 2), noon())}}))
 	check(printPairs(&b, describeService(someServices()[0], noon())))
-	check(printPairs(&b, describeService(someServices()[1], noon())))
-	check(printPairs(&b, describeSession(someSessions()[0], noon())))
+	check(printPairs(&b, describeService(someServices()[2], noon())))
+	check(printPairs(&b, describeSession(sessionInFull{SessionInfo: someSessions()[0], Events: someEvents()}, noon())))
 	golden(t, "tables.txt", b.String())
 }
 

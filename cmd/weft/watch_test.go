@@ -15,7 +15,7 @@ import (
 
 // watcher ends the context at the third look.
 type watcher struct {
-	operator
+	scripted
 	looks int
 	end   func()
 	err   error // of the third look
@@ -28,7 +28,7 @@ func (w *watcher) Nodes(ctx context.Context, f client.Filter) iter.Seq2[protocol
 			return (&scripted{err: w.err}).Nodes(ctx, f)
 		}
 	}
-	return w.operator.Nodes(ctx, f)
+	return w.scripted.Nodes(ctx, f)
 }
 
 // watched runs a command with --watch for two looks.
@@ -36,13 +36,13 @@ func watched(t *testing.T, out *notes, file *os.File, err error, args ...string)
 	t.Helper()
 	ctx, end := context.WithCancel(t.Context())
 	defer end()
-	w := &watcher{operator: &scripted{}, end: end, err: err}
+	w := &watcher{end: end, err: err}
 	if err != nil {
 		w.end = func() {}
 	}
 	a := &app{
 		out: out, errOut: out, getenv: func(string) string { return "" }, now: noon,
-		dial: func(context.Context, string) (operator, error) { return w, nil },
+		dial: func(context.Context, string) (operator, error) { return operator{w, w, w, w, w}, nil },
 	}
 	if file != nil {
 		a.out = file

@@ -96,7 +96,8 @@ func (e *Engine) controlled(now time.Time, c *conn, rec *protocol.Record) {
 			s.changed(now, body)
 		}
 	case protocol.KindSessionOpened, protocol.KindDone, protocol.KindError,
-		protocol.KindServicePage, protocol.KindSessionPage, protocol.KindNodePage:
+		protocol.KindServicePage, protocol.KindSessionPage, protocol.KindNodePage,
+		protocol.KindEnvironmentPage, protocol.KindEventPage:
 		e.answered(rec)
 	case protocol.KindBye: // its connection breaks next; the conversation begins anew then
 	default:
@@ -160,6 +161,8 @@ func (s *Session) sessionOpened(rec *protocol.Record, refused *protocol.Error) {
 	}
 	if !s.opened {
 		s.opened = true
+		s.declared = body.Interface
+		s.spec.Version = body.Version // a broker that takes over is asked for the same
 		e.out.Notes = append(e.out.Notes, Note{Session: s})
 	}
 	s.sendClose()

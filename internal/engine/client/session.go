@@ -30,6 +30,7 @@ type Session struct {
 	byteCredit  int64
 	maxPayload  int64
 	version     string
+	declared    protocol.Interface // of the service, as it was when the session was opened
 
 	closing string    // the mode in which it is to be closed, "" while it is not
 	told    bool      // the wish to close was sent
@@ -41,6 +42,12 @@ func (s *Session) Number() protocol.SessionNumber { return s.number }
 
 // Version is the version of the service, as the broker told it.
 func (s *Session) Version() string { return s.version }
+
+// Service is the name of the service.
+func (s *Session) Service() string { return s.spec.Service }
+
+// Declared is what the service declared of its types; it does not change once the session is open.
+func (s *Session) Declared() protocol.Interface { return s.declared }
 
 // MaxPayload is how many bytes a payload may have.
 func (s *Session) MaxPayload() int64 { return s.maxPayload }

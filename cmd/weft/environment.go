@@ -1,0 +1,165 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/weft-fabric/weft/client"
+	"github.com/weft-fabric/weft/protocol"
+)
+
+func newEnvironment(a *app) *cobra.Command {
+	cmd := group(&cobra.Command{Use: "environment", Short: "See, create and delete the environments that sessions live in"})
+	a.brokerFlag(cmd)
+	cmd.AddCommand(newEnvironmentCreate(a), newEnvironmentList(a), newEnvironmentGet(a), newEnvironmentDelete(a))
+	return cmd
+}
+
+func newEnvironmentCreate(a *app) *cobra.Command {
+	var labels []string
+	cmd := &cobra.Command{
+		Use:   "create NAME",
+		Short: "Create an environment",
+		Args:  takes("NAME"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			e := protocol.Environment{Name: args[0]}
+			for _, l := range labels {
+				key, value, ok := strings.Cut(l, "=")
+				if !ok {
+					return badInput("--label: %q is not of the form NAME=VALUE", l)
+				}
+				if e.Labels == nil {
+					e.Labels = map[string]string{}
+				}
+				e.Labels[key] = value
+			}
+			if err := e.Validate(); err != nil {
+				return err
+			}
+			return a.ask(cmd.Context(), func(ctx context.Context, c operator) error {
+				if err := c.CreateEnvironment(ctx, e); err != nil {
+					return err
+				}
+				_, err := fmt.Fprintf(a.out, "environment %s created\n", e.Name)
+				return err
+			})
+		},
+	}
+	cmd.Flags().StringArrayVar(&labels, "label", nil, "a label as NAME=VALUE, for people; may be given again")
+	return cmd
+}
+
+func newEnvironmentList(a *app) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "list",
+		Short: "List the environments",
+		Args:  takes(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return a.ask(cmd.Context(), func(ctx context.Context, c operator) error {
+				found, err := collect(c.Environments(ctx, client.Filter{}))
+				if err != nil {
+					return err
+				}
+				return printList(a.out, a.form, found, environmentColumns(a.now()))
+			})
+		},
+	}
+	a.formFlag(cmd)
+	return cmd
+}
+
+func newEnvironmentGet(a *app) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "get NAME",
+		Short: "Show one environment in full",
+		Args:  takes("NAME"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.ask(cmd.Context(), func(ctx context.Context, c operator) error {
+				found, err := collect(c.Environments(ctx, client.Filter{Name: args[0]}))
+				if err != nil {
+					return err
+				}
+				if len(found) == 0 {
+					return protocol.Errorf(protocol.CodeNoEnvironment, "environment get",
+						"there is no environment %q (see: weft environment list)", args[0])
+				}
+				return printOne(a.out, a.form, args[0], found[0], describeEnvironment(found[0], a.now()))
+			})
+		},
+	}
+	a.formFlag(cmd)
+	return cmd
+}
+
+func newEnvironmentDelete(a *app) *cobra.Command {
+	var force bool
+	cmd := &cobra.Command{
+		Use:   "delete NAME",
+		Short: "Delete an environment; refused while sessions live in it",
+		Args:  takes("NAME"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.ask(cmd.Context(), func(ctx context.Context, c operator) error {
+				if err := c.DeleteEnvironment(ctx, args[0], force); err != nil {
+					return err
+				}
+				left, err := collect(c.Environments(ctx, client.Filter{Name: args[0]}))
+				switch {
+				case err != nil:
+					return err
+				case len(left) > 0:
+					_, err = fmt.Fprintf(a.out, "environment %s: deleting, %s sessions are being killed\n", args[0], humanCount(left[0].Sessions))
+				default:
+					_, err = fmt.Fprintf(a.out, "environment %s deleted\n", args[0])
+				}
+				return err
+			})
+		},
+	}
+	cmd.Flags().BoolVar(&force, "force", false, "kill its sessions first")
+	return cmd
+}
+
+// environmentColumns is the table of the environments.
+func environmentColumns(now time.Time) []column[protocol.EnvironmentInfo] {
+	type info = protocol.EnvironmentInfo
+	return []column[info]{
+		{"ENVIRONMENT", false, func(e info) string { return e.Name }},
+		{"STATE", false, func(e info) string { return e.State }},
+		{"SESSIONS", true, func(e info) string { return humanCount(e.Sessions) }},
+		{"OWNER", false, func(e info) string { return e.Owner }},
+		{"CREATED", false, func(e info) string { return environmentAge(e, now) }},
+		{"LABELS", false, func(e info) string { return labelsOf(e) }},
+	}
+}
+
+func describeEnvironment(e protocol.EnvironmentInfo, now time.Time) []pair {
+	return []pair{
+		{"environment", e.Name},
+		{"state", e.State},
+		{"sessions", humanCount(e.Sessions)},
+		{"owner", e.Owner},
+		{"created", environmentAge(e, now)},
+		{"labels", labelsOf(e)},
+	}
+}
+
+func environmentAge(e protocol.EnvironmentInfo, now time.Time) string {
+	if e.Created.IsZero() {
+		return "" // the default one was always there
+	}
+	return humanDuration(now.Sub(e.Created)) + " ago"
+}
+
+func labelsOf(e protocol.EnvironmentInfo) string {
+	var all []string
+	for _, k := range slices.Sorted(maps.Keys(e.Labels)) {
+		all = append(all, k+"="+e.Labels[k])
+	}
+	return strings.Join(all, " ")
+}
