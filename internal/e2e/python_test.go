@@ -390,6 +390,42 @@ func TestPythonClientOutlivesItsBroker(t *testing.T) {
 	})
 }
 
+// TestPythonFollowsAServiceThatMoves has session managers go from loop to loop while tasks run.
+func TestPythonFollowsAServiceThatMoves(t *testing.T) {
+	needPython(t)
+	const loops = 3
+	f := start(t, loops, 1)
+	c := f.dial("")
+	f.register(c, f.pythonService("python", 2), f.service("go", progVerbs, 2))
+	s := f.open(c, "python")
+	f.serving(c, "python", 2)
+	clients := []*pythonClient{f.python("tally", "", "python", manyTasks()), f.python("tally", "", "go", manyTasks())}
+	for _, p := range clients {
+		p.until("answered 20")
+	}
+	before := f.instances(progPython)
+	y := f.submit(c, s, manyTasks(), func(i int) string { return fmt.Sprintf("sleep 1ms %d", i) })
+	moves := 0
+	y.whileUnanswered(100*time.Millisecond, func() {
+		moves++
+		for _, name := range []string{"python", "go"} {
+			if err := c.MoveService(f.ctx, name, "", moves%loops); err != nil && protocol.CodeOf(err) != protocol.CodeNotFound {
+				t.Error(err)
+			}
+		}
+	})
+	y.wait()
+	for _, p := range clients {
+		p.ok()
+	}
+	if moves < 5 {
+		t.Errorf("the services moved only %d times: the test shows nothing", moves)
+	}
+	if n := len(f.wrote("bind")); n != 4 || !slices.Equal(before, f.instances(progPython)) {
+		t.Errorf("sessions were bound %d times, want 4 (2 sessions at 2 instances, once); instances %v became %v", n, before, f.instances(progPython))
+	}
+}
+
 func TestPythonThroughConnectionsThatAreCut(t *testing.T) {
 	needPython(t)
 	eachLoops(t, func(t *testing.T, loops int) {

@@ -145,6 +145,10 @@ class Typed(unittest.TestCase):
         with self.assertRaises(TypeError):
             typed.pack(object())
 
+    def test_nil_is_what_go_writes_for_an_empty_one(self) -> None:
+        for kind, empty in ((list[int], []), (dict[str, int], {}), (bytes, b""), (set[int], set()), (list, [])):
+            self.assertEqual(typed.unpack(typed.pack({"v": None}), dict[str, kind]), {"v": empty})  # type: ignore[valid-type]
+
     def test_keys_that_are_not_known_are_ignored(self) -> None:
         self.assertEqual(typed.unpack(typed.pack({"x": 1, "z": 9}), Point), Point(1.0))
 

@@ -372,6 +372,10 @@ class Client:
         """Take a service, or one version of it, out of the catalogue."""
         self._ask(wire.DEREGISTER_SERVICE, {"name": name, **({"version": version} if version else {})}, timeout)
 
+    def move_service(self, name: str, loop: int, version: str = "", timeout: Optional[float] = 30.0) -> None:
+        """Have the session managers of a service go to another manager loop; interrupts nothing."""
+        self._ask(wire.MOVE_SERVICE, {"name": name, "loop": loop, **({"version": version} if version else {})}, timeout)
+
     def services(self, **filters: Any) -> Iterator[dict[str, Any]]:
         """List services (maps ServiceInfo), page by page; filters are the keys of ListRequest."""
         return self._list(wire.LIST_SERVICES, filters, lambda e: f"{e['service']['name']}@{e['service']['version']}")

@@ -17,6 +17,10 @@ log = logging.getLogger("weft")
 
 RESULT_CREDIT = 64 << 20
 _CREDIT_STEP = min(RESULT_CREDIT // 4, 1 << 20)
+_ANSWERS = frozenset({
+    wire.DONE, wire.SESSION_OPENED, wire.SERVICE_PAGE, wire.SESSION_PAGE, wire.NODE_PAGE, wire.ENVIRONMENT_PAGE,
+    wire.EVENT_PAGE,
+})  # fmt: skip
 _BYE_PATIENCE = 0.5  # seconds for the acknowledgement of BYE
 _GREET_PAUSE = 0.5  # seconds between two questions to the controller about a lost session
 
@@ -388,7 +392,7 @@ class ClientCore:
             request = self._requests.pop(number, None)
             if request is not None:
                 request.done({}, errors.from_body(wire.unpack_body(payload)))
-        elif kind in (wire.DONE, wire.SESSION_OPENED, wire.SERVICE_PAGE, wire.SESSION_PAGE, wire.NODE_PAGE):
+        elif kind in _ANSWERS:
             request = self._requests.pop(number, None)
             if request is not None:
                 request.done(wire.unpack_body(payload), None)

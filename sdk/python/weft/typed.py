@@ -10,6 +10,9 @@ from typing import Any, Mapping, Sequence
 import msgpack
 
 
+_EMPTY: dict[Any, Any] = {list: list, dict: dict, bytes: bytes, set: set, frozenset: frozenset}
+
+
 def pack(value: Any) -> bytes:
     """Write a value. Raises TypeError for what msgpack has no form for."""
     data: bytes = msgpack.packb(value, use_bin_type=True, default=_plain, datetime=True)
@@ -43,6 +46,8 @@ def convert(value: Any, kind: Any) -> Any:
     if kind is Any or kind is None or isinstance(kind, (str, typing.TypeVar)):
         return value
     origin, args = typing.get_origin(kind), typing.get_args(kind)
+    if value is None and (origin or kind) in _EMPTY:
+        return _EMPTY[origin or kind]()  # Go writes so what was never filled
     if origin in (typing.Union, types.UnionType):
         return _union(value, args)
     if dataclasses.is_dataclass(kind):
