@@ -4,6 +4,7 @@ import (
 	"errors"
 
 	"github.com/weft-fabric/weft/broker/fleet"
+	"github.com/weft-fabric/weft/internal/planted"
 	"github.com/weft-fabric/weft/protocol"
 	"github.com/weft-fabric/weft/sched"
 )
@@ -15,6 +16,9 @@ func (w *crew) nodeGone(p *party, e fleet.NodeEvent, why string) {
 		return
 	}
 	for _, c := range w.fleet.On(n) {
+		if planted.Is(planted.NodeLostInSilence) {
+			continue
+		}
 		c.Failure = nil
 		w.end(c, why, nil)
 	}

@@ -5,6 +5,7 @@ import (
 
 	"github.com/weft-fabric/weft/broker/fleet"
 	"github.com/weft-fabric/weft/internal/ordered"
+	"github.com/weft-fabric/weft/internal/planted"
 	"github.com/weft-fabric/weft/protocol"
 	"github.com/weft-fabric/weft/protocol/link"
 )
@@ -257,6 +258,9 @@ func (l *lobby) beat() {
 		switch {
 		case p.hello.Role == protocol.RoleClient && silent > l.c.cfg.ClientGrace:
 			l.drop(p)
+			if planted.Is(planted.CloseDropped) {
+				continue
+			}
 			l.c.sessions.abandon(p, "its client was not heard for "+silent.Truncate(time.Second).String())
 		case p.hello.Role == protocol.RoleAgent && silent > protocol.PeerTimeout:
 			l.drop(p)

@@ -2,6 +2,7 @@ package control
 
 import (
 	"github.com/weft-fabric/weft/broker/session"
+	"github.com/weft-fabric/weft/internal/planted"
 	"github.com/weft-fabric/weft/protocol"
 	"github.com/weft-fabric/weft/protocol/link"
 )
@@ -27,7 +28,7 @@ func (o *outbox) record(r *Record) uint64 {
 
 // gate is what a frame has to wait for that tells of the record at this position.
 func (o *outbox) gate(position uint64) uint64 {
-	if position <= o.durable {
+	if position <= o.durable || planted.Is(planted.AckBeforeCommit) {
 		return 0
 	}
 	return position

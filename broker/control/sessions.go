@@ -7,6 +7,7 @@ import (
 
 	"github.com/weft-fabric/weft/broker/session"
 	"github.com/weft-fabric/weft/internal/ordered"
+	"github.com/weft-fabric/weft/internal/planted"
 	"github.com/weft-fabric/weft/protocol"
 )
 
@@ -229,7 +230,7 @@ func (t *sessions) abandon(p *party, why string) {
 
 // forget lets the loops forget a client that is gone once none of its sessions is left.
 func (t *sessions) forget(p *party) {
-	if !p.gone || p.client.open.Len() > 0 {
+	if !p.gone || p.client.open.Len() > 0 || planted.Is(planted.ForgetDropped) {
 		return
 	}
 	slices.Sort(p.client.loops)

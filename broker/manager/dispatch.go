@@ -1,6 +1,9 @@
 package manager
 
-import "github.com/weft-fabric/weft/protocol"
+import (
+	"github.com/weft-fabric/weft/internal/planted"
+	"github.com/weft-fabric/weft/protocol"
+)
 
 // How tasks find their instance. Whatever arrives in one pump is queued first; settle then gives each session that got
 // tasks (fill) the free credit of its seats, most free first, and each instance whose credit came back (serve) to the
@@ -213,6 +216,10 @@ func (i *instance) recalled(id uint64) {
 		return
 	}
 	m.land(k)
+	if planted.Is(planted.RecalledForgotten) {
+		m.finish(k)
+		return
+	}
 	m.putBack(k)
 }
 

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/weft-fabric/weft/broker/session"
+	"github.com/weft-fabric/weft/internal/planted"
 	"github.com/weft-fabric/weft/protocol"
 )
 
@@ -197,6 +198,9 @@ func (i *instance) answer(rec *protocol.Record, h protocol.Handle) {
 	m.land(n)
 	if rec.Kind == protocol.KindFailure && m.again(n, rec) {
 		c.node.Release(h)
+		if planted.Is(planted.HandleReleasedTwice) {
+			c.node.Release(m.slab.slots[n].handle)
+		}
 		return
 	}
 	if limit := m.service.Limits.Payload; rec.Kind == protocol.KindResult && int64(rec.Size) > limit {
@@ -238,6 +242,10 @@ func (m *manager) again(n uint32, rec *protocol.Record) bool {
 		return false
 	}
 	t.suspect = false // it has been answered
+	if planted.Is(planted.RetryLost) {
+		m.finish(n)
+		return true
+	}
 	t.move(taskQueued)
 	m.slab.pushBack(&s.queue, n)
 	s.fill()

@@ -3,6 +3,7 @@ package manager
 import (
 	"slices"
 
+	"github.com/weft-fabric/weft/internal/planted"
 	"github.com/weft-fabric/weft/protocol"
 )
 
@@ -50,10 +51,16 @@ func (m *manager) suspect(k uint32, alone bool, i *instance, reason string) {
 	s := t.session
 	m.slab.remove(&s.flight, k)
 	t.seat = nil
+	if planted.Is(planted.TaskLostWithHost) {
+		m.finish(k)
+		return
+	}
 	limits := m.service.Limits
-	if alone && t.suspect {
+	switch {
+	case planted.Is(planted.AttemptNotCounted):
+	case alone && t.suspect:
 		t.attempts++
-	} else {
+	default:
 		t.losses++
 	}
 	switch {
@@ -104,7 +111,7 @@ func (s *hosted) placeSuspects() {
 // nextSuspect runs the next suspect on a reserved instance that is empty, or gives the instance back to all.
 func (i *instance) nextSuspect() {
 	m := i.manager
-	if !i.reserved || i.flight > 0 || !i.serves() {
+	if !i.reserved || i.flight > 0 && !planted.Is(planted.SuspectBeside) || !i.serves() {
 		return
 	}
 	var pick *seat

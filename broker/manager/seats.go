@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/weft-fabric/weft/broker/session"
+	"github.com/weft-fabric/weft/internal/planted"
 	"github.com/weft-fabric/weft/protocol"
 )
 
@@ -77,7 +78,7 @@ func (i *instance) bound(number protocol.SessionNumber) {
 // refused takes the failure of OnSessionBind: the session fails, since another instance would do the same.
 func (i *instance) refused(number protocol.SessionNumber, body []byte) {
 	t := i.seatOf(number)
-	if t == nil || t.flight > 0 {
+	if t == nil || t.flight > 0 || planted.Is(planted.RefusalIgnored) {
 		return
 	}
 	t.unseat()
@@ -112,7 +113,7 @@ func (i *instance) invite() {
 func (t *seat) letGo() {
 	switch {
 	case t.state == seatLeaving:
-	case t.flight == 0:
+	case t.flight == 0, planted.Is(planted.UnbindTooEarly):
 		t.unbind()
 	default:
 		t.state = seatYielding

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/weft-fabric/weft/broker/session"
+	"github.com/weft-fabric/weft/internal/planted"
 	"github.com/weft-fabric/weft/protocol"
 )
 
@@ -108,7 +109,7 @@ func (m *manager) demand() {
 			m.dismissAll(false)
 		}
 		// Not while a session is being let go: to the control loop it is still open.
-		if m.target == 0 && !m.idleTold && c.now.Sub(m.idleSince) >= limit && m.unhanded() == 0 && !m.seated() {
+		if m.target == 0 && !m.idleTold && c.now.Sub(m.idleSince) >= limit && m.unhanded() == 0 && (!m.seated() || planted.Is(planted.IdleTooEarly)) {
 			m.idleTold = true
 			c.note(session.Note{Idle: &session.Idle{Manager: m.id}})
 		}

@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/weft-fabric/weft/broker/session"
+	"github.com/weft-fabric/weft/internal/planted"
 	"github.com/weft-fabric/weft/protocol"
 )
 
@@ -146,7 +147,7 @@ func (cl *client) task(rec *protocol.Record, buf *buffer, off uint32, h protocol
 		cl.recent = s
 	}
 	id := protocol.TaskID(rec.Task)
-	if !s.seen.add(id.Sequence()) {
+	if !s.seen.add(id.Sequence()) && !planted.Is(planted.TaskTakenTwice) {
 		c.node.Release(h)
 		return
 	}
@@ -232,12 +233,16 @@ func (m *manager) finish(i uint32) {
 	c := m.core
 	t := &m.slab.slots[i]
 	s := t.session
-	s.bytes -= int64(t.size)
+	if t.attempts == 0 || !planted.Is(planted.CreditForgotten) {
+		s.bytes -= int64(t.size)
+	}
 	c.bytes -= int64(t.size)
 	if t.buf != nil {
 		c.buffers.drop(t.buf, t.size)
 	}
-	c.node.Release(t.handle)
+	if !planted.Is(planted.HandleKept) {
+		c.node.Release(t.handle)
+	}
 	m.slab.put(i)
 }
 

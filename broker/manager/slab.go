@@ -3,6 +3,7 @@ package manager
 import (
 	"fmt"
 
+	"github.com/weft-fabric/weft/internal/planted"
 	"github.com/weft-fabric/weft/protocol"
 )
 
@@ -93,7 +94,11 @@ func (s *slab) take() uint32 {
 func (s *slab) put(i uint32) {
 	t := &s.slots[i]
 	t.move(taskFree)
-	*t = slot{gen: t.gen + 1}
+	next := t.gen + 1
+	if planted.Is(planted.GenerationKept) {
+		next = t.gen
+	}
+	*t = slot{gen: next}
 	s.free = append(s.free, i)
 	s.used--
 }

@@ -2,9 +2,11 @@ package sim
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/weft-fabric/weft/broker/control"
 	"github.com/weft-fabric/weft/broker/manager"
+	"github.com/weft-fabric/weft/worker/agent/core"
 )
 
 // unsettled says what is not finished of what was accepted; empty: nothing.
@@ -27,6 +29,11 @@ func (g *goals) unsettled() string {
 			if !session.opened {
 				return fmt.Sprintf("session %d of %s is neither open nor refused", session.index, c.process.name)
 			}
+		}
+	}
+	for _, n := range w.nodes {
+		if !n.agent.process.alive {
+			return n.agent.process.name + " is dead, and the next one did not come"
 		}
 	}
 	if w.open != 0 {
@@ -110,6 +117,7 @@ func (g *goals) staying() string {
 	}
 	for _, n := range w.nodes {
 		if n.agent.process.alive {
+			n.agent.put(core.Shutdown{Grace: time.Second}) // again to one that came late
 			return n.agent.process.name + " does not end"
 		}
 	}

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"github.com/weft-fabric/weft/internal/planted"
 )
 
 var (
@@ -15,6 +17,7 @@ var (
 	mostFlag    = flag.String("sim.most", "", "loops,clients,nodes,services at most; 0: as each seed draws")
 	withoutFlag = flag.String("sim.without", "", "classes of faults to leave out, with commas")
 	verboseFlag = flag.Bool("sim.verbose", false, "print all that happens (of one seed)")
+	bugFlag     = flag.String("sim.bug", "", "bug to plant; needs the build tag plantedbugs")
 	shrinkFlag  = flag.Int("sim.shrink", 300, "runs to spend on a smaller failure")
 )
 
@@ -55,6 +58,13 @@ func seeds() uint64 {
 
 // TestSim is the simulation: it runs many seeds, and none may fail.
 func TestSim(t *testing.T) {
+	if *bugFlag != "" {
+		bug, ok := planted.Parse(*bugFlag)
+		if !ok || !planted.Choose(bug) {
+			t.Fatalf("-sim.bug %q: it is known: %v; bugs can be planted in this program (build tag plantedbugs): %v; known are %v", *bugFlag, ok, planted.Enabled, planted.All())
+		}
+		defer planted.Choose(planted.None)
+	}
 	p := Plan{First: *firstFlag, Seeds: seeds(), Options: options(t), Twice: 100}
 	if *verboseFlag {
 		p.Options.Trace = func(line string) { fmt.Println(line) }
@@ -77,8 +87,8 @@ func TestSim(t *testing.T) {
 func explain(f *Failed, runs int) string {
 	small := Shrink(*f, runs)
 	var b strings.Builder
-	fmt.Fprintf(&b, "seed %d: %v\n  replay: %s\n", f.Options.Seed, f.Outcome.Failure, f.Options.Command(bugName()))
-	fmt.Fprintf(&b, "smaller: %v\n  replay: %s\n", small.Outcome.Failure, small.Options.Command(bugName()))
+	fmt.Fprintf(&b, "seed %d: %v\n  replay: %s\n", f.Options.Seed, f.Outcome.Failure, f.Options.Command(*bugFlag))
+	fmt.Fprintf(&b, "smaller: %v\n  replay: %s\n", small.Outcome.Failure, small.Options.Command(*bugFlag))
 	var last []string
 	o := small.Options
 	o.Trace = func(line string) {

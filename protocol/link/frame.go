@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"slices"
 
+	"github.com/weft-fabric/weft/internal/planted"
 	"github.com/weft-fabric/weft/protocol"
 )
 
@@ -62,7 +63,7 @@ func (f *Frame) Leave() (peer protocol.Peer, records []byte, payloads []protocol
 		Version: l.node.Version, Epoch: l.node.Epoch, Incarnation: l.node.Incarnation,
 		Sequence: f.stamp, Acked: protocol.NewStamp(l.conversation, l.received),
 	})
-	if !f.volatile {
+	if !f.volatile && !planted.Is(planted.FrameNotKept) {
 		l.kept = append(l.kept, f)
 		f.refs++
 	}

@@ -10,6 +10,7 @@ package link
 import (
 	"slices"
 
+	"github.com/weft-fabric/weft/internal/planted"
 	"github.com/weft-fabric/weft/protocol"
 )
 
@@ -249,7 +250,7 @@ const staleGreetings = 256
 // same process: a connection that broke delivered it late. The caller ignores it. To accept it would bring back a
 // state of the other end that is past, and send again what it has taken over since.
 func (l *Link) Stale(h protocol.Header) bool {
-	return l.other != 0 && h.Incarnation == l.other && l.conversation-h.Sequence.Conversation() < staleGreetings
+	return !planted.Is(planted.StaleHelloTaken) && l.other != 0 && h.Incarnation == l.other && l.conversation-h.Sequence.Conversation() < staleGreetings
 }
 
 // begin opens a conversation. Where it goes on with what there is, frames up to the stamp were taken over by the other
@@ -337,6 +338,9 @@ func (l *Link) Receive(h protocol.Header, size int) Verdict {
 	l.release(h.Acked)
 	switch n := h.Sequence.Count(); {
 	case n <= l.received:
+		if planted.Is(planted.FrameTakenTwice) {
+			return Fresh
+		}
 		return Ignore
 	case n > l.received+1:
 		return Gap

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/weft-fabric/weft/internal/planted"
 	"github.com/weft-fabric/weft/protocol"
 )
 
@@ -56,8 +57,10 @@ func (e *Engine) rebuild() {
 			s.end(protocol.Errorf(protocol.CodeSessionKilled, "session", "it was killed"))
 			continue
 		}
-		s.park()
-		s.told = false
+		if !planted.Is(planted.ReferralKept) {
+			s.park()
+		}
+		s.told = planted.Is(planted.CloseForgotten)
 		s.drainBy = time.Time{}
 		e.ask(protocol.KindOpenSession, s, s.spec)
 	}

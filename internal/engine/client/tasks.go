@@ -1,6 +1,7 @@
 package client
 
 import (
+	"github.com/weft-fabric/weft/internal/planted"
 	"github.com/weft-fabric/weft/protocol"
 	"github.com/weft-fabric/weft/protocol/link"
 )
@@ -138,7 +139,9 @@ func (s *Session) resend() {
 	for at := s.first; at != 0; at = e.slots[at-1].next {
 		t := &e.slots[at-1]
 		if t.handle != 0 {
-			s.external(t)
+			if !planted.Is(planted.TwoSubmitted) {
+				s.external(t)
+			}
 			continue
 		}
 		old := t.frame
@@ -174,7 +177,9 @@ func (c *conn) finished(rec *protocol.Record, h protocol.Handle) {
 	}
 	if done.Err != nil { // an error is not held back by anybody
 		done.Payload, done.Size = nil, 0
-		c.consume(int64(rec.Size))
+		if !planted.Is(planted.FailureNotConsumed) {
+			c.consume(int64(rec.Size))
+		}
 	}
 	e.drop(at)
 	e.out.Completions = append(e.out.Completions, done)
@@ -192,6 +197,9 @@ func (e *Engine) Consumed(from Source, n int64) {
 
 func (c *conn) consume(n int64) {
 	e := c.engine
+	if planted.Is(planted.ConsumedTwice) {
+		n *= 2
+	}
 	c.consumed += n
 	if c.consumed-c.told >= min(creditStep, e.cfg.ResultCredit/4) && c.consumed > c.told {
 		c.told = c.consumed

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"time"
 
+	"github.com/weft-fabric/weft/internal/planted"
 	"github.com/weft-fabric/weft/protocol"
 	"github.com/weft-fabric/weft/protocol/link"
 )
@@ -134,7 +135,7 @@ func (in *intake) open(h protocol.Header, rest []byte) {
 		if w.opened {
 			e.newEra()
 		}
-		if e.life.state == Draining {
+		if e.life.state == Draining && !planted.Is(planted.DrainNotRepeated) {
 			w.link.Append(protocol.KindDrain, 0, 0, nil)
 		}
 	}

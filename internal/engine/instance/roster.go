@@ -1,6 +1,9 @@
 package instance
 
-import "github.com/weft-fabric/weft/protocol"
+import (
+	"github.com/weft-fabric/weft/internal/planted"
+	"github.com/weft-fabric/weft/protocol"
+)
 
 // roster is the sessions at an instance: it takes them in and lets them go as their manager says, and answers it.
 type roster struct {
@@ -115,8 +118,10 @@ func (r *roster) releaseAll(cancel bool) {
 
 // release begins to let a session go.
 func (r *roster) release(s *Session) {
-	r.discard(s)
-	r.turns.retire(s)
+	if !planted.Is(planted.QueueKept) {
+		r.discard(s)
+		r.turns.retire(s)
+	}
 	if s.seat == binding && !s.begun {
 		r.drop(s)
 		return

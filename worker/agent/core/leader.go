@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/weft-fabric/weft/internal/planted"
 	"github.com/weft-fabric/weft/protocol"
 )
 
@@ -64,7 +65,7 @@ func (l *leader) register() {
 	l.registering = l.newID()
 	l.send(protocol.KindRegisterNode, l.registering, body)
 	for _, k := range l.roster.containers.All() {
-		if k.reported != 0 {
+		if k.reported != 0 && !planted.Is(planted.ExitUnreported) {
 			l.report(k)
 		}
 	}

@@ -1,0 +1,79 @@
+// Package planted names the bugs that are planted in weft's cores to find out whether the simulator finds them. A core
+// asks [Is] where a bug is planted:
+//
+//	if planted.Is(planted.FrameNotKept) {
+//		return // as if somebody had forgotten what follows
+//	}
+//
+// Is is a constant false in every program that is built without the tag plantedbugs, so that nothing of it is left there.
+// With the tag, [Choose] plants one bug for the whole process.
+package planted
+
+// Bug is one planted bug.
+type Bug uint8
+
+// The bugs. Each is of a kind that happens: something that is forgotten, done twice, or done too early.
+const (
+	None                Bug = iota
+	FrameNotKept            // link: a frame is not kept until it is acknowledged
+	FrameTakenTwice         // link: a frame that comes twice is processed twice
+	StaleHelloTaken         // link: a HELLO that a later one has overtaken begins a conversation
+	TaskLostWithHost        // manager: the unanswered task of a lost instance is forgotten
+	SuspectBeside           // manager: a suspect runs beside other tasks
+	UnbindTooEarly          // manager: Unbind is sent while a task is unanswered
+	TaskTakenTwice          // manager: a task that comes twice is taken twice
+	RecalledForgotten       // manager: a task that was given back is not queued again
+	HandleKept              // manager: the payload frame of a finished task is not released
+	HandleReleasedTwice     // manager: a payload frame that is not forwarded is released twice
+	GenerationKept          // manager: a slot is used again under its old generation
+	RefusalIgnored          // manager: a session whose binding was refused waits on
+	AttemptNotCounted       // manager: a task that ends its instance may do so for ever
+	CreditForgotten         // manager: the bytes of a task that failed stay counted
+	IdleTooEarly            // manager: Idle is told while a session is being let go
+	RetryLost               // manager: a task that asks for another try is forgotten
+	FailureNotConsumed      // client: the bytes of an error are not given back
+	ConsumedTwice           // client: the bytes of a result are given back twice
+	ReferralKept            // client: where a session was served under another reign is not forgotten
+	CloseForgotten          // client: the wish to close is not repeated to a broker that takes over
+	TwoSubmitted            // client: what is unfinished is sent again without what is in payload frames
+	AckBeforeCommit         // control: a session is told of before its record is durable
+	CloseDropped            // control: the sessions of a client that is away stay open
+	NodeLostInSilence       // control: the containers of a lost node are not reported lost
+	ForgetDropped           // control: the loops do not hear that a client is gone
+	StartCountedTwice       // control: a container is counted twice
+	OneSlotMore             // instance: one hook more than there are slots
+	QueueKept               // instance: the tasks of a session that is let go stay queued
+	DrainNotRepeated        // instance: a manager that remembers nothing does not hear of the drain
+	ExitUnreported          // agent: the end of a container is not reported again to a broker that takes over
+	bugs
+)
+
+var names = [bugs]string{
+	"none", "frame-not-kept", "frame-taken-twice", "stale-hello-taken", "task-lost-with-host", "suspect-beside",
+	"unbind-too-early", "task-taken-twice", "recalled-forgotten", "handle-kept", "handle-released-twice", "generation-kept", "refusal-ignored",
+	"attempt-not-counted", "credit-forgotten", "idle-too-early", "retry-lost", "failure-not-consumed", "consumed-twice",
+	"referral-kept", "close-forgotten", "two-submitted", "ack-before-commit", "close-dropped", "node-lost-in-silence",
+	"forget-dropped", "start-counted-twice", "one-slot-more", "queue-kept", "drain-not-repeated", "exit-unreported",
+}
+
+// String names the bug as Parse reads it.
+func (b Bug) String() string { return names[b] }
+
+// All gives every bug.
+func All() []Bug {
+	all := make([]Bug, 0, bugs-1)
+	for b := None + 1; b < bugs; b++ {
+		all = append(all, b)
+	}
+	return all
+}
+
+// Parse finds a bug by its name; ok is false when there is none.
+func Parse(name string) (b Bug, ok bool) {
+	for b := range bugs {
+		if names[b] == name {
+			return b, true
+		}
+	}
+	return None, false
+}

@@ -1,3 +1,0 @@
-package sim
-
-func bugName() string { return "" }
