@@ -117,7 +117,6 @@ func (e *Engine) Reachable(now time.Time, id uint32) {
 
 // beat breaks our silence, and notices the other end's.
 func (c *conn) beat(now time.Time) {
-	e := c.engine
 	if c.phase != up {
 		return
 	}
@@ -127,9 +126,9 @@ func (c *conn) beat(now time.Time) {
 		c.greet(now)
 		return
 	}
-	// The other end sends results to where our last frame came from: after the transport has connected anew, only a
-	// frame from us tells it so.
-	c.link.Beat(c.control || e.outstanding > 0)
+	// The other end sends results to where our last frame came from, and holds them until they are acknowledged: after
+	// the transport has connected anew, or lost the last acknowledgement, only a frame from us tells it so.
+	c.link.Beat(true)
 }
 
 // Receive takes a frame that came by a connection, with its payload frames, one reference each. The engine keeps parts

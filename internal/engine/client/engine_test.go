@@ -126,6 +126,35 @@ func TestResultsAfterSilentReconnect(t *testing.T) {
 	w.expect(s, id, small)
 }
 
+// TestLastAcknowledgementIsLost: the loop holds a result until it is acknowledged, and the client, which waits for
+// nothing any more, has to say so again.
+func TestLastAcknowledgementIsLost(t *testing.T) {
+	w := newWorld(t)
+	s := w.open()
+	id := w.submit(s, large)
+	w.answerAll()
+	w.expect(s, id, large)
+	loop := w.broker.routers["loop-0"].ends[42].link
+	w.run(400 * time.Millisecond)
+	if loop.Unacked() == 0 {
+		t.Fatal("the result is acknowledged before the client has said anything")
+	}
+	for range 10 { // ticks of which nothing arrives
+		w.now = w.now.Add(100 * time.Millisecond)
+		w.e.Tick(w.now)
+		w.pump()
+	}
+	for _, l := range w.lines {
+		if l.endpoint == "loop-0" {
+			w.cut(l)
+		}
+	}
+	w.run(3 * time.Second)
+	if n := loop.Unacked(); n != 0 {
+		t.Errorf("%d frames of results are held though the client has got them", n)
+	}
+}
+
 func TestUnreachable(t *testing.T) {
 	w := newWorld(t)
 	s := w.open()
