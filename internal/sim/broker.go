@@ -179,7 +179,7 @@ func (w *World) startBroker() {
 		})
 		b.managers = append(b.managers, m)
 	}
-	b.committer.broker = b
+	b.committer = committer{broker: b, opened: make(map[protocol.SessionNumber]uint64)}
 	w.broker = b
 	c.actor.ring()
 	w.net.brokerIsUp()
@@ -278,6 +278,7 @@ func (l *controlLoop) carryOut(b *control.Batch) bool {
 		if !p.effect() {
 			return false
 		}
+		l.broker.w.checker.recorded(l.broker, b.Records)
 		l.broker.committer.append(len(b.Records))
 	}
 	for _, o := range b.Orders {
@@ -285,6 +286,9 @@ func (l *controlLoop) carryOut(b *control.Batch) bool {
 			return false
 		}
 		l.broker.w.tally.add(Orders)
+		if l.broker.w.tracing {
+			l.broker.w.trace("%s orders loop %d: %s", l.actor.name, o.Loop, spell(o.Order))
+		}
 		m := l.broker.managers[o.Loop]
 		m.mail = append(m.mail, o.Order)
 		m.actor.ring()
@@ -349,6 +353,9 @@ func (l *managerLoop) carryOut(b *manager.Batch) bool {
 			return false
 		}
 		l.broker.w.tally.add(Notes)
+		if l.broker.w.tracing && n.Figures == nil {
+			l.broker.w.trace("%s notes: %s", l.actor.name, spell(n))
+		}
 		l.broker.control.put(control.Note{Loop: l.index, Note: n})
 	}
 	for _, r := range b.Raw {
@@ -368,6 +375,8 @@ func (l *managerLoop) carryOut(b *manager.Batch) bool {
 type committer struct {
 	broker   *broker
 	appended uint64
+	durable  uint64
+	opened   map[protocol.SessionNumber]uint64 // positions of the records that opened sessions
 	busy     bool
 }
 
@@ -387,6 +396,7 @@ func (c *committer) begin() {
 			return
 		}
 		c.busy = false
+		c.durable = position
 		w.tally.add(Commits)
 		b.control.put(control.Committed{Position: position})
 		if c.appended > position {

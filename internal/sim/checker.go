@@ -3,6 +3,7 @@ package sim
 import (
 	"strings"
 
+	"github.com/weft-fabric/weft/broker/control"
 	engine "github.com/weft-fabric/weft/internal/engine/instance"
 	"github.com/weft-fabric/weft/protocol"
 )
@@ -23,6 +24,8 @@ type task struct {
 	panics     int
 	retries    int
 	deaths     int // processes that ended under it
+	reign      protocol.Epoch
+	deathsNow  int // of those processes, under the present reign
 	dispatches int // frames to instances that name it
 	answered   protocol.Epoch
 }
@@ -57,6 +60,19 @@ func (w *World) taskOf(c content) *task {
 		return w.tasks[n]
 	}
 	return nil
+}
+
+// died notes that a process ended while the hook of a task ran in it. No task may do that for ever.
+func (k *checker) died(t *task) {
+	t.deaths++
+	if e := k.w.broker.epoch; t.reign != e {
+		t.reign, t.deathsNow = e, 0
+	}
+	t.deathsNow++
+	if l := t.session.service.spec.Limits; t.deathsNow > l.Attempts+l.HostLosses {
+		k.w.fail("attempts", "task %v of session %d has seen the end of %d instances; attempts: %d, losses of hosts: %d",
+			t.id, t.session.index, t.deathsNow, l.Attempts, l.HostLosses)
+	}
 }
 
 // submitted notes that a client has accepted a task.
@@ -222,6 +238,49 @@ func (k *checker) leaves(c *conn, records []byte, payloads []payload) {
 					t.answered = h.Epoch
 				}
 			}
+		}
+	}
+}
+
+// recorded notes the positions of records that open sessions, before they are handed over.
+func (k *checker) recorded(b *broker, records [][]byte) {
+	for i, encoded := range records {
+		r, err := control.DecodeRecord(encoded)
+		if err != nil {
+			k.w.fail("record", "%s hands over a record that cannot be read: %v", b.process.name, err)
+			return
+		}
+		if r.Open != nil {
+			b.committer.opened[r.Open.Session] = b.committer.appended + uint64(i) + 1
+		}
+	}
+}
+
+// confirms judges a frame of the control loop: no session is told of before its record is durable.
+func (k *checker) confirms(b *broker, records []byte) {
+	_, rest, err := protocol.ParseHeader(records)
+	if err != nil {
+		k.w.fail("frame", "%s sends a frame that cannot be read: %v", b.control.actor.name, err)
+		return
+	}
+	r := protocol.NewReader(rest)
+	var rec protocol.Record
+	for {
+		ok, err := r.Next(&rec)
+		if !ok || err != nil {
+			return
+		}
+		if rec.Kind != protocol.KindSessionOpened {
+			continue
+		}
+		var body protocol.SessionOpened
+		if err := protocol.Unmarshal(rec.Kind, rec.Payload, &body); err != nil {
+			k.w.fail("frame", "%s sends %v that cannot be read: %v", b.control.actor.name, rec.Kind, err)
+			return
+		}
+		if at := b.committer.opened[body.Session]; at == 0 || at > b.committer.durable {
+			k.w.fail("durable", "%s says that session %d is open; its record is the %dth, and %d are durable",
+				b.control.actor.name, body.Session, at, b.committer.durable)
 		}
 	}
 }

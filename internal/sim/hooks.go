@@ -47,7 +47,11 @@ func (h *hookRun) plan() time.Duration {
 			w.tally.add(BindFails)
 			h.out.Err = protocol.Errorf(protocol.CodeBindFailed, "OnSessionBind", "as the session asks for")
 		}
-	case engine.Unbind, engine.Destroy:
+	case engine.Unbind:
+		if !w.healing && w.plan.on.Has(HookTrouble) && draw.chance(50) {
+			return draw.span(0, w.plan.slow)
+		}
+	case engine.Destroy:
 	}
 	if draw.chance(500) {
 		return 0

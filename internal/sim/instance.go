@@ -106,7 +106,7 @@ func (i *instance) gone(code int, signal string) {
 	for _, h := range i.hooks {
 		h.version++
 		if h.task != nil {
-			h.task.deaths++
+			w.checker.died(h.task)
 		}
 	}
 	for k := range w.instances {

@@ -226,7 +226,11 @@ func (n *network) carry(c *conn, dir uint8, records []byte, handles []protocol.H
 			m.payloads = append(m.payloads, *s)
 		}
 	}
-	if dir == toDealer && c.r.broker.routers[0] != c.r {
+	switch {
+	case dir == toRouter:
+	case c.r == c.r.broker.routers[0]:
+		w.checker.confirms(c.r.broker, records)
+	default:
 		w.checker.leaves(c, records, m.payloads)
 	}
 	w.queue.push(at, evDeliver, m, 0)

@@ -38,6 +38,9 @@ func (p *payloads) add(c content, size uint32) protocol.Handle {
 	s := &p.slots[i]
 	s.content, s.size, s.references = c, size, 1
 	p.live++
+	if p.w.tracing {
+		p.w.trace("%s: payload frame %#x comes", p.name, uint32(s.generation)<<handleBits|(i+1))
+	}
 	return uint32(s.generation)<<handleBits | (i + 1)
 }
 
@@ -56,6 +59,9 @@ func (p *payloads) held(h protocol.Handle, what string) *payload {
 func (p *payloads) retain(h protocol.Handle) {
 	if s := p.held(h, "retain"); s != nil {
 		s.references++
+		if p.w.tracing {
+			p.w.trace("%s: payload frame %#x has %d references", p.name, h, s.references)
+		}
 	}
 }
 
@@ -63,6 +69,9 @@ func (p *payloads) release(h protocol.Handle) {
 	s := p.held(h, "release")
 	if s == nil {
 		return
+	}
+	if p.w.tracing {
+		p.w.trace("%s: payload frame %#x has %d references", p.name, h, s.references-1)
 	}
 	if s.references--; s.references > 0 {
 		return

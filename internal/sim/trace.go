@@ -2,6 +2,7 @@ package sim
 
 import (
 	"fmt"
+	"reflect"
 	"strings"
 	"time"
 
@@ -54,4 +55,15 @@ func (w *World) traceFrame(c *conn, dir uint8, records []byte) {
 	}
 	w.trace("%s %s %s  %d/%d acks %d/%d%s%s", from, arrow, to, h.Sequence.Conversation(), h.Sequence.Count(),
 		h.Acked.Conversation(), h.Acked.Count(), b.String(), lost)
+}
+
+// spell writes the field of an order or a note that is set.
+func spell(v any) string {
+	s := reflect.ValueOf(v)
+	for i := range s.NumField() {
+		if f := s.Field(i); !f.IsNil() {
+			return fmt.Sprintf("%s %+v", s.Type().Field(i).Name, f.Elem().Interface())
+		}
+	}
+	return ""
 }

@@ -123,7 +123,7 @@ func (w *World) create() {
 	w.chaos.w, w.goals.w, w.inspect.w = w, w, w
 	w.checker = checker{w: w, containers: make(map[string]bool)}
 	w.net = network{w: w, hosts: make([]host, 2+p.clients+p.nodes)}
-	byHand := w.drawParty.chance(200)
+	byHand := w.drawParty.chance(350)
 	for n := range p.services {
 		w.services = append(w.services, w.newService(n, byHand && n == p.services-1))
 	}

@@ -52,7 +52,8 @@ type Link struct {
 	conversation uint16
 	sent         uint64         // count of frames that left in this conversation
 	received     uint64         // count of frames taken over in this conversation
-	last         protocol.Stamp // last frame taken over that was no greeting, in whatever conversation
+	last         protocol.Stamp // last frame taken over that was no HELLO, in whatever conversation
+	since        uint16         // of the acceptor: the conversation in which its memory begins
 
 	kept  []*Frame // left and not acknowledged, in order; then what could not leave
 	queue []*Frame // complete, not taken by the shell, in the order in which they were made
@@ -213,6 +214,7 @@ func (l *Link) Opened(h protocol.Header, body protocol.Welcome) bool {
 	}
 	l.greet = nil // whoever answers it has got it
 	l.begin(h, body.Resumed, body.Received)
+	l.last = h.Sequence // the next HELLO tells that this answer came
 	return true
 }
 
@@ -227,12 +229,16 @@ func (l *Link) Accept(peer protocol.Peer, h protocol.Header, hello protocol.Hell
 	if l.Stale(h) {
 		return true
 	}
+	// What the dialler has taken over tells whether it knows of this link's memory: when a WELCOME that resumed nothing
+	// was lost, it believes in one that is no more.
+	knows := planted.Is(planted.LostWelcomeBelieved) || hello.Received.Conversation()-l.since < 1<<15
 	first := l.other == 0
-	resumed = !first && h.Incarnation == l.other && hello.Peer == l.node.Incarnation
+	resumed = !first && h.Incarnation == l.other && hello.Peer == l.node.Incarnation && knows
 	body.Resumed, body.Received = resumed, l.last
 	if !resumed {
 		body.Received = 0
 		l.last = 0
+		l.since = h.Sequence.Conversation()
 	}
 	l.peer = peer
 	l.conversation = h.Sequence.Conversation()

@@ -554,3 +554,35 @@ func TestWelcomeBeforeHelloLeft(t *testing.T) {
 		t.Fatalf("%d frames left, want the one with the task", left)
 	}
 }
+
+// TestForgottenAndNotTold: the acceptor has forgotten the dialler, and the WELCOME that says so is lost. The dialler, which still
+// believes in the conversation before, must be told by the next one.
+func TestForgottenAndNotTold(t *testing.T) {
+	for name, heard := range map[string]bool{"nothing was heard before": false, "frames were heard before": true} {
+		t.Run(name, func(t *testing.T) {
+			p := newPair(t)
+			if heard {
+				p.b.Append(protocol.KindDone, 0, 1, nil)
+				p.take(p.a, leave(p.b))
+			}
+			p.a.Append(protocol.KindTask, 1, 1, []byte("x"))
+			p.b = NewNode(7, 2).Link() // the same process: it gave the dialler up
+			p.a.Lost()
+			p.a.Greet(protocol.Hello{})
+			h, hello := p.hello()
+			if p.b.Accept(9, h, hello, protocol.Welcome{Version: 1}) {
+				t.Fatal("the acceptor resumes what it does not remember")
+			}
+			leave(p.b) // is lost
+
+			p.a.Lost()
+			p.a.Greet(protocol.Hello{})
+			p.open(false)
+
+			// From now on they agree, and what follows is resumed.
+			p.a.Lost()
+			p.a.Greet(protocol.Hello{})
+			p.open(true)
+		})
+	}
+}

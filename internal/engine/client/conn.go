@@ -3,6 +3,7 @@ package client
 import (
 	"time"
 
+	"github.com/weft-fabric/weft/internal/planted"
 	"github.com/weft-fabric/weft/protocol"
 	"github.com/weft-fabric/weft/protocol/link"
 )
@@ -179,7 +180,9 @@ func (e *Engine) Receive(now time.Time, id uint32, frame []byte, payloads []prot
 // raise voids all referrals, since the epoch has risen, and greets the brokers but the one just heard.
 func (e *Engine) raise(now time.Time, but *conn) {
 	for _, s := range e.sessions {
-		s.park()
+		if !planted.Is(planted.ReferralKept) {
+			s.park()
+		}
 	}
 	for i := 0; i < len(e.conns); {
 		c := e.conns[i]
