@@ -277,7 +277,11 @@ func (a *app) operate() {
 		return
 	}
 	draw := &w.drawApp
+	if svc := w.services[draw.n(len(w.services))]; draw.chance(w.plan.moves) {
+		a.ask(protocol.KindMoveService, protocol.MoveService{Name: svc.name, Loop: draw.n(w.plan.loops)}, nil)
+	}
 	switch n := draw.n(1000); {
+	case !w.allows(Operator):
 	case n < 10:
 		svc := w.services[draw.n(len(w.services))]
 		if svc.registered == w.broker.epoch && !a.isAsking(svc) {

@@ -353,6 +353,9 @@ func (l *managerLoop) carryOut(b *manager.Batch) bool {
 			return false
 		}
 		l.broker.w.tally.add(Notes)
+		if n.Moved != nil {
+			l.broker.w.tally.add(Moves)
+		}
 		if l.broker.w.tracing && n.Figures == nil {
 			l.broker.w.trace("%s notes: %s", l.actor.name, spell(n))
 		}

@@ -120,9 +120,9 @@ func (k *checker) failed(t *task, err *protocol.Error) {
 	case protocol.CodeTaskPanicked:
 		explained = t.panics > 0
 	case protocol.CodeAttemptsSpent:
-		explained = t.dispatches >= limits.Attempts
+		explained = k.ended() >= limits.Attempts // that the task was sent to, whether it came there or not
 	case protocol.CodeHostLossSpent:
-		explained = t.dispatches >= limits.HostLosses
+		explained = k.ended() >= limits.HostLosses
 	default:
 		explained = k.explains(s, err)
 	}
@@ -130,6 +130,15 @@ func (k *checker) failed(t *task, err *protocol.Error) {
 		w.fail("error", "task %v of session %d fails, and nothing that happened explains it (executed %d times, %d results, %d failures, dispatched %d times): %v",
 			t.id, s.index, t.executions, t.successes, t.failures, t.dispatches, err)
 	}
+}
+
+// ended is how many instances have died, or may be taken for dead.
+func (k *checker) ended() int {
+	n := uint64(0)
+	for _, c := range []Count{InstanceCrashes, AgentCrashes, AgentExits, Poisoned, Killed, Panics, InstanceExits, Pauses, Partitions, Disconnects} {
+		n += k.w.tally[c]
+	}
+	return int(n) * k.w.plan.places
 }
 
 // explains says whether what happened explains that a session ends with an error.

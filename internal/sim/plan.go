@@ -33,6 +33,7 @@ const (
 	InstanceTrouble              // starts fail, OnCreateService fails
 	BindTrouble                  // OnSessionBind fails
 	Stall                        // clients do not read results
+	Move                         // session managers go from loop to loop
 	Operator                     // an operator closes sessions, deregisters services
 	faults
 )
@@ -40,7 +41,7 @@ const (
 var faultNames = [faults]string{
 	"drop", "delay", "duplicate", "reorder", "partition", "disconnect", "pause", "disk", "crash-broker", "crash-client",
 	"crash-agent", "crash-instance", "client-exit", "agent-exit", "instance-exit", "hooks", "poison", "instances", "bind",
-	"stall", "operator",
+	"stall", "move", "operator",
 }
 
 // String names the class as ParseFaults reads it.
@@ -123,6 +124,7 @@ type plan struct {
 	bindFails                int
 	startTakes               time.Duration
 	stalls                   bool
+	moves                    int // per mille of what an operator does
 	pauseFor, cutFor         time.Duration
 }
 
@@ -189,6 +191,9 @@ func (p *plan) rate(s *source) {
 		p.disk = disk
 	}
 	p.stalls = p.on.Has(Stall)
+	if moves := s.between(5, 200); p.on.Has(Move) {
+		p.moves = moves
+	}
 }
 
 func cap0(n, most int) int {

@@ -48,6 +48,7 @@ const (
 	SessionsKilled
 	ClosedByOperator
 	Deregistered
+	Moves
 	Tasks
 	Results
 	TaskErrors
@@ -67,7 +68,8 @@ var countNames = [counts]string{
 	"instances", "instances that ended in order", "instances killed after their grace", "hooks", "sessions bound",
 	"sessions refused", "creations that failed", "executions", "executions of a task again", "retries", "panics",
 	"instances ended by a task", "sessions", "sessions opened", "sessions ended", "sessions killed",
-	"sessions closed by an operator", "services deregistered", "tasks", "results", "task errors", "submissions without room",
+	"sessions closed by an operator", "services deregistered", "session managers moved",
+	"tasks", "results", "task errors", "submissions without room",
 	"clients that stopped or began to read", "requests", "answers", "inspections",
 }
 

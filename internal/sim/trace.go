@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/weft-fabric/weft/broker/session"
 	"github.com/weft-fabric/weft/protocol"
 )
 
@@ -62,7 +63,14 @@ func spell(v any) string {
 	s := reflect.ValueOf(v)
 	for i := range s.NumField() {
 		if f := s.Field(i); !f.IsNil() {
-			return fmt.Sprintf("%s %+v", s.Type().Field(i).Name, f.Elem().Interface())
+			switch v := f.Interface().(type) {
+			case *session.Moved:
+				return fmt.Sprintf("Moved %d", v.Manager)
+			case *session.Adopt:
+				return "Adopt"
+			default:
+				return fmt.Sprintf("%s %+v", s.Type().Field(i).Name, f.Elem().Interface())
+			}
 		}
 	}
 	return ""
