@@ -248,6 +248,21 @@ class Elsewhere(ClientTest):
         self.result(5 << 24)
         self.assertEqual(outcomes[-1].count, 1)
 
+    def test_back_to_a_connection_that_is_being_resumed(self) -> None:
+        dialog = self.open()
+        outcome = self.submit(dialog)
+        self.tasks()
+        self.refer(7, OTHER)
+        late = self.submit(dialog)
+        self.tasks(OTHER)
+        self.core._lines[LOOP].link.greet(self.w.now)
+        self.refer(7, LOOP)  # comes before the WELCOME
+        self.assertEqual(self.tasks(LOOP), [1 << 24, 2 << 24])
+        self.assertEqual(self.w.peer(LOOP).resumed, 1)
+        self.result(1 << 24)
+        self.result(2 << 24)
+        self.assertEqual([outcome.count, late.count], [1, 1])
+
     def test_another_broker_takes_over(self) -> None:
         dialog = self.open()
         outcomes = [self.submit(dialog) for _ in range(3)]

@@ -411,8 +411,10 @@ class ClientCore:
         if line is None:
             hello = {**self._hello(endpoint), "result_credit": RESULT_CREDIT}
             self._lines[endpoint] = _Line(Link(self.process, endpoint, hello, now))
-        elif line.link.state is State.UP:
-            self._send_again(dialog, line.link)
+            return
+        # A link that is not up keeps it until it is resumed; if it is not resumed all is sent again, see _welcomed.
+        self._send_again(dialog, line.link)
+        if line.link.state is State.UP:
             self._pump(dialog, line.link)
 
     def _session_state(self, body: Mapping[str, Any], now: float) -> None:
