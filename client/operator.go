@@ -6,6 +6,7 @@ import (
 	"iter"
 	"strconv"
 
+	engine "github.com/weft-fabric/weft/internal/engine/client"
 	"github.com/weft-fabric/weft/protocol"
 )
 
@@ -31,6 +32,23 @@ func (f *Filter) request() protocol.ListRequest {
 // Operator is what operators do: registering services, looking after sessions, environments and nodes of all clients. Every
 // [Client] is one. It is safe for concurrent use.
 type Operator struct{ client *Client }
+
+// BrokerInfo is what a client knows of its broker.
+type BrokerInfo struct {
+	Name     string         `json:"name"`     // for people
+	Endpoint string         `json:"endpoint"` // control endpoint, as it was dialled
+	Epoch    protocol.Epoch `json:"epoch"`    // grows with each broker that takes over
+	Protocol uint8          `json:"protocol"` // version that is spoken
+}
+
+// Broker says which broker the client's requests go to; it changes when another takes over.
+func (o *Operator) Broker() BrokerInfo {
+	c := o.client
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	b := engine.BrokerOf(c.eng)
+	return BrokerInfo{Name: b.Name, Endpoint: b.Endpoint, Epoch: b.Epoch, Protocol: b.Version}
+}
 
 // RegisterService puts a service into the catalogue, or a new version of one. Fields that are left out get their
 // defaults; what is impossible is refused with [ErrInvalid], naming the field.

@@ -340,7 +340,7 @@ type StartContainer struct {
 	ID       string            `json:"id"`                // of the container, unique in the fabric
 	Service  string            `json:"service"`           // its name
 	Version  string            `json:"version,omitempty"` // of the service
-	Command  string            `json:"command"`           // absolute path of an executable on the node
+	Command  string            `json:"command"`           // absolute path of an executable on the node, or weft: the agent's own
 	Args     []string          `json:"args,omitempty"`    // of the command
 	Dir      string            `json:"dir,omitempty"`     // working folder
 	Env      map[string]string `json:"env,omitempty"`     // environment variables

@@ -180,6 +180,7 @@ func TestServiceIsRefused(t *testing.T) {
 		`requests[0].node_type: "tpu"`:        func(s *Service) { s.Requests[0].NodeType = "tpu" },
 		"requests[0].nodes: -1":               func(s *Service) { s.Requests[0].Nodes = -1 },
 		`artefacts: "Linux"`:                  func(s *Service) { s.Artefacts = map[string]Artefact{"Linux": {Command: "/x"}} },
+		"nor weft, the agent's own program":   func(s *Service) { s.Artefacts = map[string]Artefact{"linux/arm64": {Command: "weft2"}} },
 		"artefacts.linux/amd64.command: is":   func(s *Service) { s.Artefacts = map[string]Artefact{"linux/amd64": {}} },
 		`artefacts.linux/arm64.command: "b/c`: func(s *Service) { s.Artefacts = map[string]Artefact{"linux/arm64": {Command: "b/c"}} },
 		`env: "1A"`:                           func(s *Service) { s.Env = map[string]string{"1A": ""} },

@@ -50,9 +50,13 @@ func (a Artefacts) EncodeMsgpack(enc *msgpack.Encoder) error {
 	return nil
 }
 
+// OwnProgram is the command of an [Artefact] that stands for the agent's own program, wherever that is on its node. So
+// the services that are built into weft are there on every node.
+const OwnProgram = "weft"
+
 // Artefact is what an agent starts on one platform.
 type Artefact struct {
-	Command string   `json:"command"`        // absolute path of an executable on the node
+	Command string   `json:"command"`        // absolute path of an executable on the node, or weft: the agent's own
 	Args    []string `json:"args,omitempty"` // its arguments
 	Dir     string   `json:"dir,omitempty"`  // working folder
 }
@@ -292,9 +296,9 @@ func (s Service) validateMaps(bad func(field, format string, args ...any) error)
 		case !platformForm.MatchString(p):
 			return bad("artefacts", "%q is not a platform such as linux/amd64", p)
 		case a.Command == "":
-			return bad("artefacts."+p+".command", "is empty; it is the absolute path of an executable on the node")
-		case !strings.HasPrefix(a.Command, "/"):
-			return bad("artefacts."+p+".command", "%q is not an absolute path", a.Command)
+			return bad("artefacts."+p+".command", "is empty; it is the absolute path of an executable on the node, or %s, the agent's own program", OwnProgram)
+		case !strings.HasPrefix(a.Command, "/") && a.Command != OwnProgram:
+			return bad("artefacts."+p+".command", "%q is neither an absolute path nor %s, the agent's own program", a.Command, OwnProgram)
 		}
 	}
 	for _, k := range sortedKeys(s.Env) {

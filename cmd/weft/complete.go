@@ -96,7 +96,7 @@ func (a *app) complete(find finder) cobra.CompletionFunc {
 }
 
 func (a *app) completeContexts(_ *cobra.Command, args []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
-	f, err := a.readContexts()
+	f, err := a.contexts().read()
 	if err != nil || len(args) > 0 {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}

@@ -43,7 +43,7 @@ func newContextList(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "list", Short: "List the contexts", Args: takes(),
 		RunE: func(*cobra.Command, []string) error {
-			f, err := a.readContexts()
+			f, err := a.contexts().read()
 			if err != nil {
 				return err
 			}
@@ -117,7 +117,7 @@ func newContextShow(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "show", Short: "Show which broker commands ask, and why", Args: takes(),
 		RunE: func(*cobra.Command, []string) error {
-			return printPairs(a.out, []pair{{"broker", a.broker}, {"by", a.brokerFrom}, {"file", a.contextPath()}})
+			return printPairs(a.out, []pair{{"broker", a.broker}, {"by", a.brokerFrom}, {"file", a.contexts().path()}})
 		},
 	}
 	a.brokerFlag(cmd)
@@ -126,14 +126,14 @@ func newContextShow(a *app) *cobra.Command {
 
 // changeContexts changes the file, and says what was done.
 func (a *app) changeContexts(done string, change func(*contextFile) error) error {
-	f, err := a.readContexts()
+	f, err := a.contexts().read()
 	if err != nil {
 		return err
 	}
 	if err := change(&f); err != nil {
 		return err
 	}
-	if err := a.writeContexts(f); err != nil {
+	if err := a.contexts().write(f); err != nil {
 		return err
 	}
 	_, err = fmt.Fprintln(a.out, done)

@@ -82,7 +82,7 @@ func TestBadContextFile(t *testing.T) {
 		}
 	}
 	a := &app{getenv: func(name string) string { return map[string]string{"HOME": "/home/u"}[name] }}
-	if path := a.contextPath(); path != "/home/u/.config/weft/config.yaml" {
+	if path := a.contexts().path(); path != "/home/u/.config/weft/config.yaml" {
 		t.Errorf("without XDG_CONFIG_HOME: %s", path)
 	}
 }

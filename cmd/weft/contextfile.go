@@ -29,8 +29,13 @@ type contextEntry struct {
 	Broker string `yaml:"broker"`
 }
 
-// contextPath says where the file is; "" when nothing says where.
-func (a *app) contextPath() string {
+// contextStore is where the contexts are, as environment variables say.
+type contextStore struct{ getenv func(string) string }
+
+func (a *app) contexts() contextStore { return contextStore{a.getenv} }
+
+// path says where the file is; "" when nothing says where.
+func (a contextStore) path() string {
 	if path := a.getenv("WEFT_CONFIG"); path != "" {
 		return path
 	}
@@ -45,10 +50,10 @@ func (a *app) contextPath() string {
 	return filepath.Join(base, "weft", "config.yaml")
 }
 
-// readContexts reads the file; one that does not exist has no contexts.
-func (a *app) readContexts() (contextFile, error) {
+// read reads the file; one that does not exist has no contexts.
+func (a contextStore) read() (contextFile, error) {
 	var f contextFile
-	path := a.contextPath()
+	path := a.path()
 	if path == "" {
 		return f, nil
 	}
@@ -80,9 +85,9 @@ func (a *app) readContexts() (contextFile, error) {
 	return f, nil
 }
 
-// writeContexts puts f in the place of the file.
-func (a *app) writeContexts(f contextFile) error {
-	path := a.contextPath()
+// write puts f in the place of the file.
+func (a contextStore) write(f contextFile) error {
+	path := a.path()
 	if path == "" {
 		return badInput("contexts: there is no place for them: set WEFT_CONFIG, XDG_CONFIG_HOME or HOME")
 	}
@@ -133,7 +138,7 @@ func (a *app) settleBroker(cmd *cobra.Command) error {
 	case a.brokerFrom == byFlag, a.brokerFrom != byDefault && fromContext != byFlag:
 		return nil
 	}
-	f, err := a.readContexts()
+	f, err := a.contexts().read()
 	if err != nil {
 		return err
 	}

@@ -30,7 +30,7 @@ other content needs another version, or the old one deregistered first.
   function: counts words
   artefacts:                      # what an agent starts, by platform
     linux/amd64:
-      command: bin/wordfreq       # relative to the folder of this file
+      command: bin/wordfreq       # relative to the folder of this file; weft alone is the agent's own program
       args: [serve]
   requests:
   - capacity:                     # of one instance

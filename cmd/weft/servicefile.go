@@ -191,7 +191,11 @@ func (f serviceFile) service(folder string) protocol.Service {
 		if s.Artefacts == nil {
 			s.Artefacts = map[string]protocol.Artefact{}
 		}
-		made := protocol.Artefact{Command: within(folder, a.Command), Dir: within(folder, a.Dir)}
+		command := a.Command
+		if command != protocol.OwnProgram {
+			command = within(folder, command)
+		}
+		made := protocol.Artefact{Command: command, Dir: within(folder, a.Dir)}
 		for _, arg := range a.Args {
 			made.Args = append(made.Args, string(arg))
 		}

@@ -182,3 +182,13 @@ func TestNearest(t *testing.T) {
 		}
 	}
 }
+
+// The bare name weft is the agent's own program; a file of that name has a path.
+func TestOwnProgram(t *testing.T) {
+	for command, want := range map[string]string{"weft": "weft", "./weft": "/f/weft", "other": "/f/other"} {
+		s, err := readService("/f/s.yaml", []byte("name: a\nartefacts:\n  linux/amd64: {command: "+command+"}\n"))
+		if got := s.Artefacts["linux/amd64"].Command; err != nil || got != want {
+			t.Errorf("%s: %q, %v; want %q", command, got, err, want)
+		}
+	}
+}

@@ -20,8 +20,8 @@ func WeftLayers() Layers {
 			4: {
 				"internal/zmqx", "internal/hosted", "internal/terminaltest", "broker/store", "worker/probe", "worker/launcher", "worker/launcher/launchertest",
 			},
-			5: {"client", "worker", "worker/launcher/process", "worker/launcher/fake"},
-			6: {"broker", "worker/agent"},
+			5: {"internal/progress", "client", "worker", "worker/launcher/process", "worker/launcher/fake"},
+			6: {"broker", "worker/agent", "internal/builtin"},
 			7: {"cmd/weft", "examples/...", "bench", "broker/embed", "internal/e2e", "internal/sim", "internal/archtest"},
 		},
 		Sideways: []Arrow{{

@@ -43,6 +43,9 @@ type Config struct {
 	Grace time.Duration
 	// Logger gets the agent's log. The zero Logger writes nothing.
 	Logger zerolog.Logger
+	// Program is what an artefact with the command protocol.OwnProgram stands for, as an absolute path. Default: the
+	// program that this process runs.
+	Program string
 	// Launcher runs the containers; Run closes it. Default: processes, with logs in Dir.
 	Launcher launcher.Launcher
 }
@@ -61,6 +64,13 @@ func (c Config) withDefaults() (Config, error) {
 		if c.Capacity.GPU > 0 {
 			c.NodeType = protocol.NodeTypeGPU
 		}
+	}
+	if c.Program == "" {
+		own, err := os.Executable()
+		if err != nil {
+			return c, fmt.Errorf("agent: Program: this process's own is not known (%w); want an absolute path", err)
+		}
+		c.Program = own
 	}
 	if c.Grace == 0 {
 		c.Grace = defaultGrace
@@ -88,6 +98,8 @@ func (c Config) validate() error {
 		return bad("NodeType", "%q is neither cpu nor gpu", c.NodeType)
 	case a.CPU < 0 || a.GPU < 0 || a.Memory < 0 || a.Network < 0 || a.DiskIO < 0:
 		return bad("Capacity", "%+v has a negative amount", a)
+	case !filepath.IsAbs(c.Program):
+		return bad("Program", "%q is not an absolute path", c.Program)
 	case c.Dir != "" && !filepath.IsAbs(c.Dir):
 		return bad("Dir", "%q is not an absolute path", c.Dir)
 	case c.Grace < 0:

@@ -55,6 +55,25 @@ func TestDefaults(t *testing.T) {
 	}
 }
 
+// The command that stands for the agent's own program is that; any other is what it says.
+func TestOwnProgram(t *testing.T) {
+	own, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for command, want := range map[string][2]string{"weft": {own, "/opt/weft"}, "/bin/weft": {"/bin/weft", "/bin/weft"}} {
+		for i, program := range []string{"", "/opt/weft"} {
+			a, err := New(Config{Broker: "b", Program: program})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := a.spec(protocol.StartContainer{ID: "c", Command: command}).Command; got != want[i] {
+				t.Errorf("Program %q: %s is %s, want %s", program, command, got, want[i])
+			}
+		}
+	}
+}
+
 func TestDefaultDir(t *testing.T) {
 	if dir, err := defaultDir(0, "n1"); dir != "/var/lib/weft/agent-n1" || err != nil {
 		t.Errorf("root: %q, %v", dir, err)
@@ -77,6 +96,7 @@ func TestConfigIsChecked(t *testing.T) {
 		"NodeType": {Broker: "b", Name: "n", NodeType: "tpu"},
 		"Capacity": {Broker: "b", Name: "n", Capacity: protocol.Capacity{Memory: -1}},
 		"Dir":      {Broker: "b", Name: "n", Dir: "state"},
+		"Program":  {Broker: "b", Name: "n", Program: "weft"},
 		"Grace":    {Broker: "b", Name: "n", Grace: -1},
 	} {
 		_, err := New(c)

@@ -46,6 +46,9 @@ func (a *Agent) spec(order protocol.StartContainer) launcher.Spec {
 			KeepsScheme: a.config.KeepsScheme,
 		}),
 	}
+	if spec.Command == protocol.OwnProgram {
+		spec.Command = a.config.Program
+	}
 	for _, key := range slices.Sorted(maps.Keys(order.Env)) {
 		spec.Env = append(spec.Env, key+"="+order.Env[key])
 	}

@@ -31,6 +31,7 @@ type conn struct {
 	link     *link.Link
 	phase    phase
 	epoch    protocol.Epoch // of its last WELCOME
+	broker   string         // its name, of the same
 	heard    time.Time      // of the other end, or when nothing was expected of it
 	retry    time.Time
 	attempts int
@@ -234,7 +235,7 @@ func (c *conn) welcome(h protocol.Header, rest []byte) {
 	if err := protocol.Unmarshal(rec.Kind, rec.Payload, &w); err != nil || !c.link.Opened(h, w) {
 		return
 	}
-	c.phase, c.attempts, c.retry, c.epoch = up, 0, time.Time{}, h.Epoch
+	c.phase, c.attempts, c.retry, c.epoch, c.broker = up, 0, time.Time{}, h.Epoch, w.Broker
 	if w.Version >= protocol.MinVersion && w.Version <= protocol.MaxVersion {
 		e.node.Version = w.Version
 	}

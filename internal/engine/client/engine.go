@@ -121,6 +121,21 @@ func (e *Engine) Connected() (yes bool, refusal *protocol.Error) {
 	return e.lead != nil && e.lead.phase == up, e.refusal
 }
 
+// Broker is the broker that requests go to, as its last WELCOME says; the zero value when there was none.
+type Broker struct {
+	Name, Endpoint string
+	Epoch          protocol.Epoch
+	Version        uint8 // of the protocol
+}
+
+// BrokerOf says to which broker requests go.
+func BrokerOf(e *Engine) Broker {
+	if e.lead == nil {
+		return Broker{}
+	}
+	return Broker{Name: e.lead.broker, Endpoint: e.lead.endpoint, Epoch: e.lead.epoch, Version: e.node.Version}
+}
+
 // Outstanding is the number of unfinished tasks of all sessions.
 func (e *Engine) Outstanding() int { return e.outstanding }
 
