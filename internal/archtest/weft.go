@@ -27,6 +27,9 @@ func WeftLayers() Layers {
 		Sideways: []Arrow{{
 			From: "worker/launcher/launchertest", To: "worker/launcher",
 			Why: "a conformance suite is written against the seam that it tests",
+		}, {
+			From: "examples/montecarlo", To: "broker/embed",
+			Why: "its test runs the whole example in one process, as a user's test would",
 		}},
 		Walls: []Wall{
 			{"sched", "protocol", "placement is decided over vectors and queues; a change of the wire must not touch it"},
