@@ -61,6 +61,7 @@ func (e *Engine) rebuild() {
 			s.park()
 		}
 		s.told = planted.Is(planted.CloseForgotten)
+		s.anew = true
 		s.drainBy = time.Time{}
 		e.ask(protocol.KindOpenSession, s, s.spec)
 	}
@@ -152,7 +153,7 @@ func (s *Session) sessionOpened(rec *protocol.Record, refused *protocol.Error) {
 	if e.numbers[s.number] == s {
 		delete(e.numbers, s.number)
 	}
-	s.number = body.Session
+	s.number, s.anew = body.Session, false
 	e.numbers[s.number] = s
 	s.version, s.maxPayload = body.Version, body.MaxPayload
 	s.taskCredit, s.byteCredit = body.TaskCredit, body.ByteCredit

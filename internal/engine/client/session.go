@@ -13,6 +13,7 @@ type Session struct {
 	spec   protocol.OpenSession
 	number protocol.SessionNumber // 0 until it was opened
 	opened bool
+	anew   bool // the number is of a broker before; this one was asked for another
 	ended  bool
 	err    *protocol.Error // why it ended, or will refuse
 
@@ -98,7 +99,7 @@ func (e *Engine) Close(s *Session, mode string) {
 // sendClose sends the wish to close when its time has come.
 func (s *Session) sendClose() {
 	e := s.engine
-	if s.closing == "" || s.told || s.closing == protocol.CloseFinish && s.tasks > 0 {
+	if s.closing == "" || s.told || s.anew || s.closing == protocol.CloseFinish && s.tasks > 0 {
 		return
 	}
 	s.told = true

@@ -165,3 +165,43 @@ func TestCloseWhileTheBrokerIsReplaced(t *testing.T) {
 		}
 	}
 }
+
+// TestCloseBeforeItIsOpenAnew: the number that the broker before gave is somebody else's with the next one.
+func TestCloseBeforeItIsOpenAnew(t *testing.T) {
+	for _, mode := range []string{protocol.CloseFinish, protocol.CloseKill} {
+		w := newWorld(t)
+		first, second := w.open(), w.open()
+		number := second.Number()
+		w.restart()
+		w.broker.last = number - 2 // the next numbers are second's and one that is new
+		w.untilAsked()
+		w.e.Close(second, mode)
+		w.run(5 * time.Second)
+		if first.Number() != number {
+			t.Fatalf("the first has number %d, want the second's before, %d", first.Number(), number)
+		}
+		if !first.Accepting() || second.Accepting() || w.broker.hosts(42) != 1 {
+			t.Errorf("%s: the first takes tasks: %t, the second: %t, %d are open", mode, first.Accepting(), second.Accepting(), w.broker.hosts(42))
+		}
+	}
+}
+
+// untilAsked carries what is on the way until the engine has asked a new broker for its sessions, and nothing more.
+func (w *world) untilAsked() {
+	for range 1000 {
+		w.step(100 * time.Millisecond)
+		w.route()
+		for i := 0; i < len(w.lines); i++ {
+			for l := w.lines[i]; len(l.out) > 0; {
+				w.up(l)
+			}
+			for l := w.lines[i]; len(l.in) > 0; {
+				w.down(l)
+				if len(w.e.requests) > 0 {
+					return
+				}
+			}
+		}
+	}
+	w.t.Fatal("no broker answers")
+}
