@@ -20,6 +20,8 @@ const (
 	progEcho   = "echo"   // returns the payload
 	progVerbs  = "verbs"  // does what the payload says
 	progDouble = "double" // a typed function
+
+	progVersion = "version" // says which version of its service it is
 )
 
 // runService is the main function of an instance's process.
@@ -31,12 +33,9 @@ func runService(name string) int {
 	case progVerbs:
 		s = &verbs{journal: journal(os.Getenv(varFile))}
 	case progDouble:
-		s = worker.Func(func(_ context.Context, n int) (int, error) {
-			if n < 0 {
-				return 0, fmt.Errorf("%d is negative", n)
-			}
-			return 2 * n, nil
-		})
+		s = double()
+	case progVersion:
+		s = &versioned{}
 	default:
 		fmt.Fprintf(os.Stderr, "no service %q\n", name)
 		return 1
@@ -51,6 +50,30 @@ func runService(name string) int {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
+}
+
+// double is the program progDouble.
+func double() worker.Service {
+	return worker.Func(func(_ context.Context, n int) (int, error) {
+		if n < 0 {
+			return 0, fmt.Errorf("%d is negative", n)
+		}
+		return 2 * n, nil
+	})
+}
+
+type versioned struct {
+	worker.Base
+	version string
+}
+
+func (v *versioned) OnCreateService(_ context.Context, s *worker.ServiceContext) error {
+	v.version = s.Version
+	return nil
+}
+
+func (v *versioned) OnTaskExec(context.Context, *worker.TaskContext) ([]byte, error) {
+	return []byte(v.version), nil
 }
 
 type echo struct{ worker.Base }
