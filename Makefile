@@ -33,7 +33,7 @@ build: setup ## Build the programs into bin/
 	@mkdir -p $(BIN)
 	go build -ldflags '$(LDFLAGS)' -o $(BIN)/weft ./cmd/weft
 	go build -ldflags '$(LDFLAGS)' -o $(BIN)/weft-bench ./bench
-	go build -ldflags '$(LDFLAGS)' -o $(BIN)/ ./examples/wordfreq ./examples/mandelbrot ./examples/montecarlo
+	go build -ldflags '$(LDFLAGS)' -o $(BIN)/ ./examples/wordfreq ./examples/mandelbrot ./examples/montecarlo ./examples/pyservice
 
 .PHONY: demo
 demo: build ## Run real jobs through a broker, an agent and instances on this machine

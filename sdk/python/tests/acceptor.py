@@ -18,6 +18,7 @@ class Peer:
     incarnation: int
     hello: dict[str, Any]
     connection: Optional[int]
+    first: int = 0  # number of the conversation that resumed nothing
     conversation: int = 0
     taken: int = 0
     sent: int = 0
@@ -98,16 +99,21 @@ class Acceptor:
         if self.refusal is not None:
             self._bare(connection, wire.ERROR, self.refusal)
             return
-        resumed = peer is not None and hello.get("peer") == self.incarnation
+        received = hello.get("received", 0)
+        # Who names an older conversation than the first has missed the WELCOME that resumed nothing.
+        resumed = (
+            peer is not None
+            and hello.get("peer") == self.incarnation
+            and (wire.conversation_of(received) - peer.first) % 65536 < 32768
+        )
         body = {"version": 1, "heartbeat": 10**9, "timeout": 10**10, "max_payload": 1 << 24, "broker": "test"}
         if peer is None or not resumed:
             before = peer
-            peer = Peer(header.incarnation, hello, connection)
+            peer = Peer(header.incarnation, hello, connection, first=number)
             peer.records = before.records if before else []
             peer.greetings = before.greetings if before else 0
             self.peers[header.incarnation] = peer
         else:
-            received = hello.get("received", 0)
             while peer.kept and wire.conversation_of(received) == peer.conversation and (
                 peer.kept[0][0] <= wire.count_of(received)
             ):

@@ -328,6 +328,17 @@ class Elsewhere(ClientTest):
                 self.w.pass_time(8)
                 self.assertEqual(self.w.peer("tcp://h:7800").greetings, 1)
 
+    def test_what_is_asked_for_while_the_connection_is_broken_is_sent_when_it_is_resumed(self) -> None:
+        dialog = self.open()
+        got: list[Any] = []
+        self.core._control.link.greet(self.w.now)
+        self.core.request(wire.LIST_NODES, {}, lambda body, error: got.append(body))
+        self.core.close(dialog, "kill")
+        self.w.run()
+        self.assertEqual(self.w.peer(CONTROL).resumed, 1)
+        kinds = [r[0] for r in self.w.said(CONTROL)]
+        self.assertEqual(kinds, [wire.LIST_NODES, wire.CLOSE_SESSION])
+
     def test_requests_that_were_not_answered_are_asked_again(self) -> None:
         got: list[Any] = []
         self.core.request(wire.LIST_NODES, {}, lambda body, error: got.append((dict(body), error)))

@@ -176,6 +176,18 @@ class Rules(unittest.TestCase):
         self.assertEqual(w.fresh, 2)
         self.assertEqual([r for r in w.peer.records if r[0] == wire.TASK], [])
 
+    def test_who_was_given_up_and_missed_the_new_beginning_begins_anew(self) -> None:
+        w = self.w
+        del w.acceptor.peers[0xC1]
+        w.link.greet(w.now)
+        w.send()
+        w.acceptor.receive(*w.up.popleft())
+        w.break_up()
+        w.acceptor.out.clear()  # the WELCOME is lost
+        w.link.greet(w.now)
+        w.settle()
+        self.assertEqual(w.fresh, 2)
+
     def test_silence_is_noticed_only_where_an_answer_is_due(self) -> None:
         w = self.w
         w.now += 60

@@ -230,8 +230,7 @@ class ClientCore:
         """Ask the controller; done gets the answer, under the lock."""
         request, number = _Request(kind, body, done), next(self._ids)
         self._requests[number] = request
-        if self._control.link.state is State.UP:
-            self._control.link.push_body(kind, 0 if kind != wire.CLOSE_SESSION else body["session"], number, body)
+        self._control.link.push_body(kind, body["session"] if kind == wire.CLOSE_SESSION else 0, number, body)
 
     def consumed(self, receipt: Receipt) -> None:
         """Note that the application took a result."""
@@ -269,10 +268,7 @@ class ClientCore:
         """Do what is due."""
         if not self._bye_by:
             self._control.tick(now)
-        # Results may come by any of them, but only after a frame from here when the transport has connected anew.
-        unfinished = any(dialog.unfinished for dialog in self._dialogs.values())
         for line in self._lines.values():
-            line.link.always = unfinished
             line.link.tick(now)
         for dialog in list(self._draining):
             if now >= dialog.drain_by:
@@ -410,7 +406,11 @@ class ClientCore:
         line = self._lines.get(endpoint)
         if line is None:
             hello = {**self._hello(endpoint), "result_credit": RESULT_CREDIT}
-            self._lines[endpoint] = _Line(Link(self.process, endpoint, hello, now))
+            link = Link(self.process, endpoint, hello, now)
+            # Results come to where the last frame came from, and are held until they are acknowledged: when the
+            # transport has connected anew, or lost the last acknowledgement, only a frame from here tells it so.
+            link.always = True
+            self._lines[endpoint] = _Line(link)
             return
         # A link that is not up keeps it until it is resumed; if it is not resumed all is sent again, see _welcomed.
         self._send_again(dialog, line.link)

@@ -229,8 +229,7 @@ class Link:
         body = dict(self._hello)
         if self._peer:
             body["peer"] = self._peer
-            if self._received:
-                body["received"] = self._received
+            body["received"] = self._received
         payload = wire.pack_body(body)
         c = self._conversation
         header = wire.Header(
@@ -366,7 +365,7 @@ class Link:
         if resumed and header.incarnation != self._peer:
             return  # it goes on with what another process had
         self._begin(resumed, received)
-        self._peer = header.incarnation
+        self._peer, self._received = header.incarnation, header.sequence
         self.max_payload = max_payload or MAX_PAYLOAD
         if heartbeat > 0:
             self.heartbeat = heartbeat / 1e9
@@ -388,7 +387,6 @@ class Link:
             self._queue.clear()
             self._parts, self._payloads, self._open, self._open_payloads = [], [], 0, 0
             self.held = 0
-            self._received = 0
             self.generation += 1
         self._kept.clear()
         self._kept_conversation = self._conversation
