@@ -313,19 +313,20 @@ func (c *Core) welcome(e *end, peer protocol.Peer, h protocol.Header, body proto
 	if e.instance != nil { // it checks its results itself
 		limit = e.instance.manager.service.Limits.Payload
 	}
-	resumed := e.link.Accept(peer, h, body, protocol.Welcome{
+	e.link.Accept(peer, h, body, protocol.Welcome{
 		Version: version, Heartbeat: protocol.Heartbeat, Timeout: protocol.PeerTimeout,
 		MaxPayload: limit, Broker: c.cfg.Broker,
 	})
 	switch {
 	case e.client != nil:
-		e.client.welcomed(body, resumed || !before)
+		e.client.welcomed(body, e.link.GoesOn())
 	case !before:
 		e.instance.ready()
-	case !resumed && body.Peer == 0:
-		// It never got the first WELCOME, nor anything after it.
+	case e.link.GoesOn():
+	case body.Peer == 0:
+		// It has lost what it was told before.
 		e.instance.anew()
-	case !resumed:
+	default:
 		// The same process without memory of what it holds: nothing of it can be relied on.
 		e.instance.lost("the instance lost its conversation with the broker")
 	}

@@ -79,6 +79,7 @@ func (c *Core) clientOf(incarnation uint64) *client {
 
 func (c *Core) newEnd(incarnation uint64) *end {
 	e := &end{link: c.node.Link(), other: incarnation, heard: c.now}
+	e.link.Keeps = true // results are not said twice
 	c.ends[incarnation] = e
 	c.order = append(c.order, e)
 	return e
@@ -87,9 +88,21 @@ func (c *Core) newEnd(incarnation uint64) *end {
 // welcomed takes what a client's HELLO says. Results count from its first conversation, or from when one was not
 // resumed.
 func (cl *client) welcomed(body protocol.Hello, goesOn bool) {
+	was := cl.blocked()
 	cl.allowed = body.ResultCredit
 	if !goesOn {
 		cl.sent, cl.consumed = 0, 0
+	}
+	cl.resume(was)
+}
+
+// resume lets the client's sessions have their tasks dispatched that waited for its credit.
+func (cl *client) resume(wasBlocked bool) {
+	if !wasBlocked || cl.blocked() {
+		return
+	}
+	for _, s := range cl.sessions {
+		s.fill()
 	}
 }
 
@@ -221,11 +234,7 @@ func (cl *client) credit(total int64) {
 	}
 	was := cl.blocked()
 	cl.consumed = total
-	if was && !cl.blocked() {
-		for _, s := range cl.sessions {
-			s.fill()
-		}
-	}
+	cl.resume(was)
 }
 
 // finish takes a task that is in no list out of the slab.

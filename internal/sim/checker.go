@@ -25,9 +25,10 @@ type task struct {
 	retries    int
 	deaths     int // processes that ended under it
 	reign      protocol.Epoch
-	deathsNow  int // of those processes, under the present reign
-	dispatches int // frames to instances that name it
-	answered   protocol.Epoch
+	deathsNow  int                    // of those processes, under the present reign
+	dispatches int                    // frames to instances that name it
+	answered   protocol.Epoch         // of the manager that sent its answer,
+	answeredAs protocol.SessionNumber // and its session there: another number is another session to the broker
 }
 
 // checker holds what clients, hooks and launchers see to what weft promises. Each method is told of one thing that
@@ -235,7 +236,7 @@ func (k *checker) leaves(c *conn, records []byte, payloads []payload) {
 				return
 			}
 			t.dispatches++
-			if t.answered == h.Epoch {
+			if t.answered == h.Epoch && t.answeredAs == rec.Session {
 				k.w.fail("dispatch", "%s dispatches task %v of session %d, which it has answered", c.r.name, t.id, t.session.index)
 			}
 		case protocol.KindResult, protocol.KindFailure:
@@ -244,7 +245,7 @@ func (k *checker) leaves(c *conn, records []byte, payloads []payload) {
 			}
 			if at := int(protocol.TaskID(rec.Task).Slot()); at < len(owner.pending) {
 				if t := owner.pending[at]; t != nil && t.id == protocol.TaskID(rec.Task) && t.session.session.Number() == rec.Session {
-					t.answered = h.Epoch
+					t.answered, t.answeredAs = h.Epoch, rec.Session
 				}
 			}
 		}

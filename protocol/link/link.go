@@ -44,6 +44,10 @@ const (
 
 // Link is one end of a conversation. Make it with [Node.Link].
 type Link struct {
+	// Keeps is the acceptor's choice for a dialler that says HELLO for the first time again, because it has not heard the
+	// answer: what was appended meanwhile is for it all the same. Otherwise it is dropped, as for a new process.
+	Keeps bool
+
 	node  *Node
 	state state
 	peer  protocol.Peer
@@ -54,6 +58,8 @@ type Link struct {
 	received     uint64         // count of frames taken over in this conversation
 	last         protocol.Stamp // last frame taken over that was no HELLO, in whatever conversation
 	since        uint16         // of the acceptor: the conversation in which its memory begins
+	heard        bool           // of the acceptor: the dialler has said more than HELLO since then
+	goesOn       bool           // of the acceptor: nothing was dropped when the conversation began
 
 	kept  []*Frame // left and not acknowledged, in order; then what could not leave
 	queue []*Frame // complete, not taken by the shell, in the order in which they were made
@@ -220,8 +226,8 @@ func (l *Link) Opened(h protocol.Header, body protocol.Welcome) bool {
 
 // Accept takes the HELLO that came from peer with header h as the beginning of a conversation and answers it: a
 // WELCOME with the body's Resumed and Received filled in is the next to leave. It says whether the conversation
-// before is resumed; if not, whatever was kept or queued for it is dropped. What was appended before there was any
-// conversation leaves in the first one. A HELLO that is [Link.Stale] changes nothing.
+// before is resumed; if not, whatever was kept or queued for it is dropped, unless [Link.GoesOn] says otherwise. A HELLO
+// that is [Link.Stale] changes nothing.
 func (l *Link) Accept(peer protocol.Peer, h protocol.Header, hello protocol.Hello, body protocol.Welcome) (resumed bool) {
 	if l.state == closed {
 		return false
@@ -234,19 +240,27 @@ func (l *Link) Accept(peer protocol.Peer, h protocol.Header, hello protocol.Hell
 	knows := planted.Is(planted.LostWelcomeBelieved) || hello.Received.Conversation()-l.since < 1<<15
 	first := l.other == 0
 	resumed = !first && h.Incarnation == l.other && hello.Peer == l.node.Incarnation && knows
+	unheard := l.Keeps && h.Incarnation == l.other && hello.Peer == 0 && !l.heard
+	l.goesOn = resumed || first || unheard
 	body.Resumed, body.Received = resumed, l.last
 	if !resumed {
 		body.Received = 0
 		l.last = 0
 		l.since = h.Sequence.Conversation()
+		l.heard = false
 	}
 	l.peer = peer
 	l.conversation = h.Sequence.Conversation()
 	l.sent = 0
-	l.begin(h, resumed || first, hello.Received)
+	l.begin(h, l.goesOn, hello.Received)
 	l.greeting(protocol.KindWelcome, body)
 	return resumed
 }
+
+// GoesOn says whether nothing was dropped by the last [Link.Accept]: the conversation before was resumed, or there was
+// none, or the dialler had not taken over anything of it and the link [Link.Keeps] it. What was appended before leaves
+// then.
+func (l *Link) GoesOn() bool { return l.goesOn }
 
 // staleGreetings is how far behind the number of the last conversation a HELLO is taken for one that was overtaken on
 // another connection. Beyond it the sender's numbers have wrapped around while nothing of it arrived.
@@ -352,7 +366,7 @@ func (l *Link) Receive(h protocol.Header, size int) Verdict {
 		return Gap
 	}
 	l.received++
-	l.last = h.Sequence
+	l.last, l.heard = h.Sequence, true
 	if size > protocol.HeaderSize { // a header alone needs no answer
 		l.owedFrames++
 		l.owedBytes += size
