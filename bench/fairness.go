@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/weft-fabric/weft/client"
+	"github.com/weft-fabric/weft/internal/quantile"
 	"github.com/weft-fabric/weft/protocol"
 )
 
@@ -130,11 +131,13 @@ func (k *fairness) probe(ctx context.Context, s *client.Session) (time.Duration,
 		}
 		trips = append(trips, time.Since(begin))
 	}
-	return quantile(trips, 0.5), nil
+	return quantile.Of(trips, 0.5), nil
 }
 
 // ratio is how much longer a single task takes with the flood.
-func (k fairness) ratio() float64 { return float64(median(k.flooded)) / float64(median(k.quiet)) }
+func (k fairness) ratio() float64 {
+	return float64(quantile.Median(k.flooded)) / float64(quantile.Median(k.quiet))
+}
 
 // report prints the figures, and returns an error when the ratio is over the limit.
 func (k fairness) report(w io.Writer) error {
@@ -147,7 +150,7 @@ ratio              %.2f (limit %.2f)
 broker's memory    %s with the sessions open, %s at most
 `,
 		k.sessions, k.flood, k.execution, k.instances, allMicros(k.quiet), allMicros(k.flooded), k.rounds,
-		micros(median(k.quiet)), micros(median(k.flooded)), k.ratio(), k.limit, mebibytes(k.idle), mebibytes(k.peak)); err != nil {
+		micros(quantile.Median(k.quiet)), micros(quantile.Median(k.flooded)), k.ratio(), k.limit, mebibytes(k.idle), mebibytes(k.peak)); err != nil {
 		return fmt.Errorf("report: %w", err)
 	}
 	if k.ratio() > k.limit {

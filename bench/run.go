@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/weft-fabric/weft/client"
+	"github.com/weft-fabric/weft/internal/quantile"
 	"github.com/weft-fabric/weft/protocol"
 )
 
@@ -152,7 +153,7 @@ func (r *result) roundTrip(ctx context.Context, p *party, duration time.Duration
 		return err
 	}
 	r.RoundTrips = len(a.Trips)
-	r.P50, r.P99 = quantile(a.Trips, 0.5), quantile(a.Trips, 0.99)
+	r.P50, r.P99 = quantile.Of(a.Trips, 0.5), quantile.Of(a.Trips, 0.99)
 	return nil
 }
 

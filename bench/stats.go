@@ -1,26 +1,5 @@
 package main
 
-import (
-	"cmp"
-	"math"
-	"slices"
-)
-
-// quantile gives the smallest of the values that at least the share q (0 to 1) of them does not exceed; the zero value
-// if there are none. It sorts them.
-func quantile[T cmp.Ordered](values []T, q float64) T {
-	if len(values) == 0 {
-		var none T
-		return none
-	}
-	slices.Sort(values)
-	rank := int(math.Ceil(q * float64(len(values))))
-	return values[min(max(rank, 1), len(values))-1]
-}
-
-// median is the quantile of one half, of an even number of values the lower one.
-func median[T cmp.Ordered](values []T) T { return quantile(slices.Clone(values), 0.5) }
-
 // tally counts what came back for each of a number of tasks.
 type tally struct {
 	results []uint8 // by the task's number

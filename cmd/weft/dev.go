@@ -45,9 +45,11 @@ func (a *app) dev(ctx context.Context, bf *brokerFlags, nf *agentFlags) (err err
 	}
 	if _, err := fmt.Fprintf(a.out, `A broker at %s and an agent on node %s, on this machine. In another terminal:
 
-%s  %[4]s node list
+%s  %[4]s ping                                 does it work, and how fast is it
+  %[4]s exec echo hello {} ::: you there     any command, once for each argument
   %[4]s service register examples/wordfreq/service.yaml
-  bin/wordfreq count
+  bin/wordfreq count                        a service and its client
+  %[4]s --help
 
 Ctrl-C stops all of it.
 `, endpoint, n.Name(), hint, os.Args[0]); err != nil {
