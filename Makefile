@@ -100,7 +100,7 @@ check-vulnerabilities: setup $(TOOLS)/govulncheck
 
 # The figures that the fabric must reach. A test that does not exist, or is skipped, has not passed.
 .PHONY: acceptance
-acceptance: acceptance-throughput acceptance-kill acceptance-fairness acceptance-callbacks ## Check the promised figures and behaviour (takes long)
+acceptance: acceptance-throughput acceptance-kill acceptance-fairness acceptance-callbacks acceptance-exec ## Check the promised figures and behaviour (takes long)
 
 .PHONY: acceptance-throughput
 acceptance-throughput: build ## - at least 1,000,000 small tasks/s through one client and one instance
@@ -117,6 +117,10 @@ acceptance-fairness: build ## - one session with a million tasks does not slow a
 .PHONY: acceptance-callbacks
 acceptance-callbacks: build ## - callbacks that block, panic or close; contexts that end at random
 	@tools/acceptance test TestAcceptanceCallbacks ./internal/e2e
+
+.PHONY: acceptance-exec
+acceptance-exec: build ## - weft exec gzip over 1,000 files: right, with progress, and Ctrl-C leaves nothing
+	@tools/acceptance-exec
 
 .PHONY: clean
 clean: ## Remove what was built

@@ -24,7 +24,14 @@ const exitHelp = `Exit codes:
   2  bad usage or input: a flag, an argument, a file, a field
   3  what was named does not exist
   4  no broker answered, or the fabric cannot do it at the moment; the same command may succeed later
-  5  what was named is not in a state for it (exists already, is in use, is closed)`
+  5  what was named is not in a state for it (exists already, is in use, is closed)
+
+weft exec exits with the code of the worst command:
+  125  it is not known whether or how a command ran, or its output was cut
+  126  a command could not be executed        127  a command was not found
+  128  and the number of the signal that killed a command
+
+130 is for weft exec and weft ping that were interrupted by Ctrl-C.`
 
 // inputError is an error of what the user typed or wrote.
 type inputError struct{ error }
@@ -47,7 +54,7 @@ func exitCode(err error) int {
 			return exitUsage
 		case protocol.CodeUnknownService, protocol.CodeUnknownSession, protocol.CodeNotFound, protocol.CodeNoEnvironment:
 			return exitNotFound
-		case protocol.CodeUnavailable, protocol.CodeOverloaded, protocol.CodeIndeterminate, protocol.CodeDeadline:
+		case protocol.CodeUnavailable, protocol.CodeOverloaded, protocol.CodeNoCapacity, protocol.CodeIndeterminate, protocol.CodeDeadline:
 			return exitUnavailable
 		case protocol.CodeAlreadyExists, protocol.CodeInUse, protocol.CodeSessionClosed, protocol.CodeSessionKilled:
 			return exitState

@@ -24,6 +24,7 @@ func TestExitCode(t *testing.T) {
 		{protocol.Errorf(protocol.CodeUnknownSession, "", ""), 3},
 		{protocol.Errorf(protocol.CodeUnavailable, "", ""), 4},
 		{fmt.Errorf("ask: %w", context.DeadlineExceeded), 4},
+		{protocol.Errorf(protocol.CodeNoCapacity, "", ""), 4},
 		{protocol.Errorf(protocol.CodeInUse, "", ""), 5},
 		{protocol.Errorf(protocol.CodeAlreadyExists, "", ""), 5},
 	}
