@@ -83,7 +83,7 @@ func Dial(ctx context.Context, endpoints string, opts ...Option) (*Client, error
 			Incarnation: rand.Uint64() | 1, Seed: rand.Uint64(), ResultCredit: cfg.resultCredit,
 		}),
 	}
-	c.Operator.client = c
+	c.client = c
 	c.io.lines = lines{waiter: zmqx.NewWaiter(wake), payloads: c.payloads, logger: cfg.logger}
 	c.eng.Start(time.Now())
 	go c.own()
