@@ -152,7 +152,7 @@ func (b *Broker) build(l listeners) error {
 		places.Ports = append(places.Ports, port)
 		m.core = manager.New(manager.Config{
 			Loop: i, Epoch: epoch, Incarnation: incarnation, Broker: b.cfg.Name, MaxPayload: b.cfg.MaxPayload,
-			QueuedBytes: b.cfg.Memory / int64(b.cfg.Loops),
+			QueuedBytes: b.cfg.Memory, // the shares of its managers are not more together
 		})
 	}
 	if len(l.tcpHost) == 0 {
@@ -164,6 +164,7 @@ func (b *Broker) build(l listeners) error {
 	b.control.core, err = control.New(control.Config{
 		Epoch: epoch, Incarnation: incarnation, Broker: b.cfg.Name, Loops: b.cfg.Loops, Places: places,
 		ClientGrace: b.cfg.ClientGrace, MaxPayload: b.cfg.MaxPayload, Token: drawToken,
+		ManagerCPU: b.cfg.ManagerCPU, ManagerMemory: b.cfg.Memory,
 	})
 	return err
 }

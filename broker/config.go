@@ -40,8 +40,12 @@ type Config struct {
 	ClientGrace time.Duration
 	// MaxPayload bounds the payload of a task or result in bytes. Default: 16 MiB.
 	MaxPayload int64
-	// Memory bounds the payload bytes of all unfinished tasks. Default: a quarter of the machine's memory.
+	// Memory bounds the payload bytes of all unfinished tasks. Each session manager holds a share of it while it is
+	// there. Default: a quarter of the machine's memory.
 	Memory int64
+	// ManagerCPU is what each manager loop has for session managers, in millicores: each holds a share of its loop's.
+	// Default: 1000.
+	ManagerCPU int64
 	// TuneMalloc makes the C allocator of the whole process keep freed memory, up to 1 GiB, for large payloads. It is
 	// for a process that is a broker and nothing else.
 	TuneMalloc bool
@@ -81,6 +85,9 @@ func (c Config) withDefaults() (Config, error) {
 	if c.Memory == 0 {
 		c.Memory = quarterOfMemory()
 	}
+	if c.ManagerCPU == 0 {
+		c.ManagerCPU = 1000
+	}
 	if c.Store == nil {
 		c.Store = store.NewMem()
 	}
@@ -101,6 +108,9 @@ func (c Config) withDefaults() (Config, error) {
 		return c, protocol.Errorf(protocol.CodeInvalid, "broker", "max payload: %d is not within 1 byte to 1 GiB", c.MaxPayload)
 	case c.Memory < c.MaxPayload:
 		return c, protocol.Errorf(protocol.CodeInvalid, "broker", "memory: %d bytes cannot hold one payload of %d", c.Memory, c.MaxPayload)
+	}
+	if c.ManagerCPU < 1 || c.ManagerCPU > 1_000_000 {
+		return c, protocol.Errorf(protocol.CodeInvalid, "broker", "manager cpu: %d millicores are not within 1 to 1000000", c.ManagerCPU)
 	}
 	return c, nil
 }

@@ -42,6 +42,7 @@ func TestBadConfigNamesTheField(t *testing.T) {
 		`io threads: -1 is not`:                      {IOThreads: -1},
 		`client grace: 1s is less than 10s`:          {ClientGrace: time.Second},
 		`max payload: 2147483648 is not`:             {MaxPayload: 2 << 30},
+		`manager cpu: -1 millicores are not`:         {ManagerCPU: -1},
 		`memory: 5 bytes cannot hold one payload of`: {Memory: 5},
 	} {
 		_, err := Start(c)

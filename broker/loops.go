@@ -20,6 +20,8 @@ type shell struct {
 	waiter *zmqx.Waiter
 	wake   *zmqx.Wake
 	stop   <-chan struct{}
+	began  time.Time     // the turn that is under way; zero: the loop slept
+	busy   time.Duration // for which the loop was at work with the turn before
 }
 
 // receive takes a burst of messages; those that cannot be read are dropped with a word.
@@ -38,9 +40,11 @@ func (s *shell) receive() (messages []zmqx.Message, drained bool, err error) {
 
 // sleep waits until there is something to do, or until the deadline.
 func (s *shell) sleep(deadline time.Time, timed bool) error {
+	now := time.Now()
+	s.busy, s.began = now.Sub(s.began), time.Time{}
 	timeout := time.Duration(-1)
 	if timed {
-		timeout = max(0, time.Until(deadline))
+		timeout = max(0, deadline.Sub(now))
 	}
 	_, _, err := s.waiter.Wait(timeout)
 	return err
@@ -69,7 +73,12 @@ func (s *shell) run(turn turn) error {
 		if err != nil {
 			return err
 		}
-		deadline, timed, err := turn(time.Now(), messages)
+		now := time.Now()
+		if !s.began.IsZero() {
+			s.busy = now.Sub(s.began)
+		}
+		s.began = now
+		deadline, timed, err := turn(now, messages)
 		if err != nil {
 			return err
 		}
@@ -157,6 +166,9 @@ type managerLoop struct {
 
 // turn is one turn of the loop.
 func (l *managerLoop) turn(now time.Time, messages []zmqx.Message) (deadline time.Time, timed bool, err error) {
+	if l.busy > 0 {
+		l.core.Step(now, manager.Event{Kind: manager.EventBusy, Busy: l.busy})
+	}
 	// After receiving: an order was given before any frame that answers to it was sent.
 	l.letters = l.mail.take(l.letters[:0])
 	for _, o := range l.letters {

@@ -97,6 +97,7 @@ func goldenClientController() []golden {
 		{"CloseSession", "Request 3 closes the session when its tasks are finished.", client(4, 5), with(KindCloseSession, 7, 3, CloseSession{Session: 7, Mode: CloseFinish}), nil},
 		{"Done", "The order was passed on.", broker(6, 4), plain(KindDone, 0, 3, ""), nil},
 		{"SessionState closed", "A push: the session is over.", broker(7, 4), with(KindSessionState, 7, 0, SessionState{Session: 7, State: SessionClosed}), nil},
+		{"SessionState queued", "A push: session 8, of another service, waits, and why.", broker(8, 4), with(KindSessionState, 8, 0, SessionState{Session: 8, State: SessionQueued, Reason: "not enough cpu of a manager loop for its session manager: 0.05 needed, 0 of 1 free; to be freed by closing all sessions of risk"}), nil},
 	}
 }
 
@@ -173,7 +174,7 @@ func goldenOperatorController() []golden {
 		{"DeregisterService", "Request 2 takes all its versions out of the catalogue.", client(3, 1), with(KindDeregisterService, 0, 2, ServiceRef{Name: "price"}), nil},
 		{"Done", "The answer to both.", broker(2, 3), plain(KindDone, 0, 1, ""), nil},
 		{"ListServices", "Request 3 asks for services by pattern, tag and words.", client(4, 2), with(KindListServices, 0, 3, ListRequest{Limit: 100, Name: "pri*", Tag: "risk", Words: "trade"}), nil},
-		{"ServicePage", "A page of one.", broker(3, 4), with(KindServicePage, 0, 3, ServicePage{Entries: []ServiceInfo{{Service: price, Registered: time.Unix(1_700_000_000, 0), Default: true, Sessions: 1, Instances: 1}}}), nil},
+		{"ServicePage", "A page of one.", broker(3, 4), with(KindServicePage, 0, 3, ServicePage{Entries: []ServiceInfo{{Service: price, Registered: time.Unix(1_700_000_000, 0), Default: true, Sessions: 1, Instances: 1, Managers: []ManagerInfo{{Loop: 2, Share: Share{CPU: 50, Memory: 64 << 20}, CPU: 12, Memory: 4096, Sessions: 1}}}}}), nil},
 		{"ListSessions", "Request 4 asks for the sessions of a service, those that are over too.", client(5, 3), with(KindListSessions, 0, 4, ListRequest{Service: "price", All: true}), nil},
 		{"SessionPage", "A page, and there are more.", broker(4, 5), with(KindSessionPage, 0, 4, SessionPage{More: true, Entries: []SessionInfo{{
 			Session: 7, Service: "price", Version: "1", Environment: "default", Client: "pricer", State: SessionRunning,

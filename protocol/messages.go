@@ -110,9 +110,10 @@ const (
 
 // SessionState tells a client of a change of its session that it did not ask for, or of the end that it did.
 type SessionState struct {
-	Session uint32 `json:"session"`         // its number
-	State   string `json:"state"`           // queued, scheduled, running, failed or closed
-	Error   *Error `json:"error,omitempty"` // why it ended, when not in order
+	Session uint32 `json:"session"`          // its number
+	State   string `json:"state"`            // queued, scheduled, running, failed or closed
+	Reason  string `json:"reason,omitempty"` // what it waits for, for people
+	Error   *Error `json:"error,omitempty"`  // why it ended, when not in order
 }
 
 // Bind asks an instance to hold a session.
@@ -173,14 +174,24 @@ type (
 
 // ServiceInfo is a service of the catalogue and how it fares.
 type ServiceInfo struct {
-	Service    Service   `json:"service"`          // as it was registered
-	Registered time.Time `json:"registered"`       // when
-	Default    bool      `json:"default"`          // of its versions, the one of sessions that name none
-	Sessions   int       `json:"sessions"`         // that are open
-	Instances  int       `json:"instances"`        // that serve
-	Starting   int       `json:"starting"`         // that are asked for or start
-	Loops      []int     `json:"loops,omitempty"`  // manager loops that serve it, sorted
-	Reason     string    `json:"reason,omitempty"` // why it has fewer instances than it would
+	Service    Service       `json:"service"`            // as it was registered
+	Registered time.Time     `json:"registered"`         // when
+	Default    bool          `json:"default"`            // of its versions, the one of sessions that name none
+	Sessions   int           `json:"sessions"`           // that are open
+	Instances  int           `json:"instances"`          // that serve
+	Starting   int           `json:"starting"`           // that are asked for or start
+	Loops      []int         `json:"loops,omitempty"`    // manager loops that serve it, sorted
+	Reason     string        `json:"reason,omitempty"`   // why it has fewer instances than it would
+	Managers   []ManagerInfo `json:"managers,omitempty"` // its session managers that have a share of the management node
+}
+
+// ManagerInfo is what can be seen of a session manager.
+type ManagerInfo struct {
+	Loop     int   `json:"loop"`     // of the management node, on which it runs
+	Share    Share `json:"share"`    // of the management node, that it holds
+	CPU      int64 `json:"cpu"`      // millicores that it used in the last second
+	Memory   int64 `json:"memory"`   // bytes of its unfinished tasks
+	Sessions int   `json:"sessions"` // that it has
 }
 
 // SessionInfo is what can be seen of a session.
@@ -201,6 +212,7 @@ type SessionInfo struct {
 	Done        uint64        `json:"done"`                     // tasks with a result
 	Failed      uint64        `json:"failed"`                   // tasks with a failure
 	Nodes       []string      `json:"nodes,omitempty"`          // that run it
+	Loop        int           `json:"loop"`                     // of the management node, that serves it; -1: none yet
 }
 
 // Kinds of events of a session.

@@ -135,7 +135,7 @@ func TestServiceDefaults(t *testing.T) {
 	if err := s.Validate(); err != nil {
 		t.Fatal(err)
 	}
-	if s.Version != "1" || s.Queue != "default" || s.Slots != 1 || s.Sessions != 10 || s.Instances != (Instances{1, 1}) ||
+	if s.Version != "1" || s.Queue != "default" || s.Manager != (Share{CPU: 50}) || s.Slots != 1 || s.Sessions != 10 || s.Instances != (Instances{1, 1}) ||
 		len(s.Requests) != 1 || s.Requests[0].Capacity != (Capacity{CPU: 1000, Memory: 64 << 20}) ||
 		s.Limits != (Limits{
 			Payload: DefaultMaxPayload, Tasks: DefaultTaskCredit, Bytes: DefaultByteCredit, Attempts: 4, HostLosses: 8,
@@ -162,6 +162,10 @@ func TestServiceIsRefused(t *testing.T) {
 		`version: "a b"`:                      func(s *Service) { s.Version = "a b" },
 		"requests: 2 requests":                func(s *Service) { s.Requests = make([]ContainerRequest, 2) },
 		"slots: -1":                           func(s *Service) { s.Slots = -1 },
+		"manager.cpu: -1 millicores":          func(s *Service) { s.Manager.CPU = -1 },
+		"manager.cpu: 64001 millicores":       func(s *Service) { s.Manager.CPU = 64_001 },
+		"manager.memory: 16777215 bytes":      func(s *Service) { s.Manager.Memory = DefaultMaxPayload - 1 },
+		"manager.memory: -1 bytes":            func(s *Service) { s.Manager.Memory = -1 },
 		"slots: 4097":                         func(s *Service) { s.Slots = 4097 },
 		"sessions: 5000":                      func(s *Service) { s.Sessions = 5000 },
 		`queue: "Q"`:                          func(s *Service) { s.Queue = "Q" },

@@ -24,6 +24,7 @@ type Service struct {
 	Instances Instances          `json:"instances,omitzero"`  // how many there are
 	Interface Interface          `json:"interface,omitzero"`  // for people and typed clients
 	Limits    Limits             `json:"limits,omitzero"`     // what bounds its tasks and instances
+	Manager   Share              `json:"manager,omitzero"`    // what its session manager holds of the management node
 	Env       map[string]string  `json:"env,omitempty"`       // environment variables of its instances
 }
 
@@ -85,6 +86,13 @@ type ContainerRequest struct {
 type Instances struct {
 	Min int `json:"min,omitempty"` // from the first session on; 0: 1
 	Max int `json:"max,omitempty"` // 0: Min, at least 1
+}
+
+// Share is what a session manager holds of the management node while it is there. Shares of all managers together are
+// never more than the node has.
+type Share struct {
+	CPU    int64 `json:"cpu,omitempty"`    // millicores of its loop; beyond it others go first; 0: 50
+	Memory int64 `json:"memory,omitempty"` // bytes of unfinished tasks, at most; 0: a sixteenth of the broker's, at least 64 MiB
 }
 
 // Interface declares the types of tasks and results, in the notation of [ParseType].
@@ -165,6 +173,7 @@ func (s Service) WithDefaults() Service {
 	}
 	def(&s.Instances.Min, 1)
 	def(&s.Instances.Max, s.Instances.Min)
+	def(&s.Manager.CPU, DefaultManagerCPU)
 	def(&s.Limits.Payload, DefaultMaxPayload)
 	def(&s.Limits.Tasks, DefaultTaskCredit)
 	def(&s.Limits.Bytes, max(DefaultByteCredit, s.Limits.Payload))
@@ -211,6 +220,12 @@ func (s Service) Validate() error {
 	}
 	if err := s.Limits.validate(bad); err != nil {
 		return err
+	}
+	switch m := s.Manager; {
+	case m.CPU < 1 || m.CPU > 64_000:
+		return bad("manager.cpu", "%d millicores are not within 1 to 64000", m.CPU)
+	case m.Memory < 0 || m.Memory > 0 && m.Memory < s.Limits.Payload:
+		return bad("manager.memory", "%d bytes are less than limits.payload (%d): a share must hold one payload", m.Memory, s.Limits.Payload)
 	}
 	for i, r := range s.Requests {
 		if err := r.validate(i, bad); err != nil {

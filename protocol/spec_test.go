@@ -256,7 +256,8 @@ var values = map[string]any{
 	"MaxEvents": MaxEvents, "MaxLabels": MaxLabels, "MaxLabel": MaxLabel,
 	"DefaultMaxPayload": DefaultMaxPayload, "DefaultTaskCredit": DefaultTaskCredit, "DefaultByteCredit": DefaultByteCredit,
 	"DefaultResultCredit": DefaultResultCredit, "DefaultSlots": DefaultSlots, "DefaultSessions": DefaultSessions,
-	"Heartbeat": Heartbeat, "PeerTimeout": PeerTimeout, "BasePort": BasePort, "LoopPort": LoopPort,
+	"DefaultManagerCPU": DefaultManagerCPU,
+	"Heartbeat":         Heartbeat, "PeerTimeout": PeerTimeout, "BasePort": BasePort, "LoopPort": LoopPort,
 }
 
 func (s *source) constants(t *testing.T, b *strings.Builder, file string) {

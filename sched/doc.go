@@ -65,8 +65,8 @@ type Scheduler interface {
 	// Next decides one placement; ok is false when nothing that is wanted can be placed now.
 	Next() (p Placement, ok bool)
 	// Explain says which queue, dimension or property of a node stands in the way of what a request still wants; ""
-	// when nothing does.
-	Explain(request string) string
+	// when nothing does. The nodes that are full lack nothing but room: they would do if containers there ended.
+	Explain(request string) (why string, full []string)
 	// Satisfiable says whether a request could ever be satisfied by the nodes that are known, were they empty. The
 	// error is an *[Unsatisfiable]. While no node is known, everything is satisfiable.
 	Satisfiable(r Request) error

@@ -36,24 +36,27 @@ func (f *FIFO) Satisfiable(r Request) error {
 }
 
 // Explain implements [Scheduler].
-func (f *FIFO) Explain(id string) string {
+func (f *FIFO) Explain(id string) (why string, full []string) {
 	r, ok := f.requests[id]
 	if !ok || r.held >= r.want {
-		return ""
+		return "", nil
 	}
 	head := fmt.Sprintf("queue %s: %d of %d containers placed", Queue, r.held, r.want)
 	if f.nodes.Len() == 0 {
-		return head + "; no node has joined"
+		return head + "; no node has joined", nil
 	}
 	var s survey
 	for _, n := range f.nodes.All() {
 		b := r.barrier(n)
 		if b == NoBarrier {
-			return head + "; the next one is about to be"
+			return head + "; the next one is about to be", nil
+		}
+		if b == NoRoom {
+			full = append(full, n.Name)
 		}
 		s.add(b, n, n.free)
 	}
-	return head + "; " + s.words(&r.Request)
+	return head + "; " + s.words(&r.Request), full
 }
 
 // survey counts what stands in the way, node by node.

@@ -87,7 +87,11 @@ func command(t *testing.T, f *FIFO, d *datadriven.TestData) string {
 			fmt.Fprintf(&b, "%d: %s on %s\n", p.Container, p.Request, p.Node)
 		}
 	case "explain":
-		return f.Explain(first()) + "\n"
+		why, full := f.Explain(first())
+		if len(full) > 0 {
+			why += "\nfull: " + strings.Join(full, " ")
+		}
+		return why + "\n"
 	default:
 		t.Fatalf("no command %q", d.Cmd)
 	}
@@ -214,7 +218,7 @@ func TestPlacementsKeepToTheModel(t *testing.T) {
 							t.Fatalf("%s holds %d of %d and waits, and %s has room", id, held, want, name)
 						}
 					}
-					if why := f.Explain(id); (why == "") != (held >= want) {
+					if why, _ := f.Explain(id); (why == "") != (held >= want) {
 						t.Fatalf("%s holds %d of %d: %q", id, held, want, why)
 					}
 					if len(m.nodes) > 0 && held > 0 && f.Satisfiable(m.need[id]) != nil {

@@ -85,6 +85,11 @@ type Config struct {
 	ClientGrace time.Duration
 	// MaxPayload bounds the payload of a task or result of any service in bytes; 0: protocol.DefaultMaxPayload.
 	MaxPayload int64
+	// ManagerCPU is what each loop has for its session managers, in millicores; 0: 1000.
+	ManagerCPU int64
+	// ManagerMemory is what the management node has for the unfinished tasks of all session managers, in bytes; 0: 1 GiB,
+	// or MaxPayload where that is more.
+	ManagerMemory int64
 	// MaxSessions bounds the sessions open at once; 0: 100,000.
 	MaxSessions int
 	// Token draws the secret by which a started instance proves itself; required.

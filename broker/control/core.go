@@ -12,7 +12,7 @@ import (
 const beat = protocol.Heartbeat / 2
 
 // Core is the control loop's state machine. Make it with [New]. It is put together from parts that each own their
-// state: who is there (lobby), sessions, session managers, containers (crew).
+// state: who is there (lobby), sessions, session managers, where they run (hosts), containers (crew).
 type Core struct {
 	cfg      Config
 	now      time.Time
@@ -22,6 +22,7 @@ type Core struct {
 	lobby     *lobby
 	sessions  *sessions
 	managers  *managers
+	hosts     *hosts
 	crew      *crew
 	catalogue catalogue.Catalogue
 
@@ -42,6 +43,10 @@ func New(cfg Config) (*Core, error) {
 		return bad("Token: is nil; it draws the secrets of containers")
 	case cfg.ClientGrace < 0:
 		return bad("ClientGrace: %v is negative", cfg.ClientGrace)
+	case cfg.ManagerCPU < 0:
+		return bad("ManagerCPU: %d millicores are negative", cfg.ManagerCPU)
+	case cfg.ManagerMemory < 0:
+		return bad("ManagerMemory: %d bytes are negative", cfg.ManagerMemory)
 	}
 	if cfg.ClientGrace == 0 {
 		cfg.ClientGrace = 30 * time.Second
@@ -52,10 +57,17 @@ func New(cfg Config) (*Core, error) {
 	if cfg.MaxSessions == 0 {
 		cfg.MaxSessions = 100_000
 	}
+	if cfg.ManagerCPU == 0 {
+		cfg.ManagerCPU = 1000
+	}
+	if cfg.ManagerMemory == 0 {
+		cfg.ManagerMemory = max(1<<30, cfg.MaxPayload)
+	}
 	c := &Core{cfg: cfg, out: newOutbox(link.NewNode(cfg.Epoch, cfg.Incarnation))}
 	c.lobby = newLobby(c)
 	c.sessions = newSessions(c)
 	c.managers = newManagers(c)
+	c.hosts = newHosts(c)
 	c.crew = newCrew(c)
 	c.environments = newEnvironments(c)
 	return c, nil
@@ -117,8 +129,8 @@ func (c *Core) note(ev Note) {
 		c.sessions.misdirected(n.Misdirected.Client, n.Misdirected.Session)
 	case n.Figures != nil:
 		c.sessions.figures(n.Figures)
-	case n.Idle != nil:
-		c.managers.idle(n.Idle.Manager)
+	case n.Usage != nil:
+		c.hosts.used(n.Usage)
 	case n.Moved != nil:
 		c.managers.moved(n.Moved)
 	}

@@ -83,15 +83,20 @@ func (w *crew) start(p sched.Placement) {
 // stop has a container ended: its manager is to let its instance go, its agent is to end its process.
 func (w *crew) stop(c *fleet.Container) {
 	m := w.manager(c)
-	if c.Instance != 0 && !c.Released && !m.retired {
-		w.c.managers.order(m, session.Order{Dismiss: &session.Dismiss{Container: c.ID}})
-	}
-	w.move(c, fleet.Leave)
+	w.letGo(c)
 	if c.Node == nil || c.Stopped {
 		return
 	}
 	c.Stopped = true
 	w.stopAt(c.Node.Agent, c.ID, time.Duration(m.service.Limits.Grace))
+}
+
+// letGo has the instance in a container let go by its manager loop; beat ends what does not go by itself.
+func (w *crew) letGo(c *fleet.Container) {
+	if c.Hosting != 0 && !c.Released {
+		w.order(c, session.Order{Dismiss: &session.Dismiss{Container: c.ID}})
+	}
+	w.move(c, fleet.Leave)
 }
 
 func (w *crew) stopAt(agent uint64, id string, grace time.Duration) {
@@ -135,8 +140,8 @@ func (w *crew) end(c *fleet.Container, why string, s *protocol.ContainerState) {
 	if p, ok := w.c.lobby.parties.Get(c.Instance); ok {
 		w.c.lobby.drop(p)
 	}
-	if c.Instance != 0 { // also of one that was let go, by a manager that may be retired: its loop remembers it until now
-		w.c.managers.order(m, session.Order{Lost: &session.Lost{Container: c.ID, Reason: why}})
+	if c.Hosting != 0 { // also of one that was let go, by a manager that may be retired: its loop remembers it until now
+		w.order(c, session.Order{Lost: &session.Lost{Container: c.ID, Reason: why}})
 	}
 	// A node that is lost is not its containers' fault. Who was told to end, or said that it would, did so in order,
 	// unless it was of no use.
@@ -207,8 +212,20 @@ func (w *crew) admit(p *party, h *protocol.Hello) error {
 	}
 	p.container, c.Instance = c, p.incarnation
 	w.move(c, fleet.Run)
+	if m.hosting != 0 {
+		w.announce(m, c, h)
+	}
+	return nil
+}
+
+// announce announces an instance to its manager, which has a share of the management node.
+func (w *crew) announce(m *manager, c *fleet.Container, h *protocol.Hello) {
+	if c.Hosting != 0 && c.Loop != m.loop {
+		w.c.out.order(c.Loop, session.Order{Lost: &session.Lost{Container: c.ID, Reason: "its service is served by another loop now"}})
+	}
+	c.Hosting, c.Loop = m.hosting, m.loop
 	admit := &session.Admit{
-		Manager: m.id, Container: c.ID, Incarnation: p.incarnation, Node: c.NodeName(),
+		Manager: m.hosting, Container: c.ID, Incarnation: c.Instance, Node: c.NodeName(),
 		Slots: h.Slots, Sessions: h.Sessions, ByHand: c.Node == nil,
 	}
 	if admit.Slots == 0 {
@@ -217,8 +234,26 @@ func (w *crew) admit(p *party, h *protocol.Hello) error {
 	if admit.Sessions == 0 {
 		admit.Sessions = m.service.Sessions
 	}
-	w.c.managers.order(m, session.Order{Admit: admit})
-	return nil
+	w.order(c, session.Order{Admit: admit})
+}
+
+// order gives an order that concerns an instance to the loop that was told of it, which it may have left with its manager.
+func (w *crew) order(c *fleet.Container, o session.Order) {
+	if m := w.manager(c); c.Hosting == m.hosting {
+		w.c.managers.order(m, o)
+		return
+	}
+	w.c.out.order(c.Loop, o)
+}
+
+// refer tells an instance which loop was told of it.
+func (w *crew) refer(p *party, c *fleet.Container) {
+	m := w.manager(c)
+	if c.Hosting == m.hosting {
+		w.c.managers.refer(p, 0, m, 0)
+		return
+	}
+	w.c.lobby.refer(p, 0, m.service.Name, 0, c.Loop)
 }
 
 // byHello finds the container that an instance is in, or takes in one that was started by hand.
@@ -244,7 +279,7 @@ func (w *crew) byHello(h *protocol.Hello, reject func(string, ...any) error) (*f
 		return nil, nil, reject("token: it is not the one that container %s was started with", c.ID)
 	case c.Instance != 0:
 		return nil, nil, reject("container: another process has said HELLO for %s", c.ID)
-	case c.State == fleet.Leaving || m.retired:
+	case c.State == fleet.Leaving:
 		return nil, nil, reject("container: %s was told to end", c.ID)
 	case h.Service != m.service.Name:
 		return nil, nil, reject("service: container %s was started for %s, not for %q", c.ID, m.service.Name, h.Service)
@@ -254,9 +289,8 @@ func (w *crew) byHello(h *protocol.Hello, reject func(string, ...any) error) (*f
 
 // rebuilt tells a party that knows nothing of what was said before what it has to know again.
 func (w *crew) rebuilt(p *party) {
-	if c := p.container; c != nil {
-		m := w.manager(c)
-		w.c.managers.refer(p, 0, m, 0)
+	if c := p.container; c != nil && c.Hosting != 0 {
+		w.refer(p, c)
 	}
 	if p.node != nil {
 		// Orders on their way to the agent are lost. What it does not have when it registers is not there.

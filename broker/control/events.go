@@ -44,7 +44,7 @@ func (t *sessions) waits(s *sess, why string) {
 
 // noteWaits notes for the sessions of a manager that serves nothing why they wait.
 func (t *managers) noteWaits(m *manager) {
-	if m.serving() || m.sessions.Len() == 0 {
+	if m.serving() && !m.waits || m.sessions.Len() == 0 {
 		return
 	}
 	if why := m.explain(t, false); why != "" {

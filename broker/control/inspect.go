@@ -4,6 +4,8 @@ import (
 	"fmt"
 
 	"github.com/weft-fabric/weft/broker/fleet"
+	"github.com/weft-fabric/weft/protocol"
+	"github.com/weft-fabric/weft/sched/resource"
 )
 
 // Inspection is what a simulation looks at after each step of a core.
@@ -27,7 +29,7 @@ func (c *Core) Inspect() Inspection {
 // Verify says what in the core contradicts itself; nil when nothing does. It walks over everything and changes nothing.
 func (c *Core) Verify() error {
 	sessions := 0
-	loops := make([]load, len(c.managers.loops))
+	loops := make([]load, len(c.hosts.loops))
 	for id, m := range c.managers.byID.All() {
 		var count, byHand tally
 		for name, k := range m.containers.All() {
@@ -44,18 +46,46 @@ func (c *Core) Verify() error {
 			return fmt.Errorf("manager %d has containers %v and by hand %v, by its count %v and %v", id, count, byHand, m.count, m.byHand)
 		}
 		sessions += m.sessions.Len()
-		loops[m.loop].sessions += m.sessions.Len()
-		if !m.retired {
+		if m.waits != (m.hosting == 0 && m.sessions.Len() > 0) {
+			return fmt.Errorf("manager %d has %d sessions, hosting %d, and waits for its share: %v", id, m.sessions.Len(), m.hosting, m.waits)
+		}
+		if m.hosting != 0 {
 			loops[m.loop].managers++
+			loops[m.loop].sessions += m.sessions.Len()
 		}
 	}
 	if sessions != c.sessions.open.Len() {
 		return fmt.Errorf("%d sessions are open, and the managers have %d", c.sessions.open.Len(), sessions)
 	}
 	for i, has := range loops {
-		if has != c.managers.loops[i] {
-			return fmt.Errorf("loop %d has %+v, by its count %+v", i, has, c.managers.loops[i])
+		if has != c.hosts.loops[i] {
+			return fmt.Errorf("loop %d has %+v, by its count %+v", i, has, c.hosts.loops[i])
 		}
+	}
+	return c.hosts.verify()
+}
+
+// verify holds the shares that were given against what the loops and the node have.
+func (h *hosts) verify() error {
+	given := make([]protocol.Share, len(h.loops))
+	memory := int64(0)
+	for _, m := range h.c.managers.byID.All() {
+		if (h.running[m.hosting] == m) != (m.hosting != 0) {
+			return fmt.Errorf("manager %d has hosting %d, which is another's", m.id, m.hosting)
+		}
+		if m.hosting != 0 {
+			given[m.holdsOf()].CPU += m.share.CPU
+			memory += m.share.Memory
+		}
+	}
+	for i, has := range given {
+		free := h.shares.Free(i)
+		if has.CPU+free[resource.CPU] != h.c.cfg.ManagerCPU || memory+free[resource.Memory] != h.c.cfg.ManagerMemory || free.Negative() {
+			return fmt.Errorf("of loop %d %d millicores are given and of the node %d bytes; free are %v", i, has.CPU, memory, free)
+		}
+	}
+	if h.shares.Waits() && h.idlest() != nil {
+		return fmt.Errorf("manager %d has no sessions, and another one waits for a share", h.idlest().id)
 	}
 	return nil
 }

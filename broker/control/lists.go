@@ -79,12 +79,15 @@ func (c *Core) serviceInfo(e *catalogue.Entry) protocol.ServiceInfo {
 	i := protocol.ServiceInfo{Service: e.Service, Registered: e.Registered, Default: c.catalogue.Default(e.Service.Name) == e}
 	for m := range c.managers.of(e) {
 		i.Sessions += m.sessions.Len()
-		if at, found := slices.BinarySearch(i.Loops, m.loop); !found {
-			i.Loops = slices.Insert(i.Loops, at, m.loop)
-		}
 		serving := m.count[fleet.Serving] + m.byHand[fleet.Serving]
 		i.Instances += serving
 		i.Starting += m.count.live() + m.byHand.live() - serving
+		if m.hosting != 0 {
+			i.Managers = append(i.Managers, m.info())
+			if at, found := slices.BinarySearch(i.Loops, m.loop); !found {
+				i.Loops = slices.Insert(i.Loops, at, m.loop)
+			}
+		}
 		if why := m.explain(c.managers, true); why != "" {
 			if i.Reason != "" {
 				i.Reason += "; "

@@ -36,16 +36,15 @@ type demand struct {
 
 // manager is the session manager of a service, as the control loop sees it: what it wants, and what it has.
 type manager struct {
-	id       uint32
-	key      string
-	entry    *catalogue.Entry
-	service  protocol.Service // with the demand of its sessions
-	loop     int
-	transit  *transit // while no loop has it
-	retired  bool
-	idle     bool // it said so, and no session was opened since
-	want     int  // instances that agents are to start for it in all
-	sessions ordered.Map[uint32, *sess]
+	id      uint32
+	key     string
+	entry   *catalogue.Entry // nil: the service was deregistered
+	service protocol.Service // with the demand of its sessions
+	hosted
+	transit   *transit // while no loop has it
+	want      int      // instances that agents are to start for it in all
+	sessions  ordered.Map[uint32, *sess]
+	idleSince time.Time // when it was made, or its last session ended
 
 	containers ordered.Map[string, *fleet.Container]
 	count      tally // of the containers of agents
@@ -82,7 +81,6 @@ type managers struct {
 	c     *Core
 	byID  ordered.Map[uint32, *manager]
 	byKey map[string]*manager
-	loops []load
 	next  uint32
 	sched sched.Scheduler
 	dirty []*manager
@@ -90,11 +88,8 @@ type managers struct {
 	balance balance
 }
 
-// load is what a manager loop has to do.
-type load struct{ managers, sessions int }
-
 func newManagers(c *Core) *managers {
-	return &managers{c: c, byKey: make(map[string]*manager), loops: make([]load, c.cfg.Loops), sched: sched.NewFIFO()}
+	return &managers{c: c, byKey: make(map[string]*manager), sched: sched.NewFIFO()}
 }
 
 // prepare finds the manager of a service and demand; one without an id is not there yet.
@@ -110,7 +105,7 @@ func (t *managers) prepare(e *catalogue.Entry, d demand) *manager {
 	svc.Requests = []protocol.ContainerRequest{request}
 	svc.Instances.Min = max(svc.Instances.Min, request.Nodes)
 	svc.Instances.Max = max(svc.Instances.Max, svc.Instances.Min)
-	return &manager{key: key, entry: e, service: svc}
+	return &manager{key: key, entry: e, service: svc, hosted: hosted{share: t.c.hosts.shareOf(svc)}}
 }
 
 // obtain gives the manager for a session, making one when there is none.
@@ -122,37 +117,37 @@ func (t *managers) obtain(e *catalogue.Entry, d demand) (*manager, error) {
 	if !m.placed { // where it could not be started, it may have been put right
 		m.except = ordered.Map[string, time.Time]{}
 	}
+	if err := t.c.hosts.satisfiable(e.Service); err != nil {
+		return nil, err
+	}
 	if err := t.satisfiable(m); err != nil {
 		return nil, err
 	}
-	if m.id == 0 {
-		t.add(m)
-	}
+	t.add(m)
+	t.c.hosts.ask(m)
 	return m, nil
 }
 
-// ofHand gives the manager for instances that are started by hand: that of the service without further demands.
+// ofHand gives the manager for instances that are started by hand: that of the service without further demands. It runs
+// where there is room, and otherwise when there are sessions.
 func (t *managers) ofHand(e *catalogue.Entry) *manager {
 	m := t.prepare(e, demand{})
-	if m.id == 0 {
-		t.add(m)
+	t.add(m)
+	if t.c.hosts.room(m) {
+		t.c.hosts.ask(m)
 	}
 	return m
 }
 
-// add starts a manager on the loop that has the fewest, and of those the fewest sessions.
+// add keeps a manager that is new.
 func (t *managers) add(m *manager) {
-	t.next++
-	m.id = t.next
-	for i, l := range t.loops {
-		if best := t.loops[m.loop]; l.managers < best.managers || l.managers == best.managers && l.sessions < best.sessions {
-			m.loop = i
-		}
+	if m.id != 0 {
+		return
 	}
-	t.loops[m.loop].managers++
+	t.next++
+	m.id, m.idleSince = t.next, t.c.now
 	t.byID.Set(m.id, m)
 	t.byKey[m.key] = m
-	t.c.out.order(m.loop, session.Order{Serve: &session.Serve{Manager: m.id, Service: m.service}})
 }
 
 // request is what the scheduler is to find a place for.
@@ -221,49 +216,20 @@ func (t *managers) sessionsOf(e *catalogue.Entry) (n int) {
 	return n
 }
 
-// of iterates over the managers of a version of a service that are not retired.
+// of iterates over the managers of a version of a service.
 func (t *managers) of(e *catalogue.Entry) func(yield func(*manager) bool) {
 	return func(yield func(*manager) bool) {
 		for _, m := range t.byID.All() {
-			if !m.retired && m.entry == e && !yield(m) {
+			if m.entry == e && !yield(m) {
 				return
 			}
 		}
 	}
 }
 
-// retireAll retires the managers of a version of a service, which have no sessions.
-func (t *managers) retireAll(e *catalogue.Entry) {
-	for m := range t.of(e) {
-		t.retire(m)
-	}
-}
-
-// idle takes a manager's word that it has nothing to do. A session that was opened meanwhile keeps it, and so do
-// instances that were started by hand, until they are gone.
-func (t *managers) idle(id uint32) {
-	m, ok := t.byID.Get(id)
-	if !ok || m.retired || m.sessions.Len() > 0 {
-		return
-	}
-	if m.byHand.live() > 0 {
-		m.idle = true
-		return
-	}
-	t.retire(m)
-}
-
-func (t *managers) retire(m *manager) {
-	m.retired, m.want = true, 0
-	delete(t.byKey, m.key)
-	t.loops[m.loop].managers--
-	t.order(m, session.Order{Retire: &session.Retire{Manager: m.id}})
-	t.touch(m)
-}
-
 // wanted takes a manager's word of how many instances it would have.
-func (t *managers) wanted(id uint32, n int) {
-	if m, ok := t.byID.Get(id); ok && !m.retired {
+func (t *managers) wanted(hosting uint32, n int) {
+	if m, ok := t.c.hosts.running[hosting]; ok {
 		m.want = max(n, 0)
 		t.touch(m)
 	}
@@ -277,21 +243,32 @@ func (t *managers) touch(m *manager) {
 	}
 }
 
-// settle brings the scheduler's view in line with what managers want, and starts what was placed.
+// settle gives shares of the management node to who waits for one, brings the scheduler's view in line with what
+// managers want, and starts what was placed.
 func (t *managers) settle() {
+	var reviewed []*manager
 	for {
+		t.c.hosts.admit()
 		for len(t.dirty) > 0 {
 			m := t.dirty[0]
 			t.dirty = t.dirty[1:]
 			m.dirty = false
 			t.review(m)
+			reviewed = append(reviewed, m)
 		}
 		t.dirty = nil
 		p, ok := t.sched.Next()
-		if !ok {
+		if ok {
+			t.c.crew.start(p)
+			continue
+		}
+		for len(reviewed) > 0 && len(t.dirty) == 0 {
+			t.makeRoom(reviewed[0])
+			reviewed = reviewed[1:]
+		}
+		if len(t.dirty) == 0 {
 			return
 		}
-		t.c.crew.start(p)
 	}
 }
 
@@ -317,11 +294,11 @@ func (t *managers) review(m *manager) {
 	} else {
 		t.sched.Want(r.ID, 0)
 	}
-	if m.idle && !m.retired && m.containers.Len() == 0 && m.sessions.Len() == 0 {
-		t.retire(m)
-	}
-	if m.retired && m.containers.Len() == 0 && m.transit == nil {
+	if m.hosting == 0 && !m.waits && m.containers.Len() == 0 && m.sessions.Len() == 0 {
 		t.byID.Delete(m.id)
+		if t.byKey[m.key] == m {
+			delete(t.byKey, m.key)
+		}
 	}
 }
 
@@ -370,7 +347,7 @@ func (t *managers) beat() {
 				t.touch(m)
 			}
 		}
-		if m.backoff.Deaths() >= fleet.PatientDeaths {
+		if m.backoff.Deaths() >= fleet.PatientDeaths || m.want > m.count.live() {
 			t.touch(m)
 		}
 		t.noteWaits(m)
@@ -387,6 +364,7 @@ func (t *managers) beat() {
 			m.stuck = time.Time{}
 			t.giveUp(m, protocol.AsError(err, "control"))
 		}
+		t.cool(m)
 	}
 }
 
@@ -414,6 +392,9 @@ func (t *managers) counted(m *manager, c *fleet.Container, from fleet.State, isN
 		return
 	}
 	m.placed = placed
+	if m.hosting == 0 {
+		return
+	}
 	for _, s := range m.sessions.All() {
 		switch {
 		case !placed:
@@ -427,6 +408,9 @@ func (t *managers) counted(m *manager, c *fleet.Container, from fleet.State, isN
 // explain says what stands in the way of a manager, "" when nothing does; exact: with what changes from moment to moment.
 func (m *manager) explain(t *managers, exact bool) string {
 	now := t.c.now
+	if why := t.c.hosts.shares.Explain(m.id); why != "" {
+		return why
+	}
 	if !m.startable() {
 		if m.want > m.byHand.live()-m.byHand[fleet.Serving] {
 			return "it has no artefacts: an instance has to be started by hand"
@@ -440,7 +424,7 @@ func (m *manager) explain(t *managers, exact bool) string {
 		}
 		return fmt.Sprintf("%d containers died without a result in between;%s the last one: %s", m.backoff.Deaths(), next, m.last)
 	}
-	why := t.sched.Explain(m.request().ID)
+	why, _ := t.sched.Explain(m.request().ID)
 	switch {
 	case why != "" && m.last != "":
 		return why + "; the last container: " + m.last

@@ -19,6 +19,14 @@ type transit struct {
 	held []session.Order // in order
 }
 
+// holdsOf is the loop of which a manager holds its share: where it runs, or is going to.
+func (m *manager) holdsOf() int {
+	if m.transit != nil {
+		return m.transit.to
+	}
+	return m.loop
+}
+
 // order gives an order that concerns a manager to the loop that has it, or will have it.
 func (t *managers) order(m *manager, o session.Order) {
 	if m.transit != nil {
@@ -38,30 +46,35 @@ func (t *managers) refer(p *party, position uint64, m *manager, number protocol.
 
 // move has a manager go to another loop. One that is on its way arrives before it goes on, if only to come back: what its
 // clients send meanwhile to where it was is dropped there, and only a referral elsewhere makes them send it again.
-func (t *managers) move(m *manager, to int) {
+//
+// Its share of the loop goes with it; the error says that there is no room for it, and nothing is done.
+func (t *managers) move(m *manager, to int) error {
 	switch {
 	case m.transit != nil:
 		m.transit.next = to
-	case m.loop != to && !m.retired:
-		t.c.out.order(m.loop, session.Order{Move: &session.Move{Manager: m.id}})
+	case m.loop != to:
+		if err := t.c.hosts.move(m, to); err != nil {
+			return err
+		}
+		t.c.out.order(m.loop, session.Order{Move: &session.Move{Manager: m.hosting}})
 		m.transit = &transit{to: to, next: to}
 	}
+	return nil
 }
 
 // moved takes a manager that its loop has handed over, and gives it to the one where it is to be.
 func (t *managers) moved(n *session.Moved) {
-	m, ok := t.byID.Get(n.Manager)
+	m, ok := t.c.hosts.running[n.Manager]
 	if !ok || m.transit == nil {
 		return
 	}
 	way := m.transit
 	m.transit = nil
-	if !m.retired {
-		t.loops[m.loop].managers--
-		t.loops[way.to].managers++
-	}
-	t.loops[m.loop].sessions -= m.sessions.Len()
-	t.loops[way.to].sessions += m.sessions.Len()
+	from, to := &t.c.hosts.loops[m.loop], &t.c.hosts.loops[way.to]
+	from.managers--
+	to.managers++
+	from.sessions -= m.sessions.Len()
+	to.sessions += m.sessions.Len()
 	m.loop, m.arrived = way.to, t.c.now
 	t.order(m, session.Order{Adopt: &session.Adopt{State: n.State}})
 	for _, o := range way.held {
@@ -72,11 +85,18 @@ func (t *managers) moved(n *session.Moved) {
 		t.refer(s.client, s.position, m, number)
 	}
 	for _, c := range m.containers.All() {
+		if c.Hosting != m.hosting { // it was let go before this manager was made
+			continue
+		}
+		c.Loop = m.loop
 		if p, ok := t.c.lobby.parties.Get(c.Instance); ok {
 			t.refer(p, 0, m, 0)
 		}
 	}
-	t.move(m, way.next)
+	t.retireGone(m)
+	if m.hosting != 0 {
+		_ = t.move(m, way.next) // where there is no room any more it stays here
+	}
 	t.touch(m)
 }
 
@@ -102,8 +122,13 @@ func moveService(c *Core, p *party, r *protocol.Record) error {
 	found := false
 	for _, e := range entries {
 		for m := range c.managers.of(e) {
+			if m.hosting == 0 {
+				continue
+			}
 			found = true
-			c.managers.move(m, req.Loop)
+			if err := c.managers.move(m, req.Loop); err != nil {
+				return err
+			}
 		}
 	}
 	if !found {
@@ -135,12 +160,12 @@ type balance struct {
 func (b *balance) look(t *managers) {
 	now := t.c.now
 	since := now.Sub(b.at)
-	if len(t.loops) < 2 || !b.at.IsZero() && since < lookEvery {
+	if t.c.cfg.Loops < 2 || !b.at.IsZero() && since < lookEvery {
 		return
 	}
 	first := b.at.IsZero()
 	b.at = now
-	loads := make([]float64, len(t.loops))
+	loads := make([]float64, t.c.cfg.Loops)
 	for _, m := range t.byID.All() {
 		m.rate = float64(m.finished-m.counted) / since.Seconds()
 		m.counted = m.finished
@@ -158,7 +183,7 @@ func (b *balance) look(t *managers) {
 			to = i
 		}
 	}
-	best := t.bestOff(from, loads[from], loads[to])
+	best := t.bestOff(from, to, loads[from], loads[to])
 	if best == nil || from != b.loop {
 		b.seen = 0
 	}
@@ -168,19 +193,19 @@ func (b *balance) look(t *managers) {
 	}
 	if b.seen++; b.seen >= patience {
 		b.seen = 0
-		t.move(best, to)
+		_ = t.move(best, to) // there was room a moment ago
 	}
 }
 
 // bestOff gives the manager of a loop whose move to another one, with these loads, brings most; nil when none brings
-// enough.
-func (t *managers) bestOff(from int, most, least float64) (best *manager) {
+// enough, or none has room there.
+func (t *managers) bestOff(from, to int, most, least float64) (best *manager) {
 	if most < leastRate {
 		return nil
 	}
 	after := most * clearGain
 	for _, m := range t.byID.All() {
-		if m.loop != from || m.retired || m.transit != nil || !m.arrived.IsZero() && t.c.now.Sub(m.arrived) < rest {
+		if m.loop != from || m.hosting == 0 || m.transit != nil || !t.c.hosts.shares.Movable(m.id, to) || !m.arrived.IsZero() && t.c.now.Sub(m.arrived) < rest {
 			continue
 		}
 		if high := max(most-m.rate, least+m.rate); high <= after {

@@ -44,15 +44,17 @@ type sim struct {
 	pending    int // orders that were not looked at yet
 	apps       []*peer
 	agents     []*peer
+	sessions   uint32          // opened
+	warm       map[string]bool // instances without a manager; true: ready
 	seen       map[string]bool
 	stopping   map[string]bool
 	next       uint64
 }
 
-func newSim(t fataler) *sim {
+func newSim(t fataler, change func(*Config)) *sim {
 	s := &sim{
-		world: newWorld(t, nil), managers: map[uint32]*simManager{}, opened: map[uint32]uint32{}, ended: map[uint32]string{},
-		seen: map[string]bool{}, stopping: map[string]bool{}, next: 1000,
+		world: newWorld(t, change), managers: map[uint32]*simManager{}, opened: map[uint32]uint32{}, ended: map[uint32]string{},
+		warm: map[string]bool{}, seen: map[string]bool{}, stopping: map[string]bool{}, next: 1000,
 	}
 	s.on = s.received
 	ops := s.join("ops", protocol.Hello{Role: protocol.RoleClient}, 1)
@@ -94,14 +96,17 @@ func (s *sim) live(service string) (n int) {
 	return n
 }
 
-// wants is how many instances the managers of a service want together.
-func (s *sim) wants(service string) (n int) {
+// wants is how many instances the managers of a service want together, and how many of them for sessions.
+func (s *sim) wants(service string) (n, needed int) {
 	for _, id := range s.order {
 		if m := s.managers[id]; !m.retired && s.names(id) == service {
 			n += m.wanted
+			if len(m.sessions) > 0 {
+				needed += m.wanted
+			}
 		}
 	}
-	return n
+	return n, needed
 }
 
 func (s *sim) names(manager uint32) string {
@@ -125,8 +130,16 @@ func (s *sim) received(p *peer, r protocol.Record) {
 		s.containers = append(s.containers, &simContainer{start: start, node: p})
 	case protocol.KindStopContainer:
 		s.stopping[decode[protocol.StopContainer](s.t, r).ID] = true
+	case protocol.KindSessionOpened:
+		s.sessions = max(s.sessions, decode[protocol.SessionOpened](s.t, r).Session)
 	case protocol.KindSessionState:
 		st := decode[protocol.SessionState](s.t, r)
+		if st.State == protocol.SessionQueued {
+			if st.Reason == "" || s.opened[st.Session] != 0 {
+				s.t.Fatalf("session %d waits for %q at manager %d", st.Session, st.Reason, s.opened[st.Session])
+			}
+			return
+		}
 		if before := s.ended[st.Session]; before != "" {
 			s.t.Fatalf("session %d is %s after it was %s", st.Session, st.State, before)
 		}
@@ -176,6 +189,10 @@ func (s *sim) obey(loop int, o session.Order) {
 			s.t.Fatalf("manager %d is retired with sessions", m.id)
 		}
 		m.retired, m.wanted = true, 0
+		for container := range m.instances { // order does not matter: fills a map
+			s.warm[container] = m.ready[container]
+		}
+		m.instances, m.ready = nil, nil
 	case o.Open != nil:
 		m := s.manager(loop, o.Open.Manager)
 		if _, twice := s.opened[o.Open.Session]; twice {
@@ -190,9 +207,6 @@ func (s *sim) obey(loop int, o session.Order) {
 		if _, ok := m.sessions[o.Close.Session]; ok {
 			delete(m.sessions, o.Close.Session)
 			s.note(loop, session.Note{Changed: &session.Changed{Session: o.Close.Session, State: protocol.SessionClosed}})
-			if len(m.sessions) == 0 {
-				s.want(m, 0)
-			}
 		}
 	case o.Admit != nil:
 		m := s.manager(loop, o.Admit.Manager)
@@ -200,7 +214,16 @@ func (s *sim) obey(loop int, o session.Order) {
 			s.t.Fatalf("container %s is announced twice", o.Admit.Container)
 		}
 		m.instances[o.Admit.Container] = o.Admit.Incarnation
+		if s.warm[o.Admit.Container] {
+			m.ready[o.Admit.Container] = true
+			s.note(loop, session.Note{Ready: &session.Ready{Container: o.Admit.Container}})
+			s.bind(m)
+		}
+		delete(s.warm, o.Admit.Container)
+	case o.Dismiss != nil:
+		s.stopping[o.Dismiss.Container] = true
 	case o.Lost != nil:
+		delete(s.warm, o.Lost.Container)
 		for _, m := range s.managers {
 			delete(m.instances, o.Lost.Container)
 			delete(m.ready, o.Lost.Container)
@@ -283,9 +306,9 @@ func (s *sim) act(what, a, b int) {
 		s.next++
 		s.send(app, protocol.KindOpenSession, 1, protocol.OpenSession{Key: s.next, Service: fmt.Sprint("s", b%3)})
 	case 1:
-		if len(s.opened) > 0 {
+		if s.sessions > 0 {
 			mode := []string{protocol.CloseFinish, protocol.CloseKill}[b%2]
-			s.send(app, protocol.KindCloseSession, 1, protocol.CloseSession{Session: uint32(1 + a%len(s.opened)), Mode: mode})
+			s.send(app, protocol.KindCloseSession, 1, protocol.CloseSession{Session: 1 + uint32(a)%s.sessions, Mode: mode})
 		}
 	case 2:
 		s.work(1 + b%4)
@@ -321,13 +344,59 @@ func (s *sim) act(what, a, b int) {
 		if len(s.order) > 0 {
 			if m := s.managers[s.order[a%len(s.order)]]; len(m.sessions) > 0 {
 				s.want(m, 1+b%3)
-			} else if !m.retired && s.pending == len(s.orders) {
-				s.note(m.loop, session.Note{Idle: &session.Idle{Manager: m.id}})
 			}
 		}
 	case 9:
 		s.send(s.peers["ops"], protocol.KindListNodes, 1, protocol.ListRequest{})
+	case 10: // a client leaves, and another one comes in its place
+		i := a % len(s.apps)
+		s.send(s.apps[i], protocol.KindBye, 0, nil)
+		delete(s.peers, s.apps[i].name)
+		s.next++
+		s.apps[i] = s.join(fmt.Sprint("app", i), protocol.Hello{Role: protocol.RoleClient}, s.next)
 	}
+}
+
+// checkShares holds the managers that run against what the loops have for them.
+func (s *sim) checkShares(each int) {
+	on := map[int]int{}
+	for _, o := range s.orders {
+		switch {
+		case o.Order.Serve != nil:
+			on[o.Loop]++
+		case o.Order.Retire != nil:
+			on[o.Loop]--
+		}
+		if on[o.Loop] > each || on[o.Loop] < 0 {
+			s.t.Fatalf("loop %d has %d managers, it has room for %d", o.Loop, on[o.Loop], each)
+		}
+	}
+}
+
+// waiting gives the sessions that no loop was told of and that are not over.
+func (s *sim) waiting() (numbers []uint32) {
+	over := map[uint32]bool{}
+	for _, r := range s.history {
+		if r.End != nil {
+			over[r.End.Session] = true
+		}
+	}
+	for n := uint32(1); n <= s.sessions; n++ {
+		if s.opened[n] == 0 && !over[n] {
+			numbers = append(numbers, n)
+		}
+	}
+	return numbers
+}
+
+// idle gives the managers that have a share and no session.
+func (s *sim) idle() (ids []uint32) {
+	for _, id := range s.order {
+		if m := s.managers[id]; !m.retired && len(m.sessions) == 0 {
+			ids = append(ids, id)
+		}
+	}
+	return ids
 }
 
 // settle lets everything go well for as long as it takes.
@@ -351,24 +420,31 @@ func (s *sim) settle() {
 // TestTheFabricComesToRest plays random events against two equal cores.
 func TestTheFabricComesToRest(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		one, other := newSim(t), newSim(t)
+		each := rapid.SampledFrom([]int{1, 20}).Draw(t, "managers on a loop")
+		small := func(c *Config) { c.ManagerCPU = int64(each) * protocol.DefaultManagerCPU }
+		one, other := newSim(t, small), newSim(t, small)
 		for range rapid.IntRange(1, 60).Draw(t, "events") {
-			what, a, b := rapid.IntRange(0, 9).Draw(t, "what"), rapid.IntRange(0, 7).Draw(t, "a"), rapid.IntRange(0, 7).Draw(t, "b")
+			what, a, b := rapid.IntRange(0, 10).Draw(t, "what"), rapid.IntRange(0, 7).Draw(t, "a"), rapid.IntRange(0, 7).Draw(t, "b")
 			one.act(what, a, b)
 			other.act(what, a, b)
 			if one.log.String() != other.log.String() {
 				t.Fatalf("equal events, unequal answers:\n%s\n---\n%s", one.log.String(), other.log.String())
 			}
+			one.checkShares(each)
 			if one.pending == len(one.orders) {
 				for i := range 3 {
 					name := fmt.Sprint("s", i)
-					if live, wants := one.live(name), one.wants(name); live > max(wants, countServing(one, name)) {
+					wants, _ := one.wants(name)
+					if live := one.live(name); live > max(wants, countServing(one, name)) {
 						t.Fatalf("%d containers of %s live, and %d are wanted", live, name, wants)
 					}
 				}
 			}
 		}
 		one.settle()
+		if waits, idle := one.waiting(), one.idle(); len(waits) > 0 && len(idle) > 0 {
+			t.Fatalf("sessions %v wait, and managers %v have none\n%s", waits, idle, one.log.String())
+		}
 		for number, manager := range one.opened {
 			m := one.managers[manager]
 			running, open := m.sessions[number]
@@ -379,18 +455,45 @@ func TestTheFabricComesToRest(t *testing.T) {
 		for i := range 3 {
 			name := fmt.Sprint("s", i)
 			serving := countServing(one, name)
-			if wants := one.wants(name); wants > serving {
-				t.Fatalf("%d instances of %s serve, and %d are wanted\n%s", serving, name, wants, one.log.String())
+			if _, needed := one.wants(name); needed > serving {
+				t.Fatalf("%d instances of %s serve, and %d are wanted\n%s", serving, name, needed, one.log.String())
 			}
 			if live := one.live(name); live != serving {
 				t.Fatalf("%d containers of %s live, and %d serve\n%s", live, name, serving, one.log.String())
 			}
 		}
+		one.serveAll()
+		one.checkShares(each)
 	})
 }
 
-// countServing counts the instances of a service that its managers know to be ready.
+// serveAll closes sessions until all that waited have been served, and then all; nothing stays in the end.
+func (s *sim) serveAll() {
+	for waits := s.waiting(); len(waits) > 0; waits = s.waiting() {
+		for number := range s.opened { // order does not matter: all of them
+			s.send(s.apps[0], protocol.KindCloseSession, 1, protocol.CloseSession{Session: number, Mode: protocol.CloseKill})
+		}
+		s.settle()
+		if left := s.waiting(); len(left) == len(waits) {
+			s.t.Fatalf("sessions %v wait although all others were closed\n%s", left, s.log.String())
+		}
+	}
+	for number := uint32(1); number <= s.sessions; number++ {
+		s.send(s.apps[0], protocol.KindCloseSession, 1, protocol.CloseSession{Session: number, Mode: protocol.CloseKill})
+	}
+	s.settle()
+	if len(s.containers) > 0 || len(s.idle()) > 0 || len(s.waiting()) > 0 {
+		s.t.Fatalf("%d containers, managers %v and sessions %v are left\n%s", len(s.containers), s.idle(), s.waiting(), s.log.String())
+	}
+}
+
+// countServing counts the instances of a service that are known to be ready, those without a manager as well.
 func countServing(s *sim, service string) (n int) {
+	for _, c := range s.containers {
+		if c.start.Service == service && s.warm[c.start.ID] {
+			n++
+		}
+	}
 	for _, m := range s.managers {
 		if s.names(m.id) == service {
 			n += len(m.ready)

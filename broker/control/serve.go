@@ -90,6 +90,9 @@ func registerService(c *Core, p *party, r *protocol.Record) error {
 	if s.Limits.Payload > c.cfg.MaxPayload {
 		return protocol.Errorf(protocol.CodeInvalid, "service "+s.Name, "limits.payload: %d bytes is above the broker's limit of %d", s.Limits.Payload, c.cfg.MaxPayload)
 	}
+	if err := c.hosts.satisfiable(s.WithDefaults()); err != nil {
+		return err
+	}
 	e, added, err := c.catalogue.Add(c.now, *s)
 	if err != nil {
 		return err
@@ -117,7 +120,7 @@ func deregisterService(c *Core, p *party, r *protocol.Record) error {
 		}
 	}
 	for _, e := range entries {
-		c.managers.retireAll(e)
+		c.managers.dissolve(e)
 		c.catalogue.Remove(e)
 		c.out.record(&Record{At: c.now, Deregister: &protocol.ServiceRef{Name: e.Service.Name, Version: e.Service.Version}})
 	}

@@ -56,13 +56,21 @@ func openSession(c *Core, p *party, r *protocol.Record) error {
 			return err
 		}
 	}
-	svc := &s.manager.service
+	m := s.manager
+	svc := &m.service
 	p.answer(c.out, s.position, protocol.KindSessionOpened, r.Task, protocol.SessionOpened{
 		Session: s.number, Service: svc.Name, Version: svc.Version,
-		TaskCredit: svc.Limits.Tasks, ByteCredit: svc.Limits.Bytes, MaxPayload: svc.Limits.Payload, Interface: svc.Interface,
+		TaskCredit: svc.Limits.Tasks, ByteCredit: m.byteCredit(), MaxPayload: svc.Limits.Payload, Interface: svc.Interface,
 	})
-	c.managers.refer(p, s.position, s.manager, s.number)
-	if s.state == session.Running {
+	if m.hosting != 0 {
+		c.managers.refer(p, s.position, m, s.number)
+	}
+	switch {
+	case m.hosting == 0:
+		p.push(c.out, s.position, protocol.KindSessionState, protocol.SessionState{
+			Session: s.number, State: s.state.String(), Reason: m.explain(c.managers, true),
+		})
+	case s.state == session.Running:
 		s.tell(c.out, nil)
 	}
 	return nil
@@ -126,28 +134,35 @@ func (t *sessions) add(p *party, req *protocol.OpenSession) (*sess, error) {
 	t.happened(s, protocol.EventOpened, fmt.Sprintf("by %s, with version %s of service %s, in environment %s",
 		p.name(), e.Service.Version, e.Service.Name, environment.name))
 	m.sessions.Set(s.number, s)
-	m.idle = false
 	c.managers.touch(m) // what it wants may have waited for a session
-	c.managers.loops[m.loop].sessions++
 	if p.client.keys == nil {
 		p.client.keys = make(map[uint64]*sess)
 	}
 	p.client.keys[req.Key] = s
 	p.client.open.Set(s.number, s)
-	p.client.hostedBy(m.loop)
+	if m.hosting != 0 {
+		t.serve(s)
+	}
+	return s, nil
+}
+
+// serve puts a session into the care of its manager, which has a share of the management node.
+func (t *sessions) serve(s *sess) {
+	c, m, req := t.c, s.manager, &s.request
+	c.hosts.loops[m.loop].sessions++
+	s.client.client.hostedBy(m.loop)
 	if m.placed {
 		s.move(session.Placed)
 		t.happened(s, protocol.EventScheduled, "its service has containers")
 	}
 	c.managers.order(m, session.Order{Open: &session.Open{
-		Manager: m.id, Session: s.number, Client: p.incarnation,
+		Manager: m.hosting, Session: s.number, Client: s.client.incarnation,
 		Bind: protocol.Bind{
-			Session: s.number, Name: req.Name, Environment: environment.name,
-			Principal: p.hello.Principal, Parameters: req.Parameters,
+			Session: s.number, Name: req.Name, Environment: s.environment.name,
+			Principal: s.client.hello.Principal, Parameters: req.Parameters,
 		},
-		TaskCredit: m.service.Limits.Tasks, ByteCredit: m.service.Limits.Bytes, MinInst: req.MinInst, MaxInst: req.MaxInst,
+		TaskCredit: m.service.Limits.Tasks, ByteCredit: m.byteCredit(), MinInst: req.MinInst, MaxInst: req.MaxInst,
 	}})
-	return s, nil
 }
 
 // move takes an event of the session; one that the table refuses is of no effect.
@@ -208,6 +223,10 @@ func (t *sessions) close(s *sess, by string, req *protocol.CloseSession) {
 	if kill {
 		s.killed = err
 	}
+	if s.manager.hosting == 0 { // nobody else knows of it
+		t.end(s, session.Ended, s.killed)
+		return
+	}
 	t.c.managers.order(s.manager, session.Order{Close: &session.Close{Session: s.number, Kill: kill, Error: err}})
 }
 
@@ -217,6 +236,10 @@ func (t *sessions) fail(s *sess, err *protocol.Error) {
 		return
 	}
 	s.failure = err
+	if s.manager.hosting == 0 {
+		t.end(s, session.Broke, err)
+		return
+	}
 	t.c.managers.order(s.manager, session.Order{Close: &session.Close{Session: s.number, Kill: true, Error: err}})
 }
 
@@ -281,8 +304,7 @@ func (t *sessions) end(s *sess, e session.Event, err *protocol.Error) {
 		oldest, _, _ := t.over.First()
 		t.over.Delete(oldest)
 	}
-	s.manager.sessions.Delete(s.number)
-	t.c.managers.loops[s.manager.loop].sessions--
+	t.c.hosts.left(s)
 	t.c.environments.leave(s)
 	p := s.client
 	p.client.open.Delete(s.number)
@@ -296,7 +318,7 @@ func (t *sessions) misdirected(client uint64, number protocol.SessionNumber) {
 	if !ok {
 		return
 	}
-	if s, ok := t.open.Get(number); ok && s.client == p {
+	if s, ok := t.open.Get(number); ok && s.client == p && s.manager.hosting != 0 {
 		t.c.managers.refer(p, s.position, s.manager, s.number)
 		return
 	}
@@ -324,7 +346,10 @@ func (t *sessions) info(s *sess) protocol.SessionInfo {
 		Session: s.number, Name: s.request.Name, Service: s.manager.service.Name, Version: s.manager.service.Version,
 		Environment: s.environment.name, Client: s.client.name(), State: s.state.String(),
 		Opened: s.opened, Ended: s.ended, Queued: s.seen.Queued, InFlight: s.seen.InFlight, Done: s.seen.Done, Failed: s.seen.Failed,
-		Nodes: s.seen.Nodes,
+		Nodes: s.seen.Nodes, Loop: nowhere,
+	}
+	if !s.state.Over() && s.manager.hosting != 0 {
+		i.Loop = s.manager.loop
 	}
 	if !s.running.IsZero() {
 		i.StartDelay = s.running.Sub(s.opened)

@@ -14,7 +14,8 @@ import (
 
 // The commands of a transcript:
 //
-//	broker [client-grace=30s] [max-sessions=N]  begin with a broker that knows nothing (done once before the first)
+//	broker [max-sessions=N] [manager-cpu=N]     begin with a broker that knows nothing (done once before the first)
+//	       [manager-mib=N] [loops=N]
 //	hello NAME incarnation=N, body as JSON      NAME says HELLO on a new connection
 //	send NAME KIND [id=N], body as JSON         NAME sends a record
 //	junk NAME KIND, text                        NAME sends a record whose body is that text
@@ -35,12 +36,13 @@ func TestTranscripts(t *testing.T) {
 			w.t = t
 			if d.Cmd == "broker" {
 				w = newWorld(t, func(c *Config) {
-					if d.HasArg("max-sessions") {
-						d.ScanArgs(t, "max-sessions", &c.MaxSessions)
-					}
-					if d.HasArg("advertise") {
-						d.ScanArgs(t, "advertise", &c.Places.Advertise)
-					}
+					d.MaybeScanArgs(t, "max-sessions", &c.MaxSessions)
+					d.MaybeScanArgs(t, "advertise", &c.Places.Advertise)
+					d.MaybeScanArgs(t, "loops", &c.Loops)
+					var cpu, mebibytes uint64
+					d.MaybeScanArgs(t, "manager-cpu", &cpu)
+					d.MaybeScanArgs(t, "manager-mib", &mebibytes)
+					c.ManagerCPU, c.ManagerMemory = int64(cpu), int64(mebibytes)<<20
 				})
 				return ""
 			}

@@ -41,6 +41,8 @@ type Container struct {
 	Since      time.Time // when it came into its state
 
 	Instance  uint64          // incarnation of its instance once that said HELLO
+	Hosting   uint32          // of the manager to which its instance was announced last; 0: to none
+	Loop      int             // that was told of it
 	Served    bool            // it has been ready
 	Delivered bool            // it has answered a task
 	Released  bool            // its manager has nothing to do with it any more

@@ -16,7 +16,7 @@ func BenchmarkTask(b *testing.B) {
 	c := New(Config{Epoch: protocol.NewEpoch(5, 0), Incarnation: incarnation, Broker: "b", MaxPayload: 1 << 20, QueuedBytes: 64 << 20})
 	now := time.Unix(1_800_000_000, 0)
 	step := func(o session.Order) { c.Step(now, Event{Kind: EventOrder, Order: o}) }
-	step(session.Order{Serve: &session.Serve{Manager: 1, Service: protocol.Service{Name: "svc"}.WithDefaults()}})
+	step(session.Order{Serve: &session.Serve{Manager: 1, Service: protocol.Service{Name: "svc"}.WithDefaults(), Share: theShare}})
 	step(session.Order{Open: &session.Open{Manager: 1, Session: 1, Client: 100, TaskCredit: 65536, ByteCredit: 64 << 20}})
 	step(session.Order{Admit: &session.Admit{Manager: 1, Container: "a", Incarnation: 200, Node: "n", Slots: 1, Sessions: 10}})
 	cl, in := link.NewNode(c.cfg.Epoch, 100), link.NewNode(c.cfg.Epoch, 200)

@@ -25,7 +25,7 @@ type Config struct {
 	QueuedBytes int64
 }
 
-// Event is one thing that happens to a Core. Exactly one of Order, Gone and Records is meant, by Kind.
+// Event is one thing that happens to a Core. What of it is meant is said by Kind.
 type Event struct {
 	Kind EventKind
 	// Peer sent the frame, or is gone.
@@ -35,6 +35,8 @@ type Event struct {
 	// Payloads are the payload frames that followed, one reference each, which the core takes over.
 	Payloads []protocol.Handle
 	Order    session.Order
+	// Busy is for how long the loop was at work.
+	Busy time.Duration
 }
 
 // EventKind says which event it is.
@@ -45,6 +47,7 @@ const (
 	EventFrame EventKind = iota // a frame was received
 	EventGone                   // a send found that the peer's connection is gone
 	EventOrder                  // the control loop gave an order
+	EventBusy                   // the loop was at work since the last such event, with what it was told in between
 )
 
 // Raw is a frame outside of any conversation.
@@ -108,6 +111,9 @@ type Core struct {
 	nextBeat time.Time
 	nextTell time.Time
 	clock    uint64 // counts uses of seats
+
+	late   late
+	ledger ledger
 }
 
 // end is the other side of a data connection: a client or an instance.
@@ -145,6 +151,9 @@ func (c *Core) Step(now time.Time, ev Event) {
 		}
 	case EventOrder:
 		c.obey(ev.Order)
+	case EventBusy:
+		c.ledger.roll(now, c.managers)
+		c.ledger.apportion(ev.Busy)
 	}
 }
 
@@ -152,6 +161,7 @@ func (c *Core) Step(now time.Time, ev Event) {
 func (c *Core) Tick(now time.Time) {
 	c.now = now
 	if !now.Before(c.nextTick) {
+		c.ledger.roll(now, c.managers)
 		for _, m := range c.managers {
 			m.tick()
 		}
@@ -183,7 +193,10 @@ func (c *Core) pace() time.Duration {
 
 // Deadline says when Tick is to be called next; ok is false when only an event can change anything.
 func (c *Core) Deadline() (at time.Time, ok bool) {
-	if len(c.managers) == 0 && len(c.order) == 0 {
+	switch {
+	case c.late.some():
+		return c.now, true
+	case len(c.managers) == 0 && len(c.order) == 0:
 		return time.Time{}, false
 	}
 	at = c.nextBeat

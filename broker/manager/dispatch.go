@@ -5,9 +5,10 @@ import (
 	"github.com/weft-fabric/weft/protocol"
 )
 
-// How tasks find their instance. Whatever arrives in one pump is queued first; settle then gives each session that got
-// tasks (fill) the free credit of its seats, most free first, and each instance whose credit came back (serve) to the
-// sessions that wait there, in turns. While a session waits for credit, its seats are in the turns of their instances.
+// How tasks find their instance. Whatever arrives in one pump is queued first; settle, in share.go, then gives each
+// session that got tasks (fill) the free credit of its seats, most free first, and each instance whose credit came back
+// (serve) to the sessions that wait there, in turns. While a session waits for credit, its seats are in the turns of
+// their instances.
 
 // fill notes that a session has tasks to dispatch.
 func (s *hosted) fill() {
@@ -24,27 +25,6 @@ func (i *instance) serve() {
 	if !i.queued {
 		i.queued = true
 		c.served = append(c.served, i)
-	}
-}
-
-// settle dispatches what can be. It is called once for each pump.
-func (c *Core) settle() {
-	for len(c.served) > 0 || len(c.filled) > 0 {
-		// Who waited comes first.
-		for k := 0; k < len(c.served); k++ {
-			i := c.served[k]
-			i.queued = false
-			i.serveTurns()
-		}
-		clear(c.served)
-		c.served = c.served[:0]
-		for k := 0; k < len(c.filled); k++ {
-			s := c.filled[k]
-			s.dirty = false
-			s.dispatch()
-		}
-		clear(c.filled)
-		c.filled = c.filled[:0]
 	}
 }
 
@@ -209,10 +189,10 @@ func (m *manager) recall(k uint32, i *instance) bool {
 }
 
 // recalled queues a task again that an instance had not started, before the others of its session.
-func (i *instance) recalled(id uint64) {
+func (i *instance) recalled(rec *protocol.Record) {
 	m := i.manager
-	k := m.slab.find(id)
-	if k == 0 || m.slab.slots[k].seat == nil || m.slab.slots[k].seat.instance != i {
+	k := m.slab.flying(i, rec)
+	if k == 0 {
 		return
 	}
 	m.land(k)
@@ -257,7 +237,7 @@ func (m *manager) rebalance() {
 		}
 		n := max(1, (donor.flight-donor.slots)/2)
 		for _, t := range donor.seats {
-			if t.flight == 0 || !t.session.seatAt(idle) {
+			if t.flight == 0 || t.session.closed || !t.session.seatAt(idle) {
 				continue
 			}
 			for k := t.session.flight.tail; k != 0 && n > 0; k = m.slab.slots[k].prev {

@@ -34,7 +34,7 @@ func (c *Core) handOver(id uint32) {
 	if m == nil {
 		return
 	}
-	c.settle() // nothing of the manager is in served and filled afterwards
+	c.settleAll() // nothing of the manager is in served, filled and late afterwards
 	p := &parcel{manager: m, clock: c.clock}
 	for _, s := range m.all() {
 		p.sessions = append(p.sessions, c.release(s))
@@ -44,6 +44,7 @@ func (c *Core) handOver(id uint32) {
 		delete(c.instances, i.container)
 		c.node.Detach(i.link)
 	}
+	c.ledger.forget(m)
 	c.changed = slices.DeleteFunc(c.changed, func(s *hosted) bool { return s.manager == m })
 	c.buffers.extract(&m.slab)
 	delete(c.byID, id)

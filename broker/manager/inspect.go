@@ -26,7 +26,7 @@ func (c *Core) Inspect() Inspection {
 // Verify says what in the core contradicts itself; nil when nothing does. It walks over everything and changes nothing.
 func (c *Core) Verify() error {
 	bytes := int64(0)
-	tasks := make(map[*manager]int)
+	tasks, held := make(map[*manager]int), make(map[*manager]int64)
 	for _, e := range c.order {
 		if e.client == nil {
 			continue
@@ -40,6 +40,7 @@ func (c *Core) Verify() error {
 			}
 			tasks[s.manager] += s.unfinished()
 			bytes += s.bytes
+			held[s.manager] += s.bytes
 		}
 	}
 	if bytes != c.bytes {
@@ -48,6 +49,9 @@ func (c *Core) Verify() error {
 	for _, m := range c.managers {
 		if m.slab.used != tasks[m] {
 			return fmt.Errorf("the slab of manager %d holds %d tasks, its sessions have %d", m.id, m.slab.used, tasks[m])
+		}
+		if m.bytes != held[m] || m.bytes > m.share.Memory {
+			return fmt.Errorf("manager %d has %d bytes of its share of %d, its sessions %d", m.id, m.bytes, m.share.Memory, held[m])
 		}
 		if err := m.verify(); err != nil {
 			return fmt.Errorf("manager %d: %w", m.id, err)

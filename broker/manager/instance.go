@@ -56,7 +56,14 @@ func (i *instance) room() int {
 // admit announces an instance.
 func (c *Core) admit(o *session.Admit) {
 	m := c.byID[o.Manager]
-	if m == nil || c.instances[o.Container] != nil || c.ends[o.Incarnation] != nil {
+	if m == nil {
+		return
+	}
+	if i := c.instances[o.Container]; i != nil && i.other == o.Incarnation && i.manager.retired {
+		i.adopted(m)
+		return
+	}
+	if c.instances[o.Container] != nil || c.ends[o.Incarnation] != nil {
 		return
 	}
 	i := &instance{
@@ -67,6 +74,19 @@ func (c *Core) admit(o *session.Admit) {
 	i.instance = i
 	c.instances[i.container] = i
 	m.instances = append(m.instances, i)
+}
+
+// adopted gives an instance that a retired manager has left behind to another one.
+func (i *instance) adopted(m *manager) {
+	if i.reserved {
+		i.unreserve()
+	}
+	i.manager.instances = without(i.manager.instances, i)
+	i.manager = m
+	m.instances = append(m.instances, i)
+	if i.serves() {
+		i.ready()
+	}
 }
 
 // ready begins to use an instance: it said HELLO, its OnCreateService has returned.
@@ -134,6 +154,7 @@ func (i *instance) fromInstance(in *intake) error {
 		if err != nil || !ok {
 			return err
 		}
+		i.manager.handled()
 		switch rec.Kind {
 		case protocol.KindResult, protocol.KindFailure:
 			i.answer(&rec, h)
@@ -142,7 +163,7 @@ func (i *instance) fromInstance(in *intake) error {
 			i.executed(int64(rec.Session), time.Duration(min(rec.Task, 1<<62)))
 			i.serve()
 		case protocol.KindRecalled:
-			i.recalled(rec.Task)
+			i.recalled(&rec)
 		case protocol.KindBound:
 			i.bound(rec.Session)
 		case protocol.KindRefused:
@@ -180,16 +201,12 @@ func (i *instance) executed(n int64, took time.Duration) {
 func (i *instance) answer(rec *protocol.Record, h protocol.Handle) {
 	m := i.manager
 	c := m.core
-	n := m.slab.find(rec.Task)
+	n := m.slab.flying(i, rec)
 	if n == 0 {
 		c.node.Release(h) // stale: the task was run again, or its session was killed
 		return
 	}
 	t := &m.slab.slots[n]
-	if t.seat == nil || t.seat.instance != i {
-		c.node.Release(h)
-		return
-	}
 	if !i.answered {
 		i.answered = true
 		c.note(session.Note{Delivered: &session.Delivered{Container: i.container}})
@@ -227,6 +244,16 @@ func (i *instance) answer(rec *protocol.Record, h protocol.Handle) {
 	if s.closing {
 		s.settleClose()
 	}
+}
+
+// flying finds the task at an instance that its record names; 0 is none. Its session tells a task of this manager from
+// one that a manager before had given to the instance.
+func (s *slab) flying(i *instance, rec *protocol.Record) uint32 {
+	n := s.find(rec.Task)
+	if t := &s.slots[n]; n == 0 || t.seat == nil || t.seat.instance != i || t.session.number != rec.Session {
+		return 0
+	}
+	return n
 }
 
 // again says whether a failed task is to be run again, as worker.Retry asks, and queues it.

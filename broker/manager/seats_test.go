@@ -1,7 +1,6 @@
 package manager
 
 import (
-	"fmt"
 	"slices"
 	"testing"
 	"time"
@@ -84,30 +83,6 @@ func TestDrainingInstanceLeavesWhenItsLastSessionIsRefused(t *testing.T) {
 	w.settle()
 	if !i.left {
 		t.Fatal("the instance has nothing bound and was not told to leave")
-	}
-}
-
-func TestRetireLetsAllGo(t *testing.T) {
-	w := newWorld(t)
-	w.serve(nil)
-	w.client(100, 1, 2, 3, 4, 5)
-	for n := range 4 { // that have not said HELLO
-		w.order(session.Order{Admit: &session.Admit{Manager: 1, Container: fmt.Sprint("i", n), Incarnation: uint64(200 + n), Node: "n"}})
-	}
-	w.order(session.Order{Retire: &session.Retire{Manager: 1}})
-	for n := range uint32(5) {
-		if got := w.changed(n + 1); !slices.Contains(got, "closed:SessionKilled") {
-			t.Errorf("session %d went through %v", n+1, got)
-		}
-	}
-	released := 0
-	for _, n := range w.notes {
-		if n.Released != nil {
-			released++
-		}
-	}
-	if released != 4 || len(w.core.instances) != 0 || len(w.core.sessions) != 0 {
-		t.Errorf("%d instances were let go, %d and %d sessions are left", released, len(w.core.instances), len(w.core.sessions))
 	}
 }
 

@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"github.com/weft-fabric/weft/broker/session"
-	"github.com/weft-fabric/weft/internal/planted"
 	"github.com/weft-fabric/weft/protocol"
 )
 
@@ -19,19 +18,21 @@ type manager struct {
 	waiting   []*hosted   // with tasks and without a seat, in order of arrival
 	slab      slab        // of unfinished tasks
 
-	wanted    int // instances, as told to the control loop with those by hand taken off
-	target    int // instances, by demand
-	backlog   int // ticks in a row that tasks waited beyond the instances' credit
-	idleSince time.Time
-	idleTold  bool
-	reserved  int // instances that run suspects
+	wanted   int // instances, as told to the control loop with those by hand taken off
+	target   int // instances, by demand
+	backlog  int // ticks in a row that tasks waited beyond the instances' credit
+	reserved int // instances that run suspects
+	share    protocol.Share
+	bytes    int64 // payload bytes of unfinished tasks
+	usage    usage
+	retired  bool // what is left of it are instances that wait for another manager
 }
 
 // obey carries out an order of the control loop.
 func (c *Core) obey(o session.Order) {
 	switch {
 	case o.Serve != nil:
-		m := &manager{core: c, id: o.Serve.Manager, service: o.Serve.Service, slab: newSlab(), idleSince: c.now}
+		m := &manager{core: c, id: o.Serve.Manager, service: o.Serve.Service, share: o.Serve.Share, slab: newSlab()}
 		c.managers = append(c.managers, m)
 		c.byID[m.id] = m
 	case o.Retire != nil:
@@ -71,7 +72,7 @@ func (c *Core) retire(id uint32) {
 	for _, s := range slices.Clone(m.sessions) {
 		s.close(true, protocol.Errorf(protocol.CodeSessionKilled, "session", "its manager was retired"))
 	}
-	m.dismissAll(true)
+	m.retired = true
 	delete(c.byID, id)
 	c.managers = without(c.managers, m)
 }
@@ -99,23 +100,18 @@ func (m *manager) tick() {
 }
 
 // demand computes how many instances the manager wants: the count of the request, min at the first session, one more
-// while tasks wait beyond the instances' credit, back to min after the idle limit.
+// while tasks wait beyond the instances' credit, back to min after the idle limit. Without sessions it stays: when
+// instances that nobody needs are to end is for the control loop.
 func (m *manager) demand() {
-	c := m.core
-	limit := time.Duration(m.service.Limits.Idle)
+	if m.retired {
+		return
+	}
 	if len(m.sessions) == 0 {
-		if m.target > 0 && c.now.Sub(m.idleSince) >= limit {
-			m.target = 0
-			m.dismissAll(false)
-		}
-		// Not while a session is being let go: to the control loop it is still open.
-		if m.target == 0 && !m.idleTold && c.now.Sub(m.idleSince) >= limit && m.unhanded() == 0 && (!m.seated() || planted.Is(planted.IdleTooEarly)) {
-			m.idleTold = true
-			c.note(session.Note{Idle: &session.Idle{Manager: m.id}})
-		}
 		m.tellWanted()
 		return
 	}
+	c := m.core
+	limit := time.Duration(m.service.Limits.Idle)
 	low, high, queued := m.bounds()
 	serving := m.serving()
 	if queued > 0 && serving >= m.target && serving > 0 {
@@ -138,15 +134,6 @@ func (m *manager) demand() {
 		}
 	}
 	m.tellWanted()
-}
-
-// dismissAll lets the instances go, those that were started by hand only if told.
-func (m *manager) dismissAll(byHand bool) {
-	for _, i := range slices.Clone(m.instances) {
-		if byHand || !i.byHand {
-			i.dismiss()
-		}
-	}
 }
 
 // bounds gives the least and greatest number of instances that the sessions ask for, each by its own word or else the
@@ -175,20 +162,6 @@ func (m *manager) serving() (n int) {
 		}
 	}
 	return n
-}
-
-func (m *manager) unhanded() (n int) {
-	for _, i := range m.instances {
-		if !i.byHand {
-			n++
-		}
-	}
-	return n
-}
-
-// seated says whether an instance still holds a session.
-func (m *manager) seated() bool {
-	return slices.ContainsFunc(m.instances, func(i *instance) bool { return len(i.seats) > 0 })
 }
 
 func (m *manager) tellWanted() {

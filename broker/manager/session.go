@@ -2,6 +2,7 @@ package manager
 
 import (
 	"slices"
+	"time"
 
 	"github.com/weft-fabric/weft/broker/session"
 	"github.com/weft-fabric/weft/internal/planted"
@@ -62,7 +63,6 @@ func (c *Core) open(o *session.Open) {
 	c.sessions[s.number] = s
 	m.sessions = append(m.sessions, s)
 	cl.sessions = append(cl.sessions, s)
-	m.idleTold = false
 	m.demand()
 	s.seatEagerly()
 }
@@ -159,6 +159,7 @@ func (cl *client) task(rec *protocol.Record, buf *buffer, off uint32, h protocol
 		}
 		cl.recent = s
 	}
+	s.manager.handled()
 	id := protocol.TaskID(rec.Task)
 	if !s.seen.add(id.Sequence()) && !planted.Is(planted.TaskTakenTwice) {
 		c.node.Release(h)
@@ -183,6 +184,7 @@ func (cl *client) task(rec *protocol.Record, buf *buffer, off uint32, h protocol
 		c.buffers.hold(buf, rec.Size)
 	}
 	s.bytes += int64(rec.Size)
+	s.manager.bytes += int64(rec.Size)
 	c.bytes += int64(rec.Size)
 	m.slab.pushBack(&s.queue, i)
 	s.fill()
@@ -197,6 +199,9 @@ func (cl *client) misdirected(number protocol.SessionNumber) {
 	}
 	c.note(session.Note{Misdirected: &m})
 }
+
+// retryAfter is when a task may be sent again that found no room in the broker.
+const retryAfter = 100 * time.Millisecond
 
 // admissible says why a task cannot be taken; nil when it can.
 func (s *hosted) admissible(rec *protocol.Record) *protocol.Error {
@@ -214,8 +219,10 @@ func (s *hosted) admissible(rec *protocol.Record) *protocol.Error {
 	case c.bytes+int64(rec.Size) > c.cfg.QueuedBytes:
 		e := protocol.Errorf(protocol.CodeOverloaded, "Task", "manager loop %d holds %d bytes of unfinished tasks, its limit is %d",
 			c.cfg.Loop, c.bytes, c.cfg.QueuedBytes)
-		e.RetryAfter = 100_000_000
+		e.RetryAfter = retryAfter
 		return e
+	case s.manager.bytes+int64(rec.Size) > s.manager.share.Memory:
+		return s.manager.overShare()
 	}
 	return nil
 }
@@ -245,6 +252,7 @@ func (m *manager) finish(i uint32) {
 	if t.attempts == 0 || !planted.Is(planted.CreditForgotten) {
 		s.bytes -= int64(t.size)
 	}
+	s.manager.bytes -= int64(t.size)
 	c.bytes -= int64(t.size)
 	if t.buf != nil {
 		c.buffers.drop(t.buf, t.size)
@@ -298,7 +306,6 @@ func (s *hosted) settleClose() {
 // end closes a session that has no tasks left, lets its seats go and tells of it: of one that was killed at once, of
 // another when OnSessionUnbind has returned everywhere.
 func (s *hosted) end(killed bool, why *protocol.Error) {
-	c := s.manager.core
 	s.closed = true
 	s.client.recent = nil
 	for _, t := range slices.Clone(s.seats) {
@@ -307,9 +314,6 @@ func (s *hosted) end(killed bool, why *protocol.Error) {
 	s.manager.sessions = without(s.manager.sessions, s)
 	s.manager.waiting = without(s.manager.waiting, s)
 	s.client.sessions = without(s.client.sessions, s)
-	if len(s.manager.sessions) == 0 {
-		s.manager.idleSince = c.now
-	}
 	s.touch()
 	if len(s.seats) == 0 || killed {
 		s.gone(why)
@@ -345,6 +349,9 @@ func (c *Core) tell() {
 	}
 	clear(c.changed)
 	c.changed = c.changed[:0]
+	for _, m := range c.managers {
+		m.tellUsage()
+	}
 }
 
 func (s *hosted) figures() {

@@ -47,8 +47,7 @@ type party struct {
 	left     bool
 	keeps    bool // a client that takes no results
 	consumed int
-	hold     bool // an instance that answers Bind only when told
-	deaf     bool // an instance that answers Unbind only when told
+	hold     bool // an instance that answers Bind and Unbind only when told
 }
 
 // given is a task at an instance.
@@ -61,6 +60,9 @@ type given struct {
 }
 
 const incarnation = 77
+
+// theShare is that of every manager whose test does not care.
+var theShare = protocol.Share{CPU: protocol.DefaultManagerCPU, Memory: 64 << 20}
 
 func newWorld(t fataler) *world {
 	return &world{
@@ -82,7 +84,7 @@ func (w *world) serve(change func(*protocol.Service)) {
 	if change != nil {
 		change(&s)
 	}
-	w.order(session.Order{Serve: &session.Serve{Manager: 1, Service: s.WithDefaults()}})
+	w.order(session.Order{Serve: &session.Serve{Manager: 1, Service: s.WithDefaults(), Share: theShare}})
 }
 
 func (w *world) party(name string, inc uint64, hello protocol.Hello) *party {
@@ -308,9 +310,7 @@ func (p *party) record(rec *protocol.Record, payload []byte) {
 			}
 		}
 		p.tasks = kept
-		if !p.deaf {
-			p.link.Append(protocol.KindUnbound, rec.Session, 0, nil)
-		}
+		p.link.Append(protocol.KindUnbound, rec.Session, 0, nil)
 	case protocol.KindRecall:
 		for i, g := range p.tasks {
 			if g.id == rec.Task && i >= 1 { // the first one runs
@@ -443,7 +443,14 @@ func (w *world) check() {
 			w.t.Fatalf("session %d has %d slots and %d tasks in its lists", s.number, n, s.unfinished())
 		}
 	}
+	ofManager := map[*manager]int64{}
+	for s := range inSession {
+		ofManager[s.manager] += s.bytes
+	}
 	for _, m := range c.managers {
+		if m.bytes != ofManager[m] || m.bytes > m.share.Memory {
+			w.t.Fatalf("manager %d counts %d bytes of its share of %d, its sessions have %d", m.id, m.bytes, m.share.Memory, ofManager[m])
+		}
 		reserved := 0
 		for _, i := range m.instances {
 			flight := 0

@@ -23,9 +23,11 @@ type Order struct {
 type Serve struct {
 	Manager uint32 // names the manager from now on, never used again
 	Service protocol.Service
+	Share   protocol.Share // that it holds of the management node; neither is 0
 }
 
-// Retire ends a manager that has no sessions: its instances are let go.
+// Retire ends a manager that has no sessions. Its instances stay as they are, without a manager, until [Admit] gives
+// them another one, or [Dismiss] or [Lost] ends them.
 type Retire struct{ Manager uint32 }
 
 // Open puts a session into the care of a manager. Its client will say HELLO with this incarnation.
@@ -48,7 +50,7 @@ type Close struct {
 	Error   *protocol.Error
 }
 
-// Admit announces an instance, which will say HELLO with this incarnation.
+// Admit announces an instance, which will say HELLO with this incarnation, or which a retired manager has left behind.
 type Admit struct {
 	Manager     uint32
 	Container   string
@@ -89,13 +91,12 @@ type Note struct {
 	Silent      *Silent
 	Misdirected *Misdirected
 	Figures     *Figures
-	Idle        *Idle
+	Usage       *Usage
 	Moved       *Moved
 }
 
-// Wanted says how many instances a manager would have: from the service's min to max while it has sessions, what it
-// has until the idle limit when it has none, then 0; those that serve by hand are taken off. Sent when the number
-// changes.
+// Wanted says how many instances a manager would have: from the service's min to max while it has sessions, and as
+// before when it has none; those that serve by hand are taken off. Sent when the number changes.
 type Wanted struct {
 	Manager   uint32
 	Instances int
@@ -152,8 +153,12 @@ type Figures struct {
 	Nodes    []string // names of the nodes of the instances that hold it, sorted
 }
 
-// Idle tells that a manager has had no session for its idle limit and has let its instances go.
-type Idle struct{ Manager uint32 }
+// Usage is what a manager uses of its share, sent at most twice a second and only when it changed.
+type Usage struct {
+	Manager uint32
+	CPU     int64 // millicores in the last second
+	Memory  int64 // bytes of its unfinished tasks
+}
 
 // Moved hands over a manager, for [Adopt]. State is known to manager loops only; who passes it on does not look into it.
 type Moved struct {

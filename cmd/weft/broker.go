@@ -19,6 +19,8 @@ const stopPatience = 15 * time.Second
 type brokerFlags struct {
 	config broker.Config
 	level  string
+	cpu    string // for session managers, of each loop
+	memory string // for session managers, in all
 }
 
 func (f *brokerFlags) add(cmd *cobra.Command) {
@@ -29,6 +31,9 @@ func (f *brokerFlags) add(cmd *cobra.Command) {
 	flags.IntVar(&f.config.Loops, "loops", 0, "manager loops, each with its own port (default half the cores)")
 	flags.IntVar(&f.config.IOThreads, "io-threads", 0, "ZeroMQ's I/O threads (default 1)")
 	flags.BoolVar(&f.config.Insecure, "insecure", false, "allow addresses that other machines reach: without keys, whoever reaches it can run programs")
+	flags.StringVar(&f.cpu, "manager-cpu", "", "what each manager loop has for session managers, as 1.0 or 800m (default 1.0)")
+	flags.StringVar(&f.memory, "manager-memory", "", "bytes for the unfinished tasks of all session managers, as 4GiB "+
+		"(default a quarter of the machine's memory)")
 	flags.StringVar(&f.config.Name, "name", "", "name of the broker, for people (default broker)")
 	logFlag(cmd, &f.level)
 }
@@ -81,6 +86,16 @@ func (a *app) configureBroker(f *brokerFlags) error {
 	logger, err := a.newLogger(f.level)
 	if err != nil {
 		return err
+	}
+	if f.cpu != "" {
+		if f.config.ManagerCPU, err = parseCPU(f.cpu); err != nil {
+			return badInput("--manager-cpu: %w", err)
+		}
+	}
+	if f.memory != "" {
+		if f.config.Memory, err = parseBytes(f.memory); err != nil {
+			return badInput("--manager-memory: %w", err)
+		}
 	}
 	f.config.Logger, f.config.TuneMalloc = &logger, true
 	if len(f.config.Listen) == 0 {

@@ -30,6 +30,7 @@ type serviceFile struct {
 	Instances protocol.Instances      `yaml:"instances"`
 	Interface interfaceFile           `yaml:"interface"`
 	Limits    limitsFile              `yaml:"limits"`
+	Manager   managerFile             `yaml:"manager"`
 	Env       map[string]text         `yaml:"env"`
 }
 
@@ -59,6 +60,11 @@ type capacityFile struct {
 	Memory  byteAmount `yaml:"memory"`
 	Network byteAmount `yaml:"network"`
 	DiskIO  byteAmount `yaml:"disk_io"`
+}
+
+type managerFile struct {
+	CPU    cpuAmount  `yaml:"cpu"`
+	Memory byteAmount `yaml:"memory"`
 }
 
 type limitsFile struct {
@@ -177,6 +183,7 @@ func (f serviceFile) service(folder string) protocol.Service {
 			Attempts: f.Limits.Attempts, HostLosses: f.Limits.HostLosses,
 			Idle: f.Limits.Idle, Start: f.Limits.Start, Grace: f.Limits.Grace,
 		},
+		Manager: protocol.Share{CPU: int64(f.Manager.CPU), Memory: int64(f.Manager.Memory)},
 	}
 	for _, r := range f.Requests {
 		s.Requests = append(s.Requests, protocol.ContainerRequest{

@@ -48,6 +48,7 @@ limits:
   start: 5s
   grace: 500ms
 env: {MODE: fast, LEVEL: 010}
+manager: {cpu: 50m, memory: 64MiB}
 `
 
 func TestReadService(t *testing.T) {
@@ -72,7 +73,8 @@ func TestReadService(t *testing.T) {
 			Idle: protocol.Duration(90 * time.Second), Start: protocol.Duration(5 * time.Second),
 			Grace: protocol.Duration(500 * time.Millisecond),
 		},
-		Env: map[string]string{"MODE": "fast", "LEVEL": "010"},
+		Env:     map[string]string{"MODE": "fast", "LEVEL": "010"},
+		Manager: protocol.Share{CPU: 50, Memory: 64 << 20},
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("readService:\n got %+v\nwant %+v", got, want)

@@ -50,12 +50,19 @@ func describeService(s protocol.ServiceInfo, now time.Time) []pair {
 			humanCount(s.Instances), humanCount(s.Starting), v.Instances.Min, v.Instances.Max)},
 		{"loops", strings.Trim(fmt.Sprint(s.Loops), "[]")},
 		{"reason", s.Reason},
-		{"slots", fmt.Sprintf("%d (tasks that an instance executes at once)", v.Slots)},
-		{"sessions each", fmt.Sprintf("%d (bound at once to an instance)", v.Sessions)},
-		{"queue", v.Queue},
-		{"task", v.Interface.Task},
-		{"result", v.Interface.Result},
 	}
+	for _, m := range s.Managers {
+		pairs = append(pairs, pair{"manager", fmt.Sprintf("on loop %d: used %s of %s cores, %s of %s for tasks, %s sessions",
+			m.Loop, humanCores(m.CPU), humanCores(m.Share.CPU), humanBytes(m.Memory), humanBytes(m.Share.Memory), humanCount(m.Sessions))})
+	}
+	pairs = append(
+		pairs,
+		pair{"slots", fmt.Sprintf("%d (tasks that an instance executes at once)", v.Slots)},
+		pair{"sessions each", fmt.Sprintf("%d (bound at once to an instance)", v.Sessions)},
+		pair{"queue", v.Queue},
+		pair{"task", v.Interface.Task},
+		pair{"result", v.Interface.Result},
+	)
 	for _, p := range platformsOf(v) {
 		a := v.Artefacts[p]
 		pairs = append(pairs, pair{p, strings.Join(append([]string{a.Command}, a.Args...), " ")})
@@ -66,6 +73,7 @@ func describeService(s protocol.ServiceInfo, now time.Time) []pair {
 	l := v.Limits
 	pairs = append(
 		pairs,
+		pair{"manager needs", managerShare(v.Manager)},
 		pair{"limits", fmt.Sprintf("payload %s; a session: %s tasks, %s; %d attempts, %d host losses",
 			humanBytes(l.Payload), humanCount(l.Tasks), humanBytes(l.Bytes), l.Attempts, l.HostLosses)},
 		pair{"times", fmt.Sprintf("idle %v, start %v, grace %v",
@@ -75,6 +83,15 @@ func describeService(s protocol.ServiceInfo, now time.Time) []pair {
 		pairs = append(pairs, pair{"env " + k, v.Env[k]})
 	}
 	return pairs
+}
+
+// managerShare says what the session managers of a service hold of the management node.
+func managerShare(s protocol.Share) string {
+	memory := "a sixteenth of the broker's memory"
+	if s.Memory > 0 {
+		memory = humanBytes(s.Memory)
+	}
+	return fmt.Sprintf("%s cores of a loop, %s for tasks", humanCores(s.CPU), memory)
 }
 
 func describeRequest(r protocol.ContainerRequest) string {
@@ -155,8 +172,17 @@ func describeSession(s sessionInFull, now time.Time) []pair {
 		{"tasks", fmt.Sprintf("%s queued, %s in flight, %s done, %s failed",
 			humanCount(s.Queued), humanCount(s.InFlight), humanCount(s.Done), humanCount(s.Failed))},
 		{"nodes", strings.Join(s.Nodes, " ")},
+		{"loop", loopOf(s.SessionInfo)},
 		{"events", lastEvents(s.Events, now)},
 	}
+}
+
+// loopOf names the manager loop that serves a session, "" when none does.
+func loopOf(s protocol.SessionInfo) string {
+	if s.Loop < 0 {
+		return ""
+	}
+	return strconv.Itoa(s.Loop)
 }
 
 // nodeColumns is the table of the nodes.

@@ -50,7 +50,12 @@ func someServices() []protocol.ServiceInfo {
 	next := price
 	next.Version, next.Env = "2.0.0-rc1", nil
 	return []protocol.ServiceInfo{
-		{Service: price.WithDefaults(), Default: true, Registered: noon().Add(-90 * time.Minute), Sessions: 1200, Instances: 3, Starting: 1},
+		{
+			Service: price.WithDefaults(), Default: true, Registered: noon().Add(-90 * time.Minute), Sessions: 1200, Instances: 3, Starting: 1,
+			Managers: []protocol.ManagerInfo{
+				{Loop: 2, Share: protocol.Share{CPU: 50, Memory: 256 << 20}, CPU: 13, Memory: 3 << 20, Sessions: 1200},
+			},
+		},
 		{Service: next.WithDefaults(), Registered: noon().Add(-time.Minute)},
 		{
 			Default:    true,
@@ -65,11 +70,12 @@ func someSessions() []protocol.SessionInfo {
 		{
 			Session: 7, Name: "nightly", Service: "price", Version: "1.20", Environment: "default", Client: "risk-ui",
 			State: protocol.SessionRunning, Opened: noon().Add(-75 * time.Second), StartDelay: 123 * time.Millisecond,
-			Queued: 65536, InFlight: 12, Done: 1234567, Failed: 2, Nodes: []string{"n1", "n2"},
+			Queued: 65536, InFlight: 12, Done: 1234567, Failed: 2, Nodes: []string{"n1", "n2"}, Loop: 2,
 		},
 		{
 			Session: 12, Service: "by-hand", Environment: "default", Client: "count", State: protocol.SessionQueued,
-			Opened: noon().Add(-1500 * time.Millisecond),
+			Opened: noon().Add(-1500 * time.Millisecond), Loop: -1,
+			Reason: "not enough cpu of a manager loop for its session manager: 0.05 needed, 0 of 1 free; to be freed by closing all sessions of price",
 		},
 	}
 }

@@ -30,7 +30,7 @@ const (
 	RefusalIgnored          // manager: a session whose binding was refused waits on
 	AttemptNotCounted       // manager: a task that ends its instance may do so for ever
 	CreditForgotten         // manager: the bytes of a task that failed stay counted
-	IdleTooEarly            // manager: Idle is told while a session is being let go
+	ShareKept               // control: the share of a manager that is retired is not given back
 	RetryLost               // manager: a task that asks for another try is forgotten
 	FailureNotConsumed      // client: the bytes of an error are not given back
 	ConsumedTwice           // client: the bytes of a result are given back twice
@@ -52,7 +52,7 @@ const (
 var names = [bugs]string{
 	"none", "frame-not-kept", "frame-taken-twice", "lost-welcome-believed", "stale-hello-taken", "task-lost-with-host", "suspect-beside",
 	"unbind-too-early", "task-taken-twice", "recalled-forgotten", "handle-kept", "handle-released-twice", "generation-kept", "refusal-ignored",
-	"attempt-not-counted", "credit-forgotten", "idle-too-early", "retry-lost", "failure-not-consumed", "consumed-twice",
+	"attempt-not-counted", "credit-forgotten", "share-kept", "retry-lost", "failure-not-consumed", "consumed-twice",
 	"referral-kept", "close-forgotten", "two-submitted", "ack-before-commit", "close-dropped", "node-lost-in-silence",
 	"forget-dropped", "start-counted-twice", "one-slot-more", "queue-kept", "drain-not-repeated", "exit-unreported",
 }
