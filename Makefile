@@ -100,7 +100,7 @@ check-vulnerabilities: setup $(TOOLS)/govulncheck
 
 # The figures that the fabric must reach. A test that does not exist, or is skipped, has not passed.
 .PHONY: acceptance
-acceptance: acceptance-throughput acceptance-kill acceptance-fairness acceptance-callbacks acceptance-exec ## Check the promised figures and behaviour (takes long)
+acceptance: acceptance-throughput acceptance-kill acceptance-fairness acceptance-callbacks acceptance-exec acceptance-tour ## Check the promised figures and behaviour (takes long)
 
 .PHONY: acceptance-throughput
 acceptance-throughput: build ## - at least 1,000,000 small tasks/s through one client and one instance
@@ -121,6 +121,10 @@ acceptance-callbacks: build ## - callbacks that block, panic or close; contexts 
 .PHONY: acceptance-exec
 acceptance-exec: build ## - weft exec gzip over 1,000 files: right, with progress, and Ctrl-C leaves nothing
 	@tools/acceptance-exec
+
+.PHONY: acceptance-tour
+acceptance-tour: build ## - what README tells a new user to do, done
+	@tools/acceptance test TestAcceptanceTour ./internal/e2e
 
 .PHONY: clean
 clean: ## Remove what was built
