@@ -42,6 +42,22 @@ demo: build ## Run real jobs through a broker, an agent and instances on this ma
 .PHONY: test
 test: setup test-python ## Run the tests, with the race detector, but for the long ones
 	go test -race -short -count=1 -timeout $(TEST_TIMEOUT) ./...
+	@$(MAKE) sim sim-bugs
+
+# The simulation. A failure prints the call of this that runs it again.
+SEEDS ?= 2000
+FIRST ?= 1
+STEPS ?= 5000
+BUG ?=
+SIMFLAGS ?=
+
+.PHONY: sim
+sim: ## Simulate the whole fabric with faults: SEEDS from FIRST on, STEPS each (docs/simulation.md)
+	go test -count=1 -timeout $(LONG_TIMEOUT) $(if $(BUG),-tags plantedbugs) -run '^TestSim$$' -v ./internal/sim -sim.seeds=$(SEEDS) -sim.first=$(FIRST) -sim.steps=$(STEPS) $(if $(BUG),-sim.bug=$(BUG)) $(SIMFLAGS)
+
+.PHONY: sim-bugs
+sim-bugs: ## Plant bugs in the cores, one by one, and have the simulation find each
+	go test -count=1 -timeout $(LONG_TIMEOUT) -tags plantedbugs -run '^TestPlantedBugs$$' -v ./internal/sim $(if $(BUG),-sim.bug=$(BUG)) $(SIMFLAGS)
 
 # The interpreter of the system: tools/setup installs its packages.
 .PHONY: test-python

@@ -9,6 +9,7 @@ type Inspection struct {
 	Tasks                         int   // slots in use
 	Bytes                         int64 // payload bytes of unfinished tasks
 	Pinned                        int64 // bytes of the buffers in use
+	Unconsumed                    int64 // bytes of results that a client has not consumed, of the one that has most
 }
 
 // Inspect counts what the core holds. It changes nothing and is cheap.
@@ -19,6 +20,11 @@ func (c *Core) Inspect() Inspection {
 	}
 	for _, m := range c.managers {
 		i.Tasks += m.slab.used
+	}
+	for _, e := range c.order {
+		if cl := e.client; cl != nil {
+			i.Unconsumed = max(i.Unconsumed, cl.sent-cl.consumed)
+		}
 	}
 	return i
 }

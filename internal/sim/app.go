@@ -98,7 +98,7 @@ func (a *app) act() {
 		a.submitSome()
 	case n < 890:
 		a.close(protocol.CloseFinish)
-	case n < 900:
+	case n < 915:
 		a.close(protocol.CloseKill)
 	case n < 930 && w.plan.stalls:
 		a.reads = !a.reads

@@ -6,6 +6,7 @@ import (
 
 	"github.com/weft-fabric/weft/broker/control"
 	"github.com/weft-fabric/weft/broker/manager"
+	"github.com/weft-fabric/weft/protocol"
 	"github.com/weft-fabric/weft/worker/agent/core"
 )
 
@@ -80,7 +81,8 @@ func (g *goals) unneeded() string {
 		}
 	}
 	for _, m := range w.broker.managers {
-		if i := m.core.Inspect(); i.Sessions > 0 || i.Tasks > 0 || i.Bytes > 0 || i.Pinned > 0 || i.Instances > hands {
+		if i := m.core.Inspect(); i.Sessions > 0 || i.Tasks > 0 || i.Bytes > 0 || i.Pinned > 0 || i.Instances > hands ||
+			i.Unconsumed > w.untold() {
 			return fmt.Sprintf("%s holds %+v", m.actor.name, i)
 		}
 	}
@@ -105,6 +107,15 @@ func (g *goals) unneeded() string {
 		return "instances that were started by hand do not end"
 	}
 	return ""
+}
+
+// untold is how many bytes of results a client may have consumed without having told so.
+func (w *World) untold() int64 {
+	credit := w.plan.resultCredit
+	if credit == 0 {
+		credit = protocol.DefaultResultCredit
+	}
+	return min(1<<20, credit/4)
 }
 
 // staying says who has not left.

@@ -183,7 +183,7 @@ func (p *plan) rate(s *source) {
 			*r.rate = rate
 		}
 	}
-	odd, disk := s.between(1, 200), s.span(time.Millisecond, 2*time.Second)
+	odd, disk := s.between(1, 300), s.span(time.Millisecond, 2*time.Second)
 	if p.on.Has(HookTrouble) || p.on.Has(Poison) {
 		p.oddTasks = odd
 	}
