@@ -18,6 +18,7 @@ const (
 	FrameNotKept            // link: a frame is not kept until it is acknowledged
 	FrameTakenTwice         // link: a frame that comes twice is processed twice
 	LostWelcomeBelieved     // link: a HELLO resumes what its sender does not know to be gone
+	NumbersByLink           // link: conversations are numbered anew by a link to the same loop
 	StaleHelloTaken         // link: a HELLO that a later one has overtaken begins a conversation
 	TaskLostWithHost        // manager: the unanswered task of a lost instance is forgotten
 	SuspectBeside           // manager: a suspect runs beside other tasks
@@ -50,7 +51,7 @@ const (
 )
 
 var names = [bugs]string{
-	"none", "frame-not-kept", "frame-taken-twice", "lost-welcome-believed", "stale-hello-taken", "task-lost-with-host", "suspect-beside",
+	"none", "frame-not-kept", "frame-taken-twice", "lost-welcome-believed", "numbers-by-link", "stale-hello-taken", "task-lost-with-host", "suspect-beside",
 	"unbind-too-early", "task-taken-twice", "recalled-forgotten", "handle-kept", "handle-released-twice", "generation-kept", "refusal-ignored",
 	"attempt-not-counted", "credit-forgotten", "share-kept", "retry-lost", "failure-not-consumed", "consumed-twice",
 	"referral-kept", "close-forgotten", "two-submitted", "ack-before-commit", "close-dropped", "node-lost-in-silence",

@@ -203,7 +203,7 @@ func (l *Link) Greet(body protocol.Hello) {
 		return
 	}
 	l.state = opening
-	l.conversation++
+	l.conversation = l.node.converse(l.conversation)
 	l.sent, l.received = 0, 0
 	body.Peer, body.Received = l.other, l.last
 	l.greeting(protocol.KindHello, body)

@@ -1,6 +1,9 @@
 package link
 
-import "github.com/weft-fabric/weft/protocol"
+import (
+	"github.com/weft-fabric/weft/internal/planted"
+	"github.com/weft-fabric/weft/protocol"
+)
 
 // maxFree is how many frames a node keeps for use again.
 const maxFree = 256
@@ -10,6 +13,8 @@ type Node struct {
 	Version     uint8
 	Epoch       protocol.Epoch
 	Incarnation uint64
+
+	conversation uint16 // the number of the last HELLO
 
 	free     []*Frame
 	dirty    []*Link
@@ -76,6 +81,17 @@ func (n *Node) Retained(dst []protocol.Handle) []protocol.Handle {
 func (n *Node) Rehello(dst []byte) []byte {
 	dst = protocol.AppendHeader(dst, protocol.Header{Version: n.Version, Epoch: n.Epoch, Incarnation: n.Incarnation})
 	return protocol.AppendRecord(dst, protocol.KindRehello, 0, 0, nil)
+}
+
+// converse gives the number of the next conversation that a link of the node begins, which follows those of all its
+// links: the acceptor knows by it whether a HELLO is late, and cannot know that a process has closed one link and dialled
+// again by another.
+func (n *Node) converse(last uint16) uint16 {
+	if n.conversation-last >= 1<<15 || planted.Is(planted.NumbersByLink) {
+		n.conversation = last
+	}
+	n.conversation++
+	return n.conversation
 }
 
 func (n *Node) frame(l *Link) *Frame {

@@ -79,3 +79,24 @@ func TestKeeps(t *testing.T) {
 		}
 	}
 }
+
+// TestLateHelloOfAnotherLink: a process has closed a link and dialled again; the HELLO of the first comes last.
+func TestLateHelloOfAnotherLink(t *testing.T) {
+	n, b := NewNode(7, 1), NewNode(7, 2).Link()
+	old := n.Link()
+	for range 5 {
+		old.Greet(protocol.Hello{})
+	}
+	p := &pair{t: t, a: old, b: b}
+	late, hello := p.hello()
+	old.Close()
+	p.a = n.Link()
+	p.a.Greet(protocol.Hello{})
+	p.open(false)
+	if !b.Stale(late) {
+		t.Error("the HELLO of a link that was closed is taken for a new one")
+	}
+	b.Accept(10, late, hello, protocol.Welcome{Version: 1})
+	p.append(b, 1)
+	want(t, "down", p.take(p.a, leave(b)), 1)
+}

@@ -350,8 +350,8 @@ func TestNoAllocationPerTask(t *testing.T) {
 		}
 		w.e.Take(&b)
 		b.Completions = b.Completions[:0]
-		// The other end has taken all over.
-		h := protocol.Header{Incarnation: c.link.Other(), Sequence: protocol.NewStamp(1, 0), Acked: protocol.NewStamp(1, 1<<40)}
+		// The other end has taken all over. The conversation is the engine's second, after that with the control loop.
+		h := protocol.Header{Incarnation: c.link.Other(), Sequence: protocol.NewStamp(2, 0), Acked: protocol.NewStamp(2, 1<<40)}
 		c.link.Receive(h, protocol.HeaderSize)
 	}
 	for range 3 {
