@@ -81,6 +81,27 @@ func TestSharesOfALoopAreNotTornApart(t *testing.T) {
 	}
 }
 
+func TestSharesMoveWhereThereIsRoom(t *testing.T) {
+	s := node(2)
+	s.Ask(Share{ID: 1, Name: "a", Amount: share(60, 1000)})
+	serve(s, 2)
+	for loop, want := range map[int]bool{0: true, 1: true, 2: false, -1: false} {
+		if s.Movable(1, loop) != want {
+			t.Errorf("it could be moved to loop %d: %v", loop, !want)
+		}
+	}
+	if !s.Move(1, 1) || s.Free(0) != share(100, 0) || s.Free(1) != share(40, 0) {
+		t.Fatalf("free are %v and %v when it was moved", s.Free(0), s.Free(1))
+	}
+	s.Release(1)
+	s.Ask(Share{ID: 2, Name: "b", Amount: share(60, 1)})
+	s.Ask(Share{ID: 3, Name: "c", Amount: share(60, 1)})
+	serve(s, 2)
+	if s.Move(2, 1) || s.Move(7, 1) || s.Free(0) != share(40, 998) || s.Free(1) != share(40, 998) {
+		t.Fatalf("free are %v and %v when there was no room to move", s.Free(0), s.Free(1))
+	}
+}
+
 func TestManyHoldersAreNotAllNamed(t *testing.T) {
 	s := node(1)
 	for i := range 8 {

@@ -258,6 +258,26 @@ func TestDrainRecallsWhatHasNotStarted(t *testing.T) {
 	w.drained()
 }
 
+// TestKilledSessionIsNotBoundAnew has an instance idle while another one still holds a session that was killed.
+func TestKilledSessionIsNotBoundAnew(t *testing.T) {
+	w := newWorld(t)
+	w.serve(func(s *protocol.Service) { s.Instances = protocol.Instances{Min: 2, Max: 2} })
+	c := w.client(100, 1)
+	a := w.instance("a", 200, nil)
+	a.executed(1, time.Second)
+	w.settle()
+	c.submit(1, 1, "x")
+	c.submit(1, 2, "y")
+	w.settle()
+	a.dead = true // it is not heard to let the session go
+	w.order(session.Order{Close: &session.Close{Session: 1, Kill: true, Error: protocol.Errorf(protocol.CodeSessionKilled, "", "")}})
+	b := w.instance("b", 201, nil)
+	w.pass(time.Second)
+	if len(b.bound) > 0 {
+		t.Fatalf("sessions %v are bound, and none is open", b.bound)
+	}
+}
+
 func TestIdleInstanceTakesOverWaitingTasks(t *testing.T) {
 	for _, known := range []bool{true, false} { // how long tasks take; not while the first ones run
 		w := newWorld(t)
