@@ -11,10 +11,8 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/schollz/progressbar/v3"
-	"golang.org/x/term"
-
 	"github.com/weft-fabric/weft/client"
+	"github.com/weft-fabric/weft/internal/progress"
 )
 
 // drawing is what the client is to do.
@@ -41,7 +39,8 @@ func (d drawing) draw(ctx context.Context) (err error) {
 	// 2. Send the tiles, and put each into the picture when its pixels come.
 	begin := time.Now()
 	img := image.NewRGBA(image.Rect(0, 0, d.Width, d.Height))
-	bar := progress(d.Count(d.side))
+	bar := progress.New(os.Stderr, "tiles", d.Count(d.side))
+	defer bar.Finish()
 	processes := map[int]int{}
 	method := client.Method[Tile, Rendered]{}
 	for r, err := range method.Map(ctx, s, d.Tiles(d.side)) {
@@ -50,7 +49,7 @@ func (d drawing) draw(ctx context.Context) (err error) {
 		}
 		r.Tile.Paste(img, r.Pixels)
 		processes[r.Process]++
-		bar()
+		bar.Add(1)
 	}
 	elapsed := time.Since(begin)
 
@@ -84,16 +83,6 @@ func (d drawing) compare(img *image.RGBA, elapsed time.Duration) error {
 	}
 	fmt.Println("equal to the serial picture")
 	return nil
-}
-
-// progress gives a function that moves a progress bar on; without a terminal it does nothing.
-func progress(steps int) func() {
-	if !term.IsTerminal(int(os.Stderr.Fd())) {
-		return func() {}
-	}
-	bar := progressbar.NewOptions(steps, progressbar.OptionSetWriter(os.Stderr), progressbar.OptionShowCount(),
-		progressbar.OptionSetDescription("tiles"), progressbar.OptionClearOnFinish())
-	return func() { bar.Add(1) } //nolint:errcheck // a bar that cannot be drawn does not matter
 }
 
 // write writes the picture as PNG, making its folder if need be.

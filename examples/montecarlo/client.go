@@ -9,10 +9,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/schollz/progressbar/v3"
-	"golang.org/x/term"
-
 	"github.com/weft-fabric/weft/client"
+	"github.com/weft-fabric/weft/internal/progress"
 )
 
 // pricing is what the client is to do.
@@ -67,11 +65,12 @@ func (p *pricing) price(ctx context.Context, c *client.Client) error {
 		return err
 	}
 	p.processes = map[int]int{}
-	bar := newBar()
-	defer bar.clear()
+	bar := progress.New(os.Stderr, "tasks", pilot+1)
+	defer bar.Finish()
 	simulate := client.Method[Batch, Result]{}
 	for more := pilot; more > 0; more = p.missing() {
 		first := p.tasks
+		bar.Total(first + more + 1) // not the last round, perhaps
 		for r, err := range simulate.Map(ctx, s, p.batches(first, more)) {
 			if err != nil {
 				return fmt.Errorf("price: %w", err)
@@ -79,7 +78,7 @@ func (p *pricing) price(ctx context.Context, c *client.Client) error {
 			p.sample.Merge(r.Sample) // in the order of the tasks: the same sum, however they were spread
 			p.processes[r.Process]++
 			p.tasks++
-			bar.show(p.tasks, first+more, p.estimate())
+			bar.Add(1)
 		}
 	}
 	return s.Close(ctx)
@@ -176,30 +175,4 @@ func (p *pricing) compare() error {
 		return fmt.Errorf("the sums differ from the serial ones (expected where architectures are mixed): %+v, serial %+v", p.sample, serial)
 	}
 	return nil
-}
-
-// bar is a progress bar on a terminal; elsewhere it does nothing.
-type bar struct{ *progressbar.ProgressBar }
-
-func newBar() bar {
-	if !term.IsTerminal(int(os.Stderr.Fd())) {
-		return bar{}
-	}
-	return bar{progressbar.NewOptions(pilot, progressbar.OptionSetWriter(os.Stderr), progressbar.OptionShowCount(), progressbar.OptionClearOnFinish())}
-}
-
-// show shows that so many of the tasks are done, and the price as far as it is known.
-func (b bar) show(done, of int, e Estimate) {
-	if b.ProgressBar == nil {
-		return
-	}
-	b.ChangeMax(of)
-	b.Describe(fmt.Sprintf("%.4f ± %.4f", e.Price, e.HalfWidth()))
-	b.Set(done) //nolint:errcheck // a bar that cannot be drawn does not matter
-}
-
-func (b bar) clear() {
-	if b.ProgressBar != nil {
-		b.Clear() //nolint:errcheck // likewise
-	}
 }
