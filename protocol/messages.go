@@ -223,6 +223,7 @@ const (
 	EventBound     = "bound"     // to which instance, on which node
 	EventRunning   = "running"   // it was bound for the first time
 	EventPaged     = "paged"     // it was taken off an instance, and can be bound again
+	EventMoved     = "moved"     // its session manager went to another loop: nothing is interrupted
 	EventLost      = "lost"      // an instance that held it died, and why
 	EventClosing   = "closing"   // it was asked to close: by whom, how and why
 	EventClosed    = "closed"    // it is over, and why when not in order

@@ -2,6 +2,7 @@ package control
 
 import (
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/weft-fabric/weft/broker/session"
@@ -81,6 +82,7 @@ func (t *managers) moved(n *session.Moved) {
 		t.order(m, o)
 	}
 	for number, s := range m.sessions.All() {
+		t.c.sessions.happened(s, protocol.EventMoved, "its session manager went to manager loop "+strconv.Itoa(m.loop))
 		s.client.client.hostedBy(m.loop)
 		t.refer(s.client, s.position, m, number)
 	}
