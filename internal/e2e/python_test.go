@@ -148,7 +148,7 @@ func (p *pythonClient) kill() {
 // manyTasks is how many tasks a run has in which processes are killed.
 func manyTasks() int {
 	if testing.Short() {
-		return 2_000
+		return 1_000
 	}
 	return 10_000
 }
@@ -246,13 +246,15 @@ func TestPythonInstanceThatEndsInATask(t *testing.T) {
 	needPython(t)
 	f := start(t, loops(t, 1), 1)
 	c := f.dial("")
-	f.register(c, f.pythonService("verbs", 1))
+	verbs := f.pythonService("verbs", 1)
+	verbs.Limits.Attempts = 2
+	f.register(c, verbs)
 	s := f.open(c, "verbs")
 	_, err := s.Call(f.ctx, []byte("exit"))
 	if protocol.CodeOf(err) != protocol.CodeAttemptsSpent {
 		t.Errorf("a task that ends its instance: %v", err)
 	}
-	mustSay(t, err, "4 attempts", "exit code 3")
+	mustSay(t, err, "2 attempts", "exit code 3")
 	before, err := s.Call(f.ctx, []byte("pid"))
 	if err != nil {
 		t.Fatal(err)
@@ -343,6 +345,9 @@ func TestPythonClientWhileInstancesAreKilled(t *testing.T) {
 
 func TestPythonClientKilled(t *testing.T) {
 	needPython(t)
+	if testing.Short() {
+		t.Skip("waits until the broker gives a silent client up, which takes 10 s")
+	}
 	eachLoops(t, func(t *testing.T, loops int) {
 		f := newFabric(t)
 		f.broker(broker.Config{Listen: []string{"tcp://127.0.0.1:0"}, Loops: loops, ClientGrace: protocol.PeerTimeout})

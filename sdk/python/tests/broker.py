@@ -20,6 +20,7 @@ class Broker:
         self.credit = credit
         self.tasks: list[int] = []
         self.most = 0  # unfinished tasks at once
+        self.consumed = 0  # bytes of results, as the client told
         self.hold = False  # whether results are kept back
         self._context = zmq.Context()
         self._routers = [self._context.socket(zmq.ROUTER) for _ in range(2)]
@@ -86,6 +87,7 @@ class Broker:
         acceptor = self._acceptors[1]
         for peer in acceptor.peers.values():
             records, peer.records = peer.records, []
+            self.consumed = max([self.consumed, *(task for kind, _, task, _, _ in records if kind == wire.CREDIT)])
             self._waiting += [(peer, session, task, payload) for kind, session, task, payload, _ in records if kind == wire.TASK]
         self.most = max(self.most, len(self._waiting))
         if self.hold:

@@ -69,6 +69,27 @@ class Calls(ClientTest):
         self.session.close()
         self.assertEqual(sorted(got), sorted(b"%d" % i for i in range(300)))
 
+    def test_results_are_consumed_when_their_callbacks_begin(self) -> None:
+        began, go_on, done = threading.Event(), threading.Event(), threading.Event()
+        left = [40]
+
+        def callback(_: object) -> None:
+            began.set()
+            go_on.wait(30)
+            left[0] -= 1
+            if not left[0]:
+                done.set()
+
+        for _ in range(40):
+            self.session.submit(bytes(100_000), callback=callback)
+        self.assertTrue(began.wait(30))
+        self.session.call(b"others go on meanwhile", timeout=30)
+        self.assertEqual(self.broker.consumed, 0)
+        go_on.set()
+        self.assertTrue(done.wait(30))
+        self.session.call(b"after CREDIT", timeout=30)
+        self.assertGreater(self.broker.consumed, 2_000_000)
+
     def test_a_callback_gets_the_error(self) -> None:
         got: list[weft.Result[bytes]] = []
         done = threading.Event()
@@ -101,6 +122,14 @@ class Calls(ClientTest):
         with self.assertRaises(weft.RequestError) as caught:
             self.session.submit(bytes((1 << 24) + 1))
         self.assertEqual(caught.exception.code, Code.PAYLOAD_TOO_LARGE)
+        with self.assertRaises(weft.RequestError):
+            self.client.open_session("upper", parameters=bytes(1 << 20))
+        self.assertEqual(self.session.call(b"on"), b"ON")
+
+    def test_what_is_not_bytes(self) -> None:
+        for data in (5, "text", None, [1]):
+            with self.assertRaises(TypeError):
+                self.session.submit(data)  # type: ignore[call-overload]
 
     def test_a_call_that_takes_too_long(self) -> None:
         self.broker.hold = True

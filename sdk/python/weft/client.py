@@ -192,7 +192,7 @@ class Session:
                 log.warning("a session could not be killed", exc_info=True)
 
     def _submit(self, data: Bytes, sink: Any) -> None:
-        payload = bytes(data)
+        payload = data if type(data) is bytes else bytes(memoryview(data))
         client, dialog = self._client, self._dialog
         with client._engine.lock:
             if dialog.full and not client._may_not_wait:
@@ -346,7 +346,7 @@ class Client:
             "max_instances": max_instances,
             "node_type": node_type,
             "nodes": nodes,
-            "parameters": bytes(parameters),
+            "parameters": bytes(memoryview(parameters)),
         }
         options = {key: value for key, value in given.items() if value or key == "service"}
         with self._engine.lock:

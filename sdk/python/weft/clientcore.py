@@ -163,8 +163,8 @@ class ClientCore:
     def open(self, options: Mapping[str, Any]) -> Dialog:
         """Ask for a session."""
         dialog = Dialog(next(self._keys), options)
-        self._dialogs[dialog.key] = dialog
         self._ask_open(dialog)
+        self._dialogs[dialog.key] = dialog
         return dialog
 
     def _ask_open(self, dialog: Dialog) -> None:
@@ -227,7 +227,11 @@ class ClientCore:
     def request(
         self, kind: int, body: Mapping[str, Any], done: Callable[[Mapping[str, Any], WeftError | None], None]
     ) -> None:
-        """Ask the controller; done gets the answer, under the lock."""
+        """Ask the controller; done gets the answer, under the lock. Raises RequestError for a body that is too large."""
+        size = len(wire.pack_body(body))
+        if size > wire.MAX_BODY:
+            why = f"the request has {size} bytes; at most {wire.MAX_BODY} are allowed"
+            raise errors.error(Code.PAYLOAD_TOO_LARGE, why, "request")
         request, number = _Request(kind, body, done), next(self._ids)
         self._requests[number] = request
         self._control.link.push_body(kind, body["session"] if kind == wire.CLOSE_SESSION else 0, number, body)

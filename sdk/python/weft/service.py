@@ -181,7 +181,7 @@ class Function(Service):
             except ValueError as e:
                 raise Permanent(f"the payload of the task: {e}") from e
         result: Any = self.function(value)
-        return bytes(result) if self._raw_result else typed.pack(result)
+        return bytes(memoryview(result)) if self._raw_result else typed.pack(result)
 
 
 def function(call: Callable[..., Any]) -> Function:
@@ -301,7 +301,7 @@ class _Runner:
             try:
                 result = call(TaskContext(job, context))
                 if result is not None:
-                    payload = result if type(result) is bytes else bytes(result)
+                    payload = result if type(result) is bytes else bytes(memoryview(result))
             except SystemExit:
                 raise
             except BaseException as e:
@@ -370,7 +370,11 @@ class _Driven:
 
 def _words(e: BaseException) -> str:
     """An exception with its traceback, as long as a message may be."""
-    words = "".join(traceback.format_exception(type(e), e, e.__traceback__))
+    return _cut("".join(traceback.format_exception(type(e), e, e.__traceback__)))
+
+
+def _cut(words: str) -> str:
+    """Leave out the middle of what is too long for the body of an error."""
     return words if len(words) <= _MAX_MESSAGE else words[: _MAX_MESSAGE // 2] + "\n…\n" + words[-_MAX_MESSAGE // 2 :]
 
 
@@ -381,8 +385,8 @@ def _failure(e: BaseException) -> dict[str, Any]:
         if e.__cause__ is not None:
             message += f"\n{_words(e.__cause__)}"
         retry = errors.RETRY_YES if isinstance(e, Retry) else errors.RETRY_NEVER
-        return {"code": int(Code.TASK_FAILED), "op": Hook.EXEC.value, "msg": message, "retry": retry}
+        return {"code": int(Code.TASK_FAILED), "op": Hook.EXEC.value, "msg": _cut(message), "retry": retry}
     if isinstance(e, WeftError):
-        return {"code": int(e.code), "op": Hook.EXEC.value, "msg": e.message}
+        return {"code": int(e.code), "op": Hook.EXEC.value, "msg": _cut(e.message)}
     code = Code.TASK_FAILED if isinstance(e, Exception) else Code.TASK_PANICKED
-    return {"code": int(code), "op": Hook.EXEC.value, "msg": f"{type(e).__name__}: {e}\n{_words(e)}"}
+    return {"code": int(code), "op": Hook.EXEC.value, "msg": _cut(f"{type(e).__name__}: {e}\n{_words(e)}")}

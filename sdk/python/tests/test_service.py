@@ -1,0 +1,116 @@
+"""Services without a fabric: typed functions, what a session keeps, what becomes of exceptions."""
+
+from __future__ import annotations
+
+import unittest
+from dataclasses import dataclass
+from typing import Any
+
+import msgpack
+
+import weft
+from weft import service, wire
+from weft.instancecore import Binding, Hook, Job
+
+
+def task(payload: bytes, more: bytes = b"") -> weft.TaskContext:
+    binding = Binding(7, "eod", parameters=b"EUR")
+    return weft.TaskContext(Job(Hook.EXEC, binding, 1, payload, more), weft.SessionContext(binding))
+
+
+@dataclass
+class Trade:
+    symbol: str
+    days: int = 1
+
+
+@weft.function
+def price(trade: Trade) -> dict[str, int]:
+    return {trade.symbol: 100 * trade.days}
+
+
+def upper(data: bytes) -> bytes:
+    return data.upper()
+
+
+class Functions(unittest.TestCase):
+    def test_values_travel_as_msgpack(self) -> None:
+        self.assertEqual(msgpack.unpackb(price.on_task_exec(task(msgpack.packb({"symbol": "X", "days": 3})))), {"X": 300})
+        self.assertEqual(price(Trade("Y")), {"Y": 100})
+
+    def test_bytes_travel_as_they_are(self) -> None:
+        self.assertEqual(weft.Function(upper).on_task_exec(task(b"as is")), b"AS IS")
+
+    def test_a_payload_of_another_type_is_never_tried_again(self) -> None:
+        for payload in (b"\xc1", msgpack.packb({"days": 3}), msgpack.packb("X")):
+            with self.assertRaises(weft.Permanent):
+                price.on_task_exec(task(payload))
+
+    def test_what_is_no_function_of_one_value(self) -> None:
+        with self.assertRaises(TypeError):
+            weft.function(lambda a, b: None)
+
+
+class Contexts(unittest.TestCase):
+    def test_a_task(self) -> None:
+        t = task(b"x", msgpack.packb({1: 5 << 24, 2: 3}))
+        self.assertEqual((t.payload, t.id, t.attempt, t.cancelled), (b"x", 5 << 24, 3, False))
+        self.assertEqual((t.session.number, t.session.name, t.session.parameters), (7, "eod", b"EUR"))
+        self.assertEqual((task(b"x", b"\xc1").id, task(b"x").attempt), (0, 1))
+
+    def test_cancelled(self) -> None:
+        t = task(b"x")
+        self.assertFalse(t.wait_cancelled(0))
+        t._job.cancel()
+        self.assertTrue(t.wait_cancelled(60))
+        self.assertTrue(t.cancelled)
+
+    def test_what_a_session_keeps(self) -> None:
+        s = task(b"").session
+        s.put("k", b"v")
+        s.put("k", b"w" * service.MAX_VALUE)
+        self.assertEqual(s.get("k"), b"w" * service.MAX_VALUE)
+        self.assertIsNone(s.get("other"))
+        for key, value in (("", b""), ("k" * 257, b""), ("k", bytes(service.MAX_VALUE + 1))):
+            with self.assertRaises(ValueError):
+                s.put(key, value)
+        for i in range(14):
+            s.put(f"{i}", bytes(service.MAX_VALUE))
+        with self.assertRaises(ValueError):
+            s.put("one more", bytes(service.MAX_VALUE))
+        s.delete("k")
+        s.delete("k")
+        s.put("one more", bytes(service.MAX_VALUE))
+
+
+class Failures(unittest.TestCase):
+    def body(self, e: BaseException) -> dict[str, Any]:
+        try:
+            raise e
+        except BaseException as caught:
+            body = service._failure(caught)
+        self.assertEqual(wire.unpack_body(wire.pack_body(body)), body)
+        return body
+
+    def test_bodies(self) -> None:
+        e = self.body(KeyError("k"))
+        self.assertEqual((e["code"], e["op"], "retry" in e), (500, "on_task_exec", False))
+        self.assertIn("Traceback", e["msg"])
+        self.assertEqual(self.body(weft.Retry("soon")), {"code": 500, "op": "on_task_exec", "msg": "soon", "retry": 1})
+        self.assertEqual(self.body(weft.Permanent("no"))["retry"], 2)
+        self.assertEqual(self.body(weft.CapacityError(300, "full"))["code"], 300)
+        self.assertEqual(self.body(KeyboardInterrupt())["code"], 501)
+        self.assertLess(len(self.body(ValueError("x" * 1_000_000))["msg"]), 200_000)
+
+    def test_a_cause_is_told(self) -> None:
+        try:
+            try:
+                raise ValueError("deep down")
+            except ValueError as cause:
+                raise weft.Permanent("not possible") from cause
+        except weft.Permanent as e:
+            self.assertIn("deep down", service._failure(e)["msg"])
+
+
+if __name__ == "__main__":
+    unittest.main()
