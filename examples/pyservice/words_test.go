@@ -80,7 +80,7 @@ func TestDistance(t *testing.T) {
 func TestNearestIsTheMostFrequentOfTheNearest(t *testing.T) {
 	frequent := []string{"receive", "receiver", "deceive", "believe"}
 	for word, want := range map[string]Match{
-		"recieve":  {},
+		"renown":   {},
 		"receivee": {"receivee", "receive", 1},
 		"receiver": {"receiver", "receiver", 0},
 		"eceive":   {"eceive", "receive", 1},

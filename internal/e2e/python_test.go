@@ -127,7 +127,7 @@ func (p *pythonClient) until(line string) {
 func (p *pythonClient) ok() {
 	p.t.Helper()
 	p.until("ok")
-	for p.lines.Scan() { //nolint:revive // what is left is of no interest
+	for p.lines.Scan() { // what is left is of no interest
 	}
 	p.done = true
 	if err := p.cmd.Wait(); err != nil {
