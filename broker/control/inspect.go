@@ -84,6 +84,9 @@ func (h *hosts) verify() error {
 			return fmt.Errorf("of loop %d %d millicores are given and of the node %d bytes; free are %v", i, has.CPU, memory, free)
 		}
 	}
+	if first, ok := h.shares.First(); ok {
+		return fmt.Errorf("manager %d waits for its share, and there is room for it", first.ID)
+	}
 	if h.shares.Waits() && h.idlest() != nil {
 		return fmt.Errorf("manager %d has no sessions, and another one waits for a share", h.idlest().id)
 	}

@@ -299,6 +299,9 @@ func TestBadUsage(t *testing.T) {
 		{"agent --log-level loud", 2, `"loud" is not one of debug, info, warn, error`},
 		{"broker --log-level loud", 2, `"loud" is not one of debug, info, warn, error`},
 		{"broker --listen tcp://0.0.0.0:0", 2, "0.0.0.0"},
+		{"broker --manager-cpu 1", 2, `--manager-cpu: "1" could be cores or thousandths`},
+		{"broker --manager-cpu 0m --manager-memory 1MiB", 2, "memory: 1048576 bytes cannot hold one payload"},
+		{"broker --manager-memory lots", 2, `--manager-memory: "lots" is not an amount of bytes`},
 		{"broker more", 2, `"more" is too much`},
 	}
 	for _, c := range cases {
