@@ -67,6 +67,7 @@ func TestSearch(t *testing.T) {
 		{Query{Words: "übersetzen"}, ""},
 		{Query{Words: "ÜBERSETZT"}, "texts@1"},
 		{Query{Words: "ounting"}, ""},
+		{Query{Words: "oes"}, ""}, // too little would be left of it for its stem
 		{Query{Words: " ,; "}, "price@1 price@2 price@10 price-check@1 texts@1 wordfreq@1"},
 		{Query{After: "price@2"}, "price@10 price-check@1 texts@1 wordfreq@1"},
 		{Query{After: "price@9.5"}, "price@10 price-check@1 texts@1 wordfreq@1"}, // it need not be there any more

@@ -189,3 +189,19 @@ func TestReasonsToWaitAreNotedWhenTheyChange(t *testing.T) {
 		t.Error("that restarts are held back was not noted")
 	}
 }
+
+// A reason that comes back after the session was bound is noted again.
+func TestAReasonToWaitThatComesBack(t *testing.T) {
+	w := newWorld(t, nil)
+	given(w, 0, 1)
+	w.advance(time.Second)
+	w.note(0, session.Note{Seat: &session.Seat{Session: 1, Container: "hand-1", Event: protocol.EventBound}})
+	w.advance(2 * time.Second)
+	kinds := ""
+	for _, e := range ask(w, w.peers["ops"], protocol.KindListEvents, protocol.ListRequest{Session: 1}).events.Entries {
+		kinds += e.Kind + " "
+	}
+	if kinds != "opened waiting bound waiting " {
+		t.Errorf("%s", kinds)
+	}
+}
