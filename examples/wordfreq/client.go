@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"os"
 	"slices"
 	"time"
 
 	"github.com/weft-fabric/weft/client"
+	"github.com/weft-fabric/weft/internal/progress"
 )
 
 // count counts the words of all texts below a folder in the fabric, and prints the most frequent.
@@ -29,6 +31,7 @@ func count(ctx context.Context, broker, folder string, instances int, verify boo
 	begin := time.Now()
 	texts := tree{root: folder}
 	total, tasks := Counts{}, map[string]int{}
+	bar := progress.New(os.Stderr, "tasks", 1)
 	method := client.Method[Texts, Counted]{}
 	for counted, err := range method.Map(ctx, s, texts.batches()) {
 		if err != nil {
@@ -36,7 +39,10 @@ func count(ctx context.Context, broker, folder string, instances int, verify boo
 		}
 		total.Merge(counted.Words)
 		tasks[counted.Instance]++
+		bar.Total(texts.tasks + 1) // as far as is known
+		bar.Add(1)
 	}
+	bar.Finish()
 	if texts.err != nil {
 		return texts.err
 	}

@@ -20,6 +20,7 @@ type Texts [][]byte
 type tree struct {
 	root  string
 	files int
+	tasks int // that were made of them
 	bytes int64
 	err   error // why the last walk ended early
 }
@@ -27,7 +28,7 @@ type tree struct {
 // batches walks the tree and yields the contents of its text files in tasks of about batchSize.
 func (t *tree) batches() iter.Seq[Texts] {
 	return func(yield func(Texts) bool) {
-		t.files, t.bytes = 0, 0
+		t.files, t.bytes, t.tasks = 0, 0, 0
 		var batch Texts
 		size := 0
 		t.err = filepath.WalkDir(t.root, func(path string, entry fs.DirEntry, err error) error {
@@ -49,6 +50,7 @@ func (t *tree) batches() iter.Seq[Texts] {
 			}
 			full := batch
 			batch, size = nil, 0
+			t.tasks++
 			if !yield(full) {
 				return fs.SkipAll
 			}
@@ -59,6 +61,7 @@ func (t *tree) batches() iter.Seq[Texts] {
 			return
 		}
 		if len(batch) > 0 {
+			t.tasks++
 			yield(batch)
 		}
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/weft-fabric/weft/broker"
+	"github.com/weft-fabric/weft/internal/builtin"
 	"github.com/weft-fabric/weft/internal/zmqx"
 	"github.com/weft-fabric/weft/protocol"
 	"github.com/weft-fabric/weft/worker/agent"
@@ -39,6 +40,13 @@ const (
 func TestMain(m *testing.M) {
 	if name := os.Getenv(varService); name != "" {
 		os.Exit(runService(name))
+	}
+	if len(os.Args) == 3 && os.Args[1] == "serve" { // an agent of a test has started it as its own program
+		if err := builtin.Serve(context.Background(), os.Args[2]); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
 	}
 	switch os.Getenv(varRole) {
 	case roleBroker:
