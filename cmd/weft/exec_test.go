@@ -150,7 +150,7 @@ func TestExecInterrupted(t *testing.T) {
 	d.hasNode(t)
 	folder := t.TempDir()
 	mark := strconv.Itoa(100_000 + os.Getpid()) // a time to sleep that nobody else has
-	line := fmt.Sprintf(`if [ {} = quick ]; then echo quick; else touch part-{}; trap 'rm part-{}; exit 1' TERM; sleep %s & wait; fi`, mark)
+	line := fmt.Sprintf(`if [ {} = quick ]; then echo quick; else trap 'rm part-{}; exit 1' TERM; touch part-{}; sleep %s & wait; fi`, mark)
 	ctx, interrupt := context.WithCancel(t.Context())
 	ended := make(chan int, 1)
 	out, errOut := newNotes(), newNotes()

@@ -20,7 +20,7 @@ const variablesHelp = `Every flag has an environment variable, which counts wher
 
   WEFT_ + the command + the flag, in capitals, with _ for - and for spaces
 
-  weft broker --manager-loops 4    WEFT_BROKER_MANAGER_LOOPS=4
+  weft broker --io-threads 2       WEFT_BROKER_IO_THREADS=2
   weft session list --all          WEFT_SESSION_LIST_ALL=true
 
 The flags that mean the same for every command have no command in their names:

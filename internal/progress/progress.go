@@ -54,20 +54,6 @@ func (b *Bar) Add(n int) {
 	}
 }
 
-// Set notes that n are done, in all.
-func (b *Bar) Set(n int) {
-	if b.bar != nil {
-		_ = b.bar.Set(n)
-	}
-}
-
-// Describe puts another text before the bar.
-func (b *Bar) Describe(text string) {
-	if b.bar != nil {
-		b.bar.Describe(text)
-	}
-}
-
 // Total says how many there are, as far as is known; above 0, and more than are done.
 func (b *Bar) Total(n int) {
 	if b.bar != nil && n > 0 {

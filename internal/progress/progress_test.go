@@ -14,8 +14,6 @@ func TestOnATerminal(t *testing.T) {
 	b.Hide()
 	b.Total(3)
 	b.Add(1)
-	b.Describe("half of the tiles")
-	b.Set(2)
 	b.Hide()
 	b.Hide()
 	b.Finish()
@@ -33,8 +31,6 @@ func TestElsewhere(t *testing.T) {
 	b := New(&out, "tiles", 3)
 	b.Total(4)
 	b.Add(1)
-	b.Set(2)
-	b.Describe("tiles")
 	b.Hide()
 	b.Finish()
 	if out.Len() > 0 {
