@@ -67,7 +67,7 @@ func TestWhichContext(t *testing.T) {
 
 func TestBadContextFile(t *testing.T) {
 	cases := []struct{ text, says string }{
-		{"curent: a\n", `config.yaml:1: unknown key "curent": did you mean "current"?`},
+		{"currant: a\n", `config.yaml:1: unknown key "currant": did you mean "current"?`},
 		{"contexts:\n  a: {broker: udp://x}\n", "contexts.a.broker"},
 		{"contexts: [\n", "config.yaml:"},
 		{"current: gone\n", `there is no context "gone"`},

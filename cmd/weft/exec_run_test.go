@@ -195,8 +195,8 @@ func TestRunnerOrder(t *testing.T) {
 			}
 		}
 		args := func(yield func(string, error) bool) {
-			for a := range numbers(n) {
-				if !yield(a, nil) {
+			for i := range n {
+				if !yield(fmt.Sprintf("%05d", i), nil) {
 					return
 				}
 			}
@@ -209,8 +209,8 @@ func TestRunnerOrder(t *testing.T) {
 			t.Fatal(err)
 		}
 		var want strings.Builder
-		for a := range numbers(n) {
-			want.WriteString(a + "\n")
+		for i := range n {
+			fmt.Fprintf(&want, "%05d\n", i)
 		}
 		if got := out.String(); (got == want.String()) == unordered || len(got) != want.Len() {
 			t.Errorf("unordered %v: %d bytes, in order %v", unordered, len(got), got == want.String())

@@ -56,7 +56,6 @@ type bench struct {
 	err  error // the first of a task
 	bad  int
 	all  []time.Duration
-	by   map[uint64]int // results by the mark of their node
 }
 
 // part is what one session gathers; each task has a place of its own.

@@ -100,7 +100,8 @@ func TestEnsure(t *testing.T) {
 		err  *protocol.Error
 		fine bool
 	}{
-		{protocol.Errorf(protocol.CodeInUse, "", ""), true}, {protocol.Errorf(protocol.CodeUnknownService, "", ""), true},
+		{protocol.Errorf(protocol.CodeInUse, "", ""), true},
+		{protocol.Errorf(protocol.CodeUnknownService, "", ""), true},
 		{protocol.Errorf(protocol.CodeUnavailable, "", ""), false},
 	} {
 		b := &books{have: []protocol.ServiceInfo{old("stale", 2*time.Hour, 0)}, err: c.err}
