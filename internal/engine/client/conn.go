@@ -1,6 +1,7 @@
 package client
 
 import (
+	"slices"
 	"time"
 
 	"github.com/weft-fabric/weft/internal/planted"
@@ -213,14 +214,24 @@ func (c *conn) bare(now time.Time, rest []byte) {
 		}
 	case protocol.KindError:
 		refused := decodeError(rec.Payload)
-		if c.control {
+		switch {
+		case c.control:
 			e.refusal = refused
-		} else if refused.Code == protocol.CodeUnknownSession && e.lead != nil && e.lead.phase == up {
+		case refused.Code != protocol.CodeUnknownSession:
+		case !c.serves(): // the loop has forgotten the client, and nothing of it is there
+			c.hangUp()
+			return
+		case e.lead != nil && e.lead.phase == up:
 			e.lead.greet(now)
 		}
 		c.lose(now)
 	default: // nothing else is said outside a conversation
 	}
+}
+
+// serves says whether a session was referred to where the connection leads.
+func (c *conn) serves() bool {
+	return slices.ContainsFunc(c.engine.sessions, func(s *Session) bool { return s.conn == c })
 }
 
 // welcome takes a frame that came while c is opening. Any but the WELCOME is of the conversation before.

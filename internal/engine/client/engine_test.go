@@ -389,6 +389,32 @@ func TestForgottenByALoop(t *testing.T) {
 	}
 }
 
+// TestForgottenWhereNothingIs: a loop that has forgotten the client, and serves none of its sessions, is left alone; what
+// was kept for it is let go of.
+func TestForgottenWhereNothingIs(t *testing.T) {
+	w := newWorld(t)
+	s := w.open()
+	old := w.lines[len(w.lines)-1]
+	w.cut(old)
+	id := w.submit(s, large)
+	w.cut(old) // it was not received
+	w.broker.refer(w.broker.sessions[s.Number()], "loop-1")
+	w.route()
+	w.answerAll()
+	w.expect(s, id, large)
+	w.e.Consumed(w.order[0].Source, int64(len(large)))
+	frame := protocol.AppendHeader(nil, protocol.Header{Version: 1, Epoch: protocol.NewEpoch(7, 1), Incarnation: 99})
+	frame = protocol.AppendBody(frame, protocol.KindError, 0, 0, protocol.Errorf(protocol.CodeUnknownSession, "Hello", "who?"))
+	w.e.Receive(w.now, old.id, frame, nil)
+	w.run(3 * time.Second)
+	if w.line(old.id) != nil {
+		t.Error("the connection is kept, and the loop greeted again and again")
+	}
+	if n := len(w.refs); n != 0 {
+		t.Errorf("%d payload frames are held", n)
+	}
+}
+
 // TestSameTaskIDInTwoSessions: a late result of a session must not finish the task that has its slot now.
 func TestSameTaskIDInTwoSessions(t *testing.T) {
 	w := newWorld(t)
