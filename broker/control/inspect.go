@@ -11,6 +11,7 @@ import (
 // Inspection is what a simulation looks at after each step of a core.
 type Inspection struct {
 	Parties, Sessions, Managers, Containers int
+	Nodes                                   int    // that are up
 	Records                                 uint64 // handed to the store
 }
 
@@ -19,6 +20,11 @@ func (c *Core) Inspect() Inspection {
 	i := Inspection{
 		Parties: c.lobby.parties.Len(), Sessions: c.sessions.open.Len(), Managers: c.managers.byID.Len(),
 		Records: c.out.position,
+	}
+	for _, n := range c.crew.fleet.Nodes() {
+		if n.State == fleet.Up {
+			i.Nodes++
+		}
 	}
 	for _, m := range c.managers.byID.All() {
 		i.Containers += m.containers.Len()

@@ -91,6 +91,9 @@ func (a *app) act() {
 		return
 	}
 	draw := &w.drawApp
+	if draw.chance(w.plan.kills) {
+		a.close(protocol.CloseKill)
+	}
 	switch n := draw.n(1000); {
 	case len(a.sessions) == 0 || n < 60 && len(a.sessions) < w.plan.sessions:
 		a.open()
@@ -98,8 +101,6 @@ func (a *app) act() {
 		a.submitSome()
 	case n < 890:
 		a.close(protocol.CloseFinish)
-	case n < 915:
-		a.close(protocol.CloseKill)
 	case n < 930 && w.plan.stalls:
 		a.reads = !a.reads
 		w.tally.add(ReadsStopped)

@@ -37,6 +37,9 @@ func (g *goals) unsettled() string {
 			return n.agent.process.name + " is dead, and the next one did not come"
 		}
 	}
+	if up := w.broker.control.core.Inspect().Nodes; up != len(w.nodes) {
+		return fmt.Sprintf("%d of %d nodes are known to the broker", up, len(w.nodes))
+	}
 	if w.open != 0 {
 		return fmt.Sprintf("%d tasks are open, and no client waits for them", w.open)
 	}

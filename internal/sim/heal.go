@@ -24,7 +24,7 @@ func (g *goals) heal() {
 	w := g.w
 	w.healing = true
 	p := &w.plan
-	p.drop, p.hold, p.duplicate, p.reorder, p.disk = 0, 0, 0, 0, 0
+	p.stillborn, p.drop, p.hold, p.duplicate, p.reorder, p.disk = 0, 0, 0, 0, 0, 0
 	for i := range w.net.hosts {
 		w.net.hosts[i].cut = 0
 	}

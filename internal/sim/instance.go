@@ -307,7 +307,7 @@ func (w *World) newHook(i *instance) *hookRun {
 // cancel ends the context of a hook; most take note of it.
 func (h *hookRun) cancel() {
 	w := h.instance.w
-	if h.kills || !w.drawParty.chance(800) {
+	if h.kills || !w.drawParty.chance(w.plan.heeds) {
 		return
 	}
 	h.version++

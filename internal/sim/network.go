@@ -58,7 +58,8 @@ type conn struct {
 	dead  bool
 	late  bool // what was on its way when it died still arrives
 	last  [2]int64
-	index int // in network.conns
+	sent  [2]bool // something was sent that way
+	index int     // in network.conns
 }
 
 // host is a machine: its network to the broker's may be cut.
@@ -206,6 +207,11 @@ func (n *network) carry(c *conn, dir uint8, records []byte, handles []protocol.H
 		}
 		at += h.until - w.at
 	}
+	first := !c.sent[dir]
+	c.sent[dir] = true
+	if first && draw.chance(w.plan.stillborn) {
+		n.bearNot(c, dir, &at)
+	}
 	if draw.chance(w.plan.drop) {
 		w.tally.add(Dropped)
 		return
@@ -240,6 +246,18 @@ func (n *network) carry(c *conn, dir uint8, records []byte, handles []protocol.H
 		twin.payloads = append(twin.payloads, m.payloads...)
 		w.queue.push(at+int64(draw.span(0, 10*w.plan.delay+1)), evDeliver, twin, 0)
 	}
+}
+
+// bearNot makes trouble for the first message of a connection, which begins a conversation or answers the beginning: what
+// comes from the dealer is late, and with what goes to it the connection breaks.
+func (n *network) bearNot(c *conn, dir uint8, at *int64) {
+	w := n.w
+	w.tally.add(Stillborn)
+	if dir == toRouter {
+		*at += int64(w.drawNet.span(0, 5*time.Second))
+		return
+	}
+	n.sever(c, false, w.drawNet.span(0, w.plan.reconnect), w.drawNet.span(0, w.plan.notice))
 }
 
 func (n *network) message(c *conn, dir uint8, records []byte) *message {

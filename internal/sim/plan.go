@@ -107,6 +107,7 @@ type plan struct {
 	external                        int // per mille of payloads
 	oddTasks                        int // per mille of tasks that are no plain echo
 	instant                         int // per mille of hooks that take no time
+	heeds                           int // per mille of hooks that end when their context does
 	hooks, slow                     time.Duration
 	resultCredit                    int64
 	clientGrace, grace              time.Duration
@@ -115,7 +116,8 @@ type plan struct {
 	lag                      time.Duration // until a woken process has its turn
 	delay, reconnect, notice time.Duration
 	drop, hold, duplicate    int // per mille of messages
-	reorder                  int
+	reorder, stillborn       int
+	kills                    int // per mille of what applications do
 	holdFor, disk            time.Duration
 	brokerDown               time.Duration
 	agentDown, clientDown    time.Duration
@@ -132,10 +134,10 @@ type plan struct {
 func newPlan(o *Options) plan {
 	s := newSource(o.Seed, 1)
 	p := plan{
-		loops: s.between(1, 3), clients: s.between(1, 4), nodes: s.between(1, 3), services: s.between(1, 3),
+		loops: s.between(1, 3), clients: s.between(1, 4), nodes: s.between(1, 3), services: pick(&s, 1, 1, 2, 3),
 		places: s.between(1, 4), sessions: s.between(1, 4), burst: s.between(1, 24), think: s.span(5*time.Millisecond, 400*time.Millisecond),
-		external: pick(&s, 0, 50, 300), instant: pick(&s, 0, 500, 950),
-		hooks: s.span(100*time.Microsecond, 60*time.Millisecond), slow: s.span(time.Second, 15*time.Second),
+		external: pick(&s, 0, 50, 300), instant: pick(&s, 0, 200, 900),
+		hooks: s.span(100*time.Microsecond, time.Duration(pick(&s, 60, 60, 800))*time.Millisecond), heeds: pick(&s, 0, 700, 1000), slow: s.span(time.Second, 15*time.Second),
 		resultCredit: int64(pick(&s, 2<<10, 64<<10, 0)),
 		clientGrace:  s.span(12*time.Second, 30*time.Second), grace: s.span(50*time.Millisecond, 3*time.Second),
 		doors: time.Duration(pick(&s, 0, 1, 1)) * time.Second,
@@ -145,7 +147,7 @@ func newPlan(o *Options) plan {
 		agentDown: s.span(10*time.Millisecond, 15*time.Second), clientDown: s.span(50*time.Millisecond, 5*time.Second),
 		startTakes: s.span(time.Millisecond, 2*time.Second),
 		faultEvery: s.span(300*time.Millisecond, 8*time.Second),
-		pauseFor:   s.span(100*time.Millisecond, 15*time.Second), cutFor: s.span(100*time.Millisecond, 15*time.Second),
+		pauseFor:   s.span(100*time.Millisecond, 30*time.Second), cutFor: s.span(100*time.Millisecond, 30*time.Second),
 	}
 	if p.roomy = s.n(2) == 0; p.roomy {
 		p.places = 32
@@ -190,7 +192,10 @@ func (p *plan) rate(s *source) {
 	if p.on.Has(SlowDisk) {
 		p.disk = disk
 	}
-	p.stalls = p.on.Has(Stall)
+	p.stalls, p.kills = p.on.Has(Stall), s.between(2, 150)
+	if stillborn := s.between(1, 250); p.on.Has(Disconnect) {
+		p.stillborn = stillborn
+	}
 	if moves := s.between(5, 200); p.on.Has(Move) {
 		p.moves = moves
 	}
@@ -220,7 +225,7 @@ func (w *World) newService(n int, byHand bool) *service {
 	least := s.between(1, 2)
 	payload := int64(s.between(128<<10, 1<<20))
 	svc.spec = protocol.Service{
-		Name: svc.name, Version: "1", Slots: s.between(1, 3), Sessions: s.between(1, 4),
+		Name: svc.name, Version: "1", Slots: s.between(1, 4), Sessions: s.between(1, 5),
 		Instances: protocol.Instances{Min: least, Max: least + s.between(0, 2)},
 		Requests:  []protocol.ContainerRequest{{Capacity: protocol.Capacity{CPU: 1000, Memory: 1 << 20}}},
 		Limits: protocol.Limits{

@@ -15,6 +15,7 @@ const (
 	CutMessages
 	Partitions
 	Disconnects
+	Stillborn
 	Pauses
 	PeersGone
 	Gated
@@ -62,7 +63,8 @@ const (
 
 var countNames = [counts]string{
 	"seeds", "connections", "messages", "messages dropped", "messages delayed", "messages duplicated", "messages reordered",
-	"messages cut", "partitions", "disconnects", "pauses", "sends to peers that are gone", "frames that waited for the disk",
+	"messages cut", "partitions", "disconnects",
+	"connections in trouble from the first message on", "pauses", "sends to peers that are gone", "frames that waited for the disk",
 	"commits", "crashes of brokers", "crashes of clients", "crashes of agents", "crashes of instances", "exits of clients",
 	"exits of agents", "exits of instances", "orders", "notes", "container starts", "container starts that failed",
 	"instances", "instances that ended in order", "instances killed after their grace", "hooks", "sessions bound",
