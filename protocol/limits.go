@@ -49,7 +49,7 @@ const (
 	// DefaultSessions is how many sessions an instance holds bound.
 	DefaultSessions = 10
 	// DefaultManagerCPU is how many millicores of its loop a session manager holds.
-	DefaultManagerCPU = 50
+	DefaultManagerCPU = 20
 	// Heartbeat is the longest silence of a peer that has something unfinished.
 	Heartbeat = time.Second
 	// PeerTimeout is the silence after which a peer counts as lost.

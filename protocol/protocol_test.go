@@ -135,7 +135,7 @@ func TestServiceDefaults(t *testing.T) {
 	if err := s.Validate(); err != nil {
 		t.Fatal(err)
 	}
-	if s.Version != "1" || s.Queue != "default" || s.Manager != (Share{CPU: 50}) || s.Slots != 1 || s.Sessions != 10 || s.Instances != (Instances{1, 1}) ||
+	if s.Version != "1" || s.Queue != "default" || s.Manager != (Share{CPU: 20}) || s.Slots != 1 || s.Sessions != 10 || s.Instances != (Instances{1, 1}) ||
 		len(s.Requests) != 1 || s.Requests[0].Capacity != (Capacity{CPU: 1000, Memory: 64 << 20}) ||
 		s.Limits != (Limits{
 			Payload: DefaultMaxPayload, Tasks: DefaultTaskCredit, Bytes: DefaultByteCredit, Attempts: 4, HostLosses: 8,

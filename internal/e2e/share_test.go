@@ -29,7 +29,7 @@ func (f *fabric) sessionOf(c *client.Client, s *client.Session) protocol.Session
 func TestManagementNodeIsShared(t *testing.T) {
 	eachLoops(t, func(t *testing.T, loops int) {
 		f := newFabric(t)
-		f.broker(broker.Config{Listen: []string{"tcp://127.0.0.1:0", "ipc://" + f.dir + "/control"}, Loops: loops, ManagerCPU: 60})
+		f.broker(broker.Config{Listen: []string{"tcp://127.0.0.1:0", "ipc://" + f.dir + "/control"}, Loops: loops, ManagerCPU: 30})
 		f.agent("a0", f.tcp)
 		c := f.dial("")
 		first, written := f.journaled("first", 1)
@@ -54,7 +54,7 @@ func TestManagementNodeIsShared(t *testing.T) {
 		}
 		info := f.sessionOf(c, last)
 		if info.State != protocol.SessionQueued || info.Loop != -1 ||
-			!strings.Contains(info.Reason, "not enough cpu of a manager loop for its session manager: 0.05 needed, 0.01 of 0.06 free") ||
+			!strings.Contains(info.Reason, "not enough cpu of a manager loop for its session manager: 0.02 needed, 0.01 of 0.03 free") ||
 			!strings.Contains(info.Reason, "first") {
 			t.Errorf("a session that finds no room: %+v", info)
 		}
