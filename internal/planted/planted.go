@@ -27,7 +27,7 @@ const (
 	RecalledForgotten       // manager: a task that was given back is not queued again
 	HandleKept              // manager: the payload frame of a finished task is not released
 	HandleReleasedTwice     // manager: a payload frame that is not forwarded is released twice
-	GenerationKept          // manager: a slot is used again under its old generation
+	GenerationKept          // manager: a slot is used again under its old generation, and the session of an answer is not looked at
 	RefusalIgnored          // manager: a session whose binding was refused waits on
 	AttemptNotCounted       // manager: a task that ends its instance may do so for ever
 	CreditForgotten         // manager: the bytes of a task that failed stay counted

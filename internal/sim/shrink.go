@@ -4,8 +4,10 @@ import "fmt"
 
 // Shrink looks for a smaller run that fails in the same way: fewer steps, then without classes of faults, then fewer
 // parties. It gives the smallest that it finds within so many runs.
-func Shrink(f Failed, runs int) Failed {
-	s := shrinker{best: f, runs: runs}
+func Shrink(f Failed, runs int) Failed { return shrink(f, runs, Run) }
+
+func shrink(f Failed, runs int, run func(Options) Outcome) Failed {
+	s := shrinker{best: f, runs: runs, run: run}
 	s.steps()
 	for s.parties() || s.classes() {
 		s.steps()
@@ -16,6 +18,7 @@ func Shrink(f Failed, runs int) Failed {
 type shrinker struct {
 	best Failed
 	runs int
+	run  func(Options) Outcome
 }
 
 // try runs a candidate, and keeps it when it fails in the same way.
@@ -24,7 +27,7 @@ func (s *shrinker) try(o Options) bool {
 		return false
 	}
 	s.runs--
-	out := Run(o)
+	out := s.run(o)
 	if out.Failure == nil || out.Failure.Kind != s.best.Outcome.Failure.Kind {
 		return false
 	}
