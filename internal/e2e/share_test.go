@@ -58,7 +58,7 @@ func TestManagementNodeIsShared(t *testing.T) {
 			!strings.Contains(info.Reason, "first") {
 			t.Errorf("a session that finds no room: %+v", info)
 		}
-		if m := f.info(c, "first").Managers; len(m) != 1 || m[0].Share.CPU != 50 || m[0].Share.Memory < 64<<20 || m[0].Sessions != 1 {
+		if m := f.info(c, "first").Managers; len(m) != 1 || m[0].Share.CPU != 20 || m[0].Share.Memory < 64<<20 || m[0].Sessions != 1 {
 			t.Errorf("the manager of a service that is served: %+v", m)
 		}
 
