@@ -32,6 +32,7 @@ type Client struct {
 	sessions  map[*engine.Session]*Session
 	answers   map[uint64]chan engine.Answer
 	accounts  []*account
+	blocked   int // callers that wait for a task or the end of a session, and tasks that Done was called for
 	callbacks []callback // to be handed to the runner
 	heavy     []heavy    // results in payload frames, to be copied without the lock
 	closed    bool
@@ -195,14 +196,6 @@ type heavy struct {
 	to   pending
 }
 
-// account counts what was consumed of one conversation's results, for the driver to tell the engine.
-type account struct {
-	client *Client
-	source engine.Source
-	step   int64
-	bytes  counter
-}
-
 // harvest takes what the engine has to say and passes it on; what is for the driver stays in batch. The caller holds mu.
 func (c *Client) harvest() {
 	c.checkConnected()
@@ -296,30 +289,9 @@ func (c *Client) deliver(to pending, done *engine.Completion) {
 			c.lastLead = time.Now()
 		}
 		t.payload, t.err, t.account, t.size = done.Payload, err, c.account(done), done.Size
+		t.account.hold(int64(done.Size))
 		t.finish()
 	case done.Size > 0:
 		c.eng.Consumed(done.Source, int64(done.Size))
 	}
-}
-
-// account gives the account of a result, nil for one without bytes.
-func (c *Client) account(done *engine.Completion) *account {
-	if done.Size == 0 {
-		return nil
-	}
-	for _, a := range c.accounts {
-		if a.source == done.Source {
-			return a
-		}
-	}
-	live := c.accounts[:0]
-	for _, a := range c.accounts {
-		if c.eng.Live(a.source) {
-			live = append(live, a)
-		}
-	}
-	clear(c.accounts[len(live):])
-	a := &account{client: c, source: done.Source, step: min(1<<20, c.cfg.resultCredit/4)}
-	c.accounts = append(live, a)
-	return a
 }

@@ -2,7 +2,6 @@ package client
 
 import (
 	"runtime"
-	"sync/atomic"
 	"time"
 
 	engine "github.com/weft-fabric/weft/internal/engine/client"
@@ -36,9 +35,6 @@ func (b bell) ring() {
 	default:
 	}
 }
-
-// counter counts bytes between callbacks and the driver.
-type counter = atomic.Int64
 
 // io is what only the driver touches.
 type io struct {
@@ -167,6 +163,9 @@ func (c *Client) carryAll() time.Duration {
 		c.mu.Lock()
 		timeout := c.gather(now)
 		c.harvest()
+		if c.relieve() {
+			c.harvest()
+		}
 		w := c.grab()
 		if w.none() {
 			if c.closed { // in the midst of this turn, when nobody was asleep to be rung
@@ -332,20 +331,5 @@ func (c *Client) finish() {
 	c.io.lines.closeAll()
 	if err := c.wake.Close(); err != nil {
 		c.cfg.logger.Warn().Err(err).Msg("closing a wake-up")
-	}
-}
-
-// add notes that n bytes were taken by the application.
-func (a *account) add(n int64) {
-	if a == nil {
-		return
-	}
-	if now := a.bytes.Add(n); now >= a.step && now-n < a.step {
-		a.client.mu.Lock()
-		ring := a.client.poke()
-		a.client.mu.Unlock()
-		if ring {
-			a.client.wake.Ring()
-		}
 	}
 }

@@ -69,7 +69,8 @@ func WithLogger(l zerolog.Logger) Option { return func(c *config) { c.logger = l
 func WithDialTimeout(d time.Duration) Option { return func(c *config) { c.dialTimeout = d } }
 
 // WithResultCredit sets how many bytes of results one manager loop may send that were not taken; without it,
-// [protocol.DefaultResultCredit].
+// [protocol.DefaultResultCredit]. When they are spent results stay at the broker, and the session's instances stop. While
+// somebody waits for a task or for the end of a session it may be exceeded: what is waited for may be behind others.
 func WithResultCredit(bytes int64) Option { return func(c *config) { c.resultCredit = bytes } }
 
 // MaxSpin is the longest time for [WithSpin].

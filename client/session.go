@@ -99,6 +99,18 @@ func (s *Session) Kill(ctx context.Context) error { return s.closeAndWait(ctx, p
 
 func (s *Session) closeAndWait(ctx context.Context, mode string) error {
 	s.close(mode)
+	c := s.client
+	c.mu.Lock()
+	ring := c.block()
+	c.mu.Unlock()
+	if ring {
+		c.wake.Ring()
+	}
+	defer func() {
+		c.mu.Lock()
+		c.blocked--
+		c.mu.Unlock()
+	}()
 	select {
 	case <-s.done:
 	case <-ctx.Done():

@@ -30,6 +30,7 @@ type Task struct {
 	finished bool
 	given    bool          // taken by Wait or Results, or cancelled
 	waiting  int           // in Wait, or for ever after Done
+	watched  bool          // Done was called before it was finished
 	ready    chan struct{} // closed when finished; made by the first who waits
 	next     *Task         // in the results of the session
 
@@ -49,9 +50,18 @@ func (t *Task) ID() protocol.TaskID { return t.id }
 func (t *Task) Done() <-chan struct{} {
 	c := t.session.client
 	c.mu.Lock()
-	defer c.mu.Unlock()
 	t.waiting++
-	return t.channel()
+	ring := false
+	if !t.finished && !t.watched {
+		t.watched = true
+		ring = c.block()
+	}
+	ready := t.channel()
+	c.mu.Unlock()
+	if ring {
+		c.wake.Ring()
+	}
+	return ready
 }
 
 // channel gives what is closed when t is finished. The caller holds the client's mu.
@@ -83,7 +93,11 @@ func (t *Task) Wait(ctx context.Context) ([]byte, error) {
 	}
 	t.waiting++
 	ready := t.channel()
+	ring := c.block()
 	c.mu.Unlock()
+	if ring {
+		c.wake.Ring()
+	}
 	var err error
 	select {
 	case <-ready:
@@ -92,6 +106,7 @@ func (t *Task) Wait(ctx context.Context) ([]byte, error) {
 	}
 	c.mu.Lock()
 	t.waiting--
+	c.blocked--
 	if err != nil && !t.finished {
 		c.mu.Unlock()
 		return nil, err
@@ -133,6 +148,9 @@ func (t *Task) finish() {
 	if !t.call {
 		s.unclaimed--
 	}
+	if t.call || t.watched {
+		s.client.blocked--
+	}
 	if t.ready != nil {
 		close(t.ready)
 	}
@@ -149,10 +167,11 @@ func (t *Task) take() { t.given = true }
 func (t *Task) consumed() {
 	c := t.session.client
 	c.mu.Lock()
-	a, n := t.account, t.size
+	a := t.account
+	n := a.release(int64(t.size))
 	t.account, t.size = nil, 0
 	c.mu.Unlock()
-	a.add(int64(n))
+	a.add(n)
 }
 
 // isFinished says whether Wait would not block.
@@ -179,7 +198,9 @@ type submission struct {
 }
 
 // Submit sends a task and returns without waiting for its result. It blocks while the session has no credit: until
-// results of earlier tasks have come, ctx ends, or the session does. payload is copied.
+// results of earlier tasks have come, ctx ends, or the session does. Results come as long as somebody takes them or waits
+// for one (see [WithResultCredit]): who submits more than all credit holds has to take results meanwhile. payload is
+// copied.
 func (s *Session) Submit(ctx context.Context, payload []byte) (*Task, error) {
 	t := &Task{session: s}
 	if _, err := s.submit(ctx, payload, pending{session: s, task: t}, true); err != nil {
@@ -224,7 +245,7 @@ func (s *Session) Call(ctx context.Context, payload []byte) ([]byte, error) {
 			c.mu.Unlock()
 		}
 	}
-	t.account.add(int64(t.size))
+	t.consumed()
 	return t.payload, t.err
 }
 
@@ -242,7 +263,7 @@ func (s *Session) submit(ctx context.Context, payload []byte, to pending, wait b
 	c.mu.Lock()
 	if most := s.core.MaxPayload(); int64(len(payload)) > most {
 		err = protocol.Errorf(protocol.CodePayloadTooLarge, "submit", "a payload of %d bytes, at most %d are allowed", len(payload), most)
-	} else if len(s.queue) > 0 || !c.eng.Room(s.core, len(payload)) {
+	} else if len(s.queue) > 0 || !c.eng.Room(s.core, len(payload)) || !wait && c.full() {
 		if err = errNoRoom; wait {
 			err = s.awaitCredit(ctx, len(payload))
 		}
@@ -289,7 +310,9 @@ func (s *Session) write(payload []byte, h zmqx.Handle, to pending) (leads bool, 
 	c.pending[at] = to
 	if to.task != nil {
 		to.task.id = id
-		if !to.task.call {
+		if to.task.call {
+			c.blocked++ // the driver looks anyhow, for the task
+		} else {
 			s.unclaimed++
 		}
 	}

@@ -1,0 +1,115 @@
+package client
+
+import (
+	"errors"
+	"slices"
+	"testing"
+)
+
+// untaken submits tasks whose results are a multiple of the client's credit, and waits until the broker holds results.
+func untaken(t *testing.T, b *fakeBroker) (*Client, *Session, []*Task) {
+	t.Helper()
+	c := b.dial(WithResultCredit(64 << 10))
+	s, err := c.OpenSession(soon(t), "echo")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var tasks []*Task
+	for range 500 {
+		tasks = append(tasks, submit(t, s, make([]byte, 1000)))
+	}
+	eventually(t, "the broker waits for credit", func() (ok bool) {
+		b.do(func() {
+			for _, e := range b.loop.ends {
+				ok = len(e.waiting) > 0
+			}
+		})
+		return ok
+	})
+	return c, s, tasks
+}
+
+// TestWaitForWhatIsBehind waits for tasks whose results are behind more untaken results than the credit allows.
+func TestWaitForWhatIsBehind(t *testing.T) {
+	check := func(t *testing.T, c *Client) {
+		t.Helper()
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if c.blocked != 0 {
+			t.Errorf("%d callers count as waiting, and none is", c.blocked)
+		}
+		for _, a := range c.accounts {
+			if a.held != 0 || a.early != 0 {
+				t.Errorf("%d bytes count as held, %d as told early; all is taken", a.held, a.early)
+			}
+		}
+	}
+	t.Run("wait", func(t *testing.T) {
+		c, _, tasks := untaken(t, newFakeBroker(t, "inproc"))
+		for _, task := range slices.Backward(tasks) {
+			if _, err := task.Wait(soon(t)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		check(t, c)
+	})
+	t.Run("done", func(t *testing.T) {
+		c, _, tasks := untaken(t, newFakeBroker(t, "inproc"))
+		select {
+		case <-tasks[len(tasks)-1].Done():
+		case <-soon(t).Done():
+			t.Fatal("the last task was not finished")
+		}
+		for _, task := range tasks {
+			if _, err := task.Wait(soon(t)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		check(t, c)
+	})
+	t.Run("call", func(t *testing.T) {
+		c, s, tasks := untaken(t, newFakeBroker(t, "inproc"))
+		if out, err := s.Call(soon(t), []byte("x")); err != nil || string(out) != "x" {
+			t.Fatalf("%q, %v", out, err)
+		}
+		for _, task := range tasks {
+			task.Cancel()
+		}
+		check(t, c)
+	})
+	t.Run("close", func(t *testing.T) {
+		c, s, tasks := untaken(t, newFakeBroker(t, "inproc"))
+		if err := s.Close(soon(t)); err != nil {
+			t.Fatal(err)
+		}
+		for _, task := range tasks {
+			if _, err := task.Wait(soon(t)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		check(t, c)
+	})
+}
+
+// TestMapStopsWhenResultsFillTheCredit has Map wait for its first result instead of sending more, when results that it
+// cannot give out yet fill the client's credit.
+func TestMapStopsWhenResultsFillTheCredit(t *testing.T) {
+	c, s, tasks := untaken(t, newFakeBroker(t, "inproc"))
+	c.mu.Lock()
+	full := c.full()
+	c.mu.Unlock()
+	var m Method[[]byte, []byte]
+	if _, err := m.submitAhead(soon(t), s, []byte("x"), true); !full || !errors.Is(err, errNoRoom) {
+		t.Errorf("full %t, %v; want errNoRoom", full, err)
+	}
+	for _, task := range tasks {
+		task.Cancel()
+	}
+	next, err := m.submitAhead(soon(t), s, []byte("x"), true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if out, err := next.Task.Wait(soon(t)); err != nil || string(out) != "x" {
+		t.Errorf("%q, %v", out, err)
+	}
+}
