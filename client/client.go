@@ -32,7 +32,7 @@ type Client struct {
 	sessions  map[*engine.Session]*Session
 	answers   map[uint64]chan engine.Answer
 	accounts  []*account
-	blocked   int // callers that wait for a task or the end of a session, and tasks that Done was called for
+	blocked   int        // callers that wait for a task or the end of a session, and tasks that Done was called for
 	callbacks []callback // to be handed to the runner
 	heavy     []heavy    // results in payload frames, to be copied without the lock
 	closed    bool
