@@ -136,6 +136,9 @@ func (a *app) open() {
 	w := a.c.w
 	draw := &w.drawApp
 	svc := w.services[draw.n(len(w.services))]
+	if (w.broker == nil || svc.registered != w.broker.epoch) && !draw.chance(50) {
+		return // most wait until they hear that the service is there
+	}
 	spec := protocol.OpenSession{Service: svc.name, Name: a.c.process.name}
 	if draw.chance(300) {
 		spec.MinInst = draw.between(0, 2)

@@ -23,7 +23,6 @@ func TestPlantedBugs(t *testing.T) {
 			planted.Choose(bug)
 			defer planted.Choose(planted.None)
 			o := options(t)
-			o.Steps = min(o.Steps, 3000)
 			r := Check(Plan{First: *firstFlag, Seeds: bugSeeds, Options: o})
 			if r.Failed == nil {
 				t.Fatalf("it was not found in %d seeds with %d steps (%v)", bugSeeds, r.Steps.Total(), r.Wall)

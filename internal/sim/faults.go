@@ -15,12 +15,12 @@ var scheduled = [...]struct {
 	{Partition, 4, (*chaos).partition},
 	{Disconnect, 8, (*chaos).disconnect},
 	{Pause, 4, (*chaos).pause},
-	{CrashBroker, 1, (*chaos).crashBroker},
+	{CrashBroker, 2, (*chaos).crashBroker},
 	{CrashClient, 2, (*chaos).crashClient},
 	{CrashAgent, 2, (*chaos).crashAgent},
 	{CrashInstance, 6, (*chaos).crashInstance},
 	{AgentExit, 1, (*chaos).exitAgent},
-	{InstanceExit, 2, (*chaos).exitInstance},
+	{InstanceExit, 3, (*chaos).exitInstance},
 }
 
 // chaos lets faults happen at times of their own, and remembers what may be felt of them.
@@ -215,6 +215,10 @@ func (c *chaos) exitInstance() {
 	w := c.w
 	if n := len(w.instances); n > 0 {
 		w.tally.add(InstanceExits)
-		w.instances[w.drawFault.n(n)].terminate()
+		which := w.drawFault.n(n)
+		if w.drawFault.chance(500) {
+			which = n - 1 // the youngest, which may not have been welcomed yet
+		}
+		w.instances[which].terminate()
 	}
 }

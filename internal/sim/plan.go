@@ -140,7 +140,7 @@ func newPlan(o *Options) plan {
 		hooks: s.span(100*time.Microsecond, time.Duration(pick(&s, 60, 60, 800))*time.Millisecond), heeds: pick(&s, 0, 700, 1000), slow: s.span(time.Second, 15*time.Second),
 		resultCredit: int64(pick(&s, 2<<10, 64<<10, 0)),
 		clientGrace:  s.span(12*time.Second, 30*time.Second), grace: s.span(50*time.Millisecond, 3*time.Second),
-		doors: time.Duration(pick(&s, 0, 1, 1)) * time.Second,
+		doors: time.Duration(pick(&s, 0, 3, 3)) * time.Second,
 		lag:   s.span(0, 500*time.Microsecond), delay: s.span(50*time.Microsecond, 30*time.Millisecond),
 		reconnect: s.span(100*time.Millisecond, time.Second), notice: s.span(time.Millisecond, 10*time.Second),
 		holdFor: s.span(10*time.Millisecond, 3*time.Second), brokerDown: s.span(10*time.Millisecond, 15*time.Second),
@@ -192,7 +192,7 @@ func (p *plan) rate(s *source) {
 	if p.on.Has(SlowDisk) {
 		p.disk = disk
 	}
-	p.stalls, p.kills = p.on.Has(Stall), s.between(2, 150)
+	p.stalls, p.kills = p.on.Has(Stall), pick(s, 2, 5, 20, 100)
 	if stillborn := s.between(1, 250); p.on.Has(Disconnect) {
 		p.stillborn = stillborn
 	}
