@@ -25,6 +25,7 @@ func (g *goals) heal() {
 	w.healing = true
 	p := &w.plan
 	p.stillborn, p.drop, p.hold, p.duplicate, p.reorder, p.disk = 0, 0, 0, 0, 0, 0
+	p.hooks = min(p.hooks, 20*time.Millisecond) // what has queued up is to be done in time
 	for i := range w.net.hosts {
 		w.net.hosts[i].cut = 0
 	}
