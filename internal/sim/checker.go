@@ -155,7 +155,7 @@ func (k *checker) explains(s *appSession, err *protocol.Error) bool {
 	case protocol.CodeUnknownService:
 		return true // it was opened when the service was not registered
 	case protocol.CodeCreateFailed:
-		return w.plan.on.Has(InstanceTrouble) || w.plan.on.Has(CrashInstance) || w.plan.on.Has(CrashAgent) || w.chaos.troubled()
+		return w.plan.on.Has(InstanceTrouble) || w.plan.on.Has(InstanceExit) || w.plan.on.Has(CrashInstance) || w.plan.on.Has(CrashAgent) || w.chaos.troubled()
 	case protocol.CodeArtefact, protocol.CodeNoCapacity:
 		return w.plan.on.Has(InstanceTrouble) || w.plan.on.Has(CrashAgent) || w.chaos.troubled()
 	}
