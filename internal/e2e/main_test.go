@@ -16,6 +16,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/weft-fabric/weft/broker"
+	"github.com/weft-fabric/weft/client"
 	"github.com/weft-fabric/weft/internal/builtin"
 	"github.com/weft-fabric/weft/internal/zmqx"
 	"github.com/weft-fabric/weft/protocol"
@@ -25,7 +26,7 @@ import (
 // Environment variables that make this test's binary something else than the tests.
 const (
 	varService = "E2E_SERVICE" // the service that it is an instance of
-	varRole    = "E2E_ROLE"    // roleBroker or roleAgent
+	varRole    = "E2E_ROLE"    // roleBroker, roleAgent or roleClient
 	varConfig  = "E2E_CONFIG"  // of a role, as JSON
 	varMark    = "E2E_MARK"    // of the test that it belongs to
 	varFile    = "E2E_FILE"    // where a service writes down what it does
@@ -34,6 +35,7 @@ const (
 
 	roleBroker = "broker"
 	roleAgent  = "agent"
+	roleClient = "client"
 )
 
 // TestMain runs the tests; in other processes that were started from this binary it is what they are.
@@ -53,6 +55,8 @@ func TestMain(m *testing.M) {
 		os.Exit(runRole(runBroker))
 	case roleAgent:
 		os.Exit(runRole(runAgent))
+	case roleClient:
+		os.Exit(runRole(runClient))
 	}
 	os.Exit(m.Run())
 }
@@ -110,6 +114,36 @@ func runAgent(ctx context.Context, config []byte) error {
 	}
 	fmt.Println("ready")
 	return a.Run(ctx)
+}
+
+// clientConfig is what a client's process is told.
+type clientConfig struct {
+	Broker, Service string
+	Tasks           []string
+}
+
+// runClient submits its tasks and waits until it is ended.
+func runClient(ctx context.Context, config []byte) error {
+	var c clientConfig
+	if err := json.Unmarshal(config, &c); err != nil {
+		return err
+	}
+	cl, err := client.Dial(ctx, c.Broker, client.WithKeepScheme())
+	if err != nil {
+		return err
+	}
+	s, err := cl.OpenSession(ctx, c.Service)
+	if err != nil {
+		return err
+	}
+	for _, task := range c.Tasks {
+		if _, err := s.Submit(ctx, []byte(task)); err != nil {
+			return err
+		}
+	}
+	fmt.Println("ready")
+	<-ctx.Done()
+	return cl.Close()
 }
 
 // daemonLog is the log of a daemon's process.

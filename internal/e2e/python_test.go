@@ -343,25 +343,41 @@ func TestPythonClientWhileInstancesAreKilled(t *testing.T) {
 	})
 }
 
-func TestPythonClientKilled(t *testing.T) {
+// TestClientsOfPythonKilled kills a client, in Python or in Go, while its tasks are at an instance in Python.
+func TestClientsOfPythonKilled(t *testing.T) {
 	needPython(t)
 	if testing.Short() {
 		t.Skip("waits until the broker gives a silent client up, which takes 10 s")
 	}
+	blocking := map[string]func(t *testing.T, f *fabric) (kill func()){
+		"python": func(_ *testing.T, f *fabric) func() { return f.python("block", "", "verbs", 3).kill },
+		"go": func(t *testing.T, f *fabric) func() {
+			d := spawn(t, f.mark, roleClient, clientConfig{Broker: f.tcp, Service: "verbs", Tasks: []string{"block", "block", "block"}})
+			return func() { d.kill(t) }
+		},
+	}
 	eachLoops(t, func(t *testing.T, loops int) {
-		f := newFabric(t)
-		f.broker(broker.Config{Listen: []string{"tcp://127.0.0.1:0"}, Loops: loops, ClientGrace: protocol.PeerTimeout})
-		f.agent("node", f.tcp)
-		c := f.dial("")
-		f.register(c, f.pythonService("verbs", 1))
-		p := f.python("block", "", "verbs", 3)
-		await(t, "a task runs", func() bool { return len(f.wrote("block")) == 1 })
-		p.kill()
-		await(t, "the session has ended", func() bool { return f.info(c, "verbs").Sessions == 0 })
-		await(t, "the task is cancelled, and its session let go", func() bool {
-			return len(f.wrote("cancelled")) == 1 && len(f.wrote("unbind")) == 1
-		})
-		f.python("tally", "", "verbs", 100).ok()
+		for language, block := range blocking {
+			t.Run(language, func(t *testing.T) {
+				f := newFabric(t)
+				f.broker(broker.Config{Listen: []string{"tcp://127.0.0.1:0"}, Loops: loops, ClientGrace: protocol.PeerTimeout})
+				f.agent("node", f.tcp)
+				c := f.dial("")
+				f.register(c, f.pythonService("verbs", 1))
+				kill := block(t, f)
+				await(t, "a task runs", func() bool { return len(f.wrote("block")) == 1 })
+				kill()
+				await(t, "the session has ended", func() bool { return f.info(c, "verbs").Sessions == 0 })
+				await(t, "the task is cancelled, and its session let go", func() bool {
+					return len(f.wrote("cancelled")) == 1 && len(f.wrote("unbind")) == 1
+				})
+				f.python("tally", "", "verbs", 100).ok()
+				f.submit(c, f.open(c, "verbs"), 100, func(i int) string { return fmt.Sprintf("id %d", i) }).wait()
+				if n := len(f.wrote("block")); n != 1 {
+					t.Errorf("%d tasks of the client that was killed were begun, want 1", n)
+				}
+			})
+		}
 	})
 }
 
