@@ -51,6 +51,8 @@ Each command is run at most once: when a node is lost it is not known whether a 
 it is reported as. --retry runs such a command again, for commands that may run twice. (When the broker itself is lost,
 what was under way may run again in any case.)
 
+A command that fails is named on standard error with its exit code: the first ten of them, and how many more there were.
+
 Ctrl-C kills all that runs, and prints what has ended; a second one does not wait for that. The exit code is that of the
 worst command, and else:
 
@@ -177,14 +179,15 @@ func (f *execRun) exec(ctx context.Context, args []string) (err error) {
 	if err != nil {
 		return err
 	}
-	return f.runAll(ctx, c, session, jobs)
+	return f.runAll(ctx, c, session, jobs, count)
 }
 
 // runAll runs the jobs in a session, and ends it.
-func (f *execRun) runAll(ctx context.Context, c *fabric, session *client.Session, jobs iter.Seq2[job, error]) error {
+func (f *execRun) runAll(ctx context.Context, c *fabric, session *client.Session, jobs iter.Seq2[job, error], count int) error {
 	signal.Ignore(syscall.SIGPIPE) // who does not want the output any more is an error that ends the session
 	r := newRunner(session, f.out, f.errOut)
 	r.unordered, r.tag, r.retries, r.halt = f.unordered, f.tag, f.retries, f.halt
+	r.said.hint = f.template.shellHint()
 	unwatch := c.watchStart(ctx, session, r.first, func(reason string) {
 		fmt.Fprintln(f.errOut, "weft exec: waiting:", reason) //nolint:errcheck // there is nobody else to tell
 	})
@@ -203,6 +206,13 @@ func (f *execRun) runAll(ctx context.Context, c *fabric, session *client.Session
 	if r.failed > 0 {
 		fmt.Fprintf(f.errOut, "weft exec: %s of %s commands failed, the worst with code %d\n", //nolint:errcheck // as above
 			humanCount(r.failed), humanCount(r.printed), r.worst)
+	}
+	if left := r.brokenOff(count); r.halted && ctx.Err() == nil && err == nil && left != "" {
+		fmt.Fprintf(f.errOut, "weft exec: halted (--halt %s): of the commands %s\n", f.halt, left) //nolint:errcheck // as above
+	}
+	if err != nil && r.worst > 0 { // the code is that of the commands
+		fmt.Fprintln(f.errOut, "weft exec:", err) //nolint:errcheck // as above
+		err = nil
 	}
 	f.status = r.worst
 	if ctx.Err() != nil {
@@ -284,11 +294,8 @@ func (c *fabric) instances(jobs, count int) (least, greatest int) {
 	return max(1, min(count, free, greatest)), greatest
 }
 
+// firstWords gives the beginning of a command, as the name of its session.
 func firstWords(words []string) string {
 	const longest = 40
-	s := strings.ToValidUTF8(strings.Join(words, " "), "?")
-	if r := []rune(s); len(r) > longest {
-		return string(r[:longest-1]) + "…"
-	}
-	return s
+	return abbreviated(strings.Join(words, " "), longest)
 }

@@ -49,6 +49,7 @@ type runner struct {
 	halt        string
 	ahead       int           // mostAhead, less in tests
 	first       chan struct{} // closed with the first result
+	said        said          // of those printed; the printer's alone
 	stop        context.CancelCauseFunc
 
 	mu       sync.Mutex
@@ -68,7 +69,8 @@ type runner struct {
 // ended is a command that has ended, as it is kept until it is printed.
 type ended struct {
 	Label     string
-	Printable bool // false: it was broken off
+	Command   string // for people, of one that did not end well
+	Printable bool   // false: it was broken off
 	Outcome   builtin.Outcome
 }
 
@@ -106,6 +108,7 @@ func (r *runner) run(ctx context.Context, jobs iter.Seq2[job, error], kill func(
 		err = errors.Join(err, <-killed)
 	}
 	r.bar.Finish()
+	r.said.rest(r.errOut)
 	return errors.Join(err, r.broken, r.shelf.close())
 }
 
@@ -180,13 +183,22 @@ func (r *runner) submit(ctx context.Context, number int, j job, retries int) err
 			return
 		}
 		o, printable := outcome(res)
-		r.done(number, ended{j.label, printable, o})
+		r.done(number, endedAs(j, printable, o))
 	})
 	if errors.Is(err, client.ErrPayloadTooLarge) {
-		r.done(number, ended{j.label, true, builtin.Outcome{Code: exitFabric, Problem: err.Error()}})
+		r.done(number, endedAs(j, true, builtin.Outcome{Code: exitFabric, Problem: err.Error()}))
 		return nil
 	}
 	return err
+}
+
+// endedAs is how a job has ended.
+func endedAs(j job, printable bool, o builtin.Outcome) ended {
+	e := ended{Label: j.label, Printable: printable, Outcome: o}
+	if o.Code != 0 || o.Problem != "" || o.Lost > 0 {
+		e.Command = j.name()
+	}
+	return e
 }
 
 // indeterminate says that it is not known whether a command has run.
@@ -209,6 +221,8 @@ func outcome(res client.Result) (o builtin.Outcome, printable bool) {
 		return o, true
 	case errors.Is(res.Err, client.ErrSessionKilled), errors.Is(res.Err, client.ErrClosed), errors.Is(res.Err, client.ErrCancelled):
 		return o, false
+	case errors.Is(res.Err, client.ErrNoService):
+		return restarted(), true
 	case indeterminate(res.Err):
 		return builtin.Outcome{Code: exitFabric, Problem: "it is not known whether it ran, and it was not run again (see --retry): " + res.Err.Error()}, true
 	default:
@@ -328,23 +342,17 @@ func (r *runner) write(e ended) error {
 		return nil
 	}
 	o := e.Outcome
-	var said bytes.Buffer
-	if o.Lost > 0 {
-		fmt.Fprintf(&said, "weft exec: %s: %d bytes of its output were cut (see --output-limit)\n", e.Label, o.Lost)
-	}
-	if o.Problem != "" {
-		fmt.Fprintf(&said, "weft exec: %s: %s\n", e.Label, o.Problem)
-	}
-	if len(o.Out)+len(o.Err)+said.Len() == 0 {
+	said := r.said.of(e)
+	if len(o.Out)+len(o.Err)+len(said) == 0 {
 		return nil
 	}
-	if len(o.Err)+said.Len() > 0 || isTerminal(r.out) {
+	if len(o.Err)+len(said) > 0 || isTerminal(r.out) {
 		r.bar.Hide()
 	}
 	for _, part := range []struct {
 		w    io.Writer
 		text []byte
-	}{{r.out, r.tagged(e.Label, o.Out)}, {r.errOut, r.tagged(e.Label, o.Err)}, {r.errOut, said.Bytes()}} {
+	}{{r.out, r.tagged(e.Label, o.Out)}, {r.errOut, r.tagged(e.Label, o.Err)}, {r.errOut, []byte(said)}} {
 		if len(part.text) > 0 {
 			if _, err := part.w.Write(part.text); err != nil {
 				return fmt.Errorf("print: %w", err)

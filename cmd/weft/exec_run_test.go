@@ -127,6 +127,10 @@ func says(c builtin.Command) (builtin.Outcome, error) {
 		o.Code = len(a)
 	case strings.HasPrefix(a, "lost"):
 		return o, protocol.Errorf(protocol.CodeHostLossSpent, "task", "1 instances were lost under it")
+	case strings.HasPrefix(a, "forgotten"):
+		return o, protocol.Errorf(protocol.CodeUnknownService, "session", "the broker was restarted")
+	case strings.HasPrefix(a, "none"):
+		return builtin.Outcome{Code: exitNotFoundThere, Problem: "there is no such command"}, nil
 	case strings.HasPrefix(a, "long"):
 		o.Lost = 12
 	case strings.HasPrefix(a, "err"):
@@ -151,14 +155,18 @@ func TestRunner(t *testing.T) {
 	}{
 		{"a b c", "a\nb\nc\n", "", 0, 0},
 		{"", "", "", 0, 0},
-		{"a fail fail2 b", "a\nfail\nfail2\nb\n", "", 5, 2},
-		{"lost a", "a\n", "weft exec: lost: it is not known whether it ran, and it was not run again (see --retry): task: HostLossSpent: 1 instances were lost under it\n", 125, 1},
-		{"long", "long\n", "weft exec: long: 12 bytes of its output were cut (see --output-limit)\n", 125, 1},
-		{"huge", "", "weft exec: huge: submit: PayloadTooLarge: it is huge\n", 125, 1},
-		{"err", "", "x\nyweft exec: err: strange\n", 0, 0},
+		{"a fail fail2 b", "a\nfail\nfail2\nb\n", "weft exec: echo fail: exit code 4\nweft exec: echo fail2: exit code 5\n", 5, 2},
+		{"lost a", "a\n", "weft exec: echo lost: it is not known whether it ran, and it was not run again (see --retry): task: HostLossSpent: 1 instances were lost under it\n", 125, 1},
+		{"long", "long\n", "weft exec: echo long: 12 bytes of its output were cut (see --output-limit)\n", 125, 1},
+		{"huge", "", "weft exec: echo huge: submit: PayloadTooLarge: it is huge\n", 125, 1},
+		{"none none2 none3", "", "weft exec: echo none: there is no such command; a line for a shell needs --shell\nweft exec: … and 2 more like these\n", 127, 3},
+		{"forgotten a", "a\n", "weft exec: echo forgotten: it is not known whether it ran: the broker was restarted meanwhile, and has forgotten it\n", 125, 1},
+		{strings.Repeat("fail ", 13), strings.Repeat("fail\n", 13), strings.Repeat("weft exec: echo fail: exit code 4\n", 10) + "weft exec: … and 3 more like these\n", 4, 13},
+		{"err", "", "x\nyweft exec: echo err: strange\n", 0, 0},
 	}
 	for _, c := range cases {
 		r, out, errOut := running(newCluster(says))
+		r.said.hint = template{words: []string{"echo {}; false"}}.shellHint()
 		if err := r.run(t.Context(), echoing(given(strings.Fields(c.args))), nil); err != nil {
 			t.Errorf("%q: %v", c.args, err)
 		}
@@ -245,7 +253,7 @@ func TestRunnerTags(t *testing.T) {
 	if err := r.run(t.Context(), echoing(given([]string{"a", "err"})), nil); err != nil {
 		t.Fatal(err)
 	}
-	if out.String() != "a\ta\n" || errOut.String() != "err\tx\nerr\tyweft exec: err: strange\n" {
+	if out.String() != "a\ta\n" || errOut.String() != "err\tx\nerr\tyweft exec: echo err: strange\n" {
 		t.Errorf("%q, %q", out, errOut)
 	}
 }
@@ -271,6 +279,9 @@ func TestRunnerHalts(t *testing.T) {
 		var kills int
 		if err := r.run(t.Context(), echoing(endless("a", "fail")), func() error { kills++; return x.kill() }); err != nil {
 			t.Fatal(err)
+		}
+		if left := r.brokenOff(r.sent + 7); !strings.HasSuffix(left, "7 were not begun") || (r.cut > 0) != strings.Contains(left, "killed") {
+			t.Errorf("%s: %d cut, %q", halt, r.cut, left)
 		}
 		if r.worst != 4 || r.failed != 1 || !strings.Contains(out.String(), "fail\n") || (kills == 1) != (halt == haltNow) {
 			t.Errorf("%s: worst %d, %d failed, %d kills, %q", halt, r.worst, r.failed, kills, out)
@@ -340,5 +351,31 @@ func TestRunnerShowsProgressOnATerminal(t *testing.T) {
 	}
 	if strings.Contains(out.String(), "%") {
 		t.Errorf("the bar is in the output: %q", out.String())
+	}
+}
+
+func TestCommandNames(t *testing.T) {
+	shell := template{words: []string{"wc {}\ntrue"}, place: "{}", shell: true}
+	input := template{words: []string{"cat"}, place: "{}", asInput: true}
+	long := template{words: []string{"echo", strings.Repeat("é", 200)}, place: "{}"}
+	for got, want := range map[string]string{
+		shell.job([]string{"a b"}).name():    "wc 'a b'… ::: a b",
+		input.job([]string{"a", "b"}).name(): "cat ::: a b",
+		long.job([]string{"x"}).name():       "echo " + strings.Repeat("é", 34) + "… ::: x",
+		exitText(20):                         "exit code 20",
+		exitText(137):                        "exit code 137 (SIGKILL)",
+		exitText(255):                        "exit code 255",
+	} {
+		if got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+	for words, hint := range map[string]bool{"echo {}; false": true, "echo": false, "./my-script.sh": false} {
+		if got := (template{words: []string{words}}).shellHint() != ""; got != hint {
+			t.Errorf("hint for %q: %t", words, got)
+		}
+	}
+	if (template{words: []string{"a; b"}, shell: true}).shellHint() != "" {
+		t.Error("the hint is given with --shell")
 	}
 }

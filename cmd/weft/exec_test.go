@@ -91,10 +91,10 @@ func TestExec(t *testing.T) {
 		{"pwd ::: x", "", "", "", 0},
 		{"--dir " + folder + " --shell pwd # ::: x", "", folder + "\n", "", 0},
 		{"--dir /nowhere/at/all true ::: x", "", "", `the working folder "/nowhere/at/all" is not there`, 127},
-		{"no-such-command ::: x", "", "", "weft exec: x: no-such-command: executable file not found", 127},
+		{"no-such-command ::: x", "", "", "weft exec: no-such-command x: no-such-command: executable file not found", 127},
 		{"--shell kill -9 $$ # ::: x", "", "", "the worst with code 137", 137},
-		{"--output-limit 10 echo ::: 0123456789 a", "", "0123456789a\n", "weft exec: 0123456789: 1 bytes of its output were cut", 125},
-		{"-j 1 --halt soon false ::: " + strings.Repeat("x ", 100), "", "", "commands failed, the worst with code 1", 1},
+		{"--output-limit 10 echo ::: 0123456789 a", "", "0123456789a\n", "weft exec: echo 0123456789: 1 bytes of its output were cut", 125},
+		{"-j 1 --halt soon false ::: " + strings.Repeat("x ", 100), "", "", "were not begun", 1},
 		{"true :::", "", "", "", 0},
 		{"--dry-run --shell wc {} ::: a'b", "", `/bin/sh -c 'wc '\''a'\''\'\'''\''b'\'''` + "\n", "", 0},
 	}
@@ -219,7 +219,7 @@ func TestExecInstanceKilled(t *testing.T) {
 			for i := range 40 {
 				a := strconv.Itoa(i)
 				printed := strings.Contains("\n"+out.String(), "\n"+a+"\n")
-				reported := strings.Contains(errOut.String(), "weft exec: "+a+": it is not known whether it ran")
+				reported := strings.Contains(errOut.String(), "… ::: "+a+": it is not known whether it ran")
 				switch {
 				case retry && (!printed || reported || times[a] == 0 || a == "7" && times[a] != 2):
 					t.Errorf("%s: printed %v, reported %v, run %d times", a, printed, reported, times[a])

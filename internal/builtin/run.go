@@ -138,7 +138,7 @@ func find(name, dir string, env []string) (string, error) {
 			return file, nil
 		}
 	}
-	return "", fmt.Errorf("%s: %w (%s)", name, exec.ErrNotFound, path)
+	return "", fmt.Errorf("%s: %w in the agent's PATH", name, exec.ErrNotFound)
 }
 
 func executable(path string) error {

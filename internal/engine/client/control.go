@@ -143,7 +143,7 @@ func (s *Session) sessionOpened(rec *protocol.Record, refused *protocol.Error) {
 	switch {
 	case refused != nil:
 		if !s.ended {
-			s.end(refused)
+			s.end(s.afterRestart(refused))
 		}
 		return
 	case s.ended: // given up meanwhile
@@ -153,7 +153,7 @@ func (s *Session) sessionOpened(rec *protocol.Record, refused *protocol.Error) {
 	if e.numbers[s.number] == s {
 		delete(e.numbers, s.number)
 	}
-	s.number, s.anew = body.Session, false
+	s.number, s.anew, s.epoch = body.Session, false, e.node.Epoch
 	e.numbers[s.number] = s
 	s.version, s.maxPayload = body.Version, body.MaxPayload
 	s.taskCredit, s.byteCredit = body.TaskCredit, body.ByteCredit
@@ -170,6 +170,23 @@ func (s *Session) sessionOpened(rec *protocol.Record, refused *protocol.Error) {
 		e.out.Notes = append(e.out.Notes, Note{Session: s})
 	}
 	s.sendClose()
+}
+
+// afterRestart says what a refusal means to a session that was open already: the broker has lost what it lives on.
+func (s *Session) afterRestart(refused *protocol.Error) *protocol.Error {
+	if !s.opened || s.engine.node.Epoch <= s.epoch {
+		return refused
+	}
+	what := "service " + s.spec.Service
+	switch refused.Code {
+	case protocol.CodeUnknownService:
+	case protocol.CodeNoEnvironment:
+		what = "environment " + s.spec.Environment
+	default:
+		return refused
+	}
+	return protocol.Errorf(refused.Code, "session", "the broker was restarted and has forgotten %s: tell it anew of "+
+		"its services and environments, then open the session again", what)
 }
 
 // changed takes the news that a session has another state.

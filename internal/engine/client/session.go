@@ -15,6 +15,7 @@ type Session struct {
 	opened bool
 	anew   bool // the number is of a broker before; this one was asked for another
 	ended  bool
+	epoch  protocol.Epoch  // of the broker that opened it last
 	err    *protocol.Error // why it ended, or will refuse
 
 	conn *conn      // where it is served; nil: not known

@@ -2,6 +2,7 @@ package client
 
 import (
 	"bytes"
+	"strings"
 	"testing"
 	"time"
 
@@ -204,4 +205,29 @@ func (w *world) untilAsked() {
 		}
 	}
 	w.t.Fatal("no broker answers")
+}
+
+// TestForgottenByARestartedBroker: that it was restarted is what is wrong, not that a service was never registered.
+func TestForgottenByARestartedBroker(t *testing.T) {
+	for code, says := range map[protocol.Code]string{
+		protocol.CodeUnknownService: "restarted and has forgotten service echo",
+		protocol.CodeNoEnvironment:  "restarted and has forgotten environment lab",
+		protocol.CodeNoCapacity:     "as it was refused",
+	} {
+		w := newWorld(t)
+		s := w.e.Open(protocol.OpenSession{Service: "echo", Environment: "lab"}, 0, 0)
+		w.settle()
+		id := w.submit(s, small)
+		w.settle()
+		w.restart()
+		w.broker.refuse = protocol.Errorf(code, "service echo", "as it was refused")
+		w.run(5 * time.Second)
+		n := w.notes[len(w.notes)-1]
+		if !n.Ended || n.Err == nil || n.Err.Code != code || !strings.Contains(n.Err.Msg, says) {
+			t.Errorf("note %+v, want %q", n, says)
+		}
+		if c := w.done[s][id]; c.Err != n.Err {
+			t.Errorf("the task ended with %v, the session with %v", c.Err, n.Err)
+		}
+	}
 }
