@@ -76,10 +76,17 @@ func (c *Core) admit(o *session.Admit) {
 	m.instances = append(m.instances, i)
 }
 
-// adopted gives an instance that a retired manager has left behind to another one.
+// adopted gives an instance that a retired manager has left behind to another one, with the places that it has not been
+// given back. Their sessions are told to be over; each place goes by itself, since the next manager may take it to
+// another loop, and other places of the same session stay.
 func (i *instance) adopted(m *manager) {
 	if i.reserved {
 		i.unreserve()
+	}
+	for _, t := range i.seats {
+		s := t.session
+		s.seats = without(s.seats, t)
+		t.session = &hosted{number: s.number, manager: m, closed: true, seats: []*seat{t}}
 	}
 	i.manager.instances = without(i.manager.instances, i)
 	i.manager = m

@@ -257,6 +257,64 @@ func TestLateResultsOfAnEarlierManager(t *testing.T) {
 	w.drained()
 }
 
+// TestPlacesOfAnEarlierManagerMove retires a manager while an instance, and another one that ends, have not let its session
+// go yet; the first goes with the next manager to another loop. What it says there is no business of the loop before.
+func TestPlacesOfAnEarlierManagerMove(t *testing.T) {
+	w := newWorld(t)
+	w.serveAs(1, theShare)
+	c := w.client(100, 1)
+	stays, goes := w.instance("stays", 200, nil), w.instance("goes", 201, nil)
+	for n := range uint64(100) {
+		c.submit(1, n+1, "x")
+	}
+	w.settle()
+	w.runAll()
+	if !stays.bound[1] || !goes.bound[1] {
+		t.Fatal("the session is not bound to both instances: the test shows nothing")
+	}
+	stays.hold, goes.hold = true, true
+	w.order(session.Order{Close: &session.Close{Session: 1, Kill: true, Error: protocol.Errorf(protocol.CodeSessionKilled, "", "")}})
+	w.order(session.Order{Retire: &session.Retire{Manager: 1}})
+	w.serveAs(2, theShare)
+	w.order(session.Order{Admit: &session.Admit{Manager: 2, Container: "goes", Incarnation: 201, Node: "node-goes", Slots: 1, Sessions: 10}})
+
+	before := w.core
+	before.Step(w.now, Event{Kind: EventOrder, Order: session.Order{Move: &session.Move{Manager: 2}}})
+	var b Batch
+	before.Take(&b)
+	w.carryOut(&b)
+	moved := w.notes[len(w.notes)-1].Moved
+	if moved == nil {
+		t.Fatalf("the manager was not handed over: %+v", w.notes)
+	}
+	before.tell()
+	w.core = New(before.cfg)
+	w.order(session.Order{Adopt: &session.Adopt{State: moved.State}})
+	w.parties[goes.peer+100], goes.peer = goes, goes.peer+100
+	goes.link.Greet(goes.hello)
+	w.settle()
+	goes.link.Append(protocol.KindUnbound, 1, 0, nil)
+	w.settle()
+	if len(before.changed) > 0 {
+		t.Error("the loop that has the manager wrote into the one before")
+	}
+	if got := w.core.instances["goes"]; got == nil || len(got.seats) > 0 {
+		t.Fatal("the place was not given back at the new loop")
+	}
+
+	after := w.core
+	after.tell()
+	w.core = before
+	stays.link.Append(protocol.KindUnbound, 1, 0, nil)
+	w.settle()
+	if got := w.core.instances["stays"]; got == nil || len(got.seats) > 0 {
+		t.Fatal("the place was not given back at the loop before")
+	}
+	if len(after.changed) > 0 {
+		t.Error("the loop before wrote into the one that has the manager")
+	}
+}
+
 // TestWarmInstancesEnd lets instances without a manager go in each of the ways there are.
 func TestWarmInstancesEnd(t *testing.T) {
 	for name, end := range map[string]func(w *world, i *party){

@@ -310,7 +310,9 @@ func (p *party) record(rec *protocol.Record, payload []byte) {
 			}
 		}
 		p.tasks = kept
-		p.link.Append(protocol.KindUnbound, rec.Session, 0, nil)
+		if !p.hold {
+			p.link.Append(protocol.KindUnbound, rec.Session, 0, nil)
+		}
 	case protocol.KindRecall:
 		for i, g := range p.tasks {
 			if g.id == rec.Task && i >= 1 { // the first one runs
