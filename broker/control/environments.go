@@ -133,11 +133,10 @@ func (t *environments) leave(s *sess) {
 	t.settle(s.environment)
 }
 
-// settle takes an environment out that is being deleted, when its last session is gone.
+// settle takes an environment out that is being deleted, when its last session is gone, which may have been here already.
 func (t *environments) settle(e *environment) {
-	if e.deleting && e.sessions.Len() == 0 {
+	if e.deleting && e.sessions.Len() == 0 && t.byName.Delete(e.name) {
 		e.position = t.c.out.record(&Record{At: t.c.now, Gone: &e.name})
-		t.byName.Delete(e.name)
 	}
 }
 
