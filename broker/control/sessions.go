@@ -191,7 +191,7 @@ func closeSession(c *Core, p *party, r *protocol.Record) error {
 			return protocol.Errorf(protocol.CodeUnknownSession, "close session", "no session has the number %d", req.Session)
 		}
 	} else {
-		by := "its client"
+		by := itsClient
 		if s.client != p {
 			by = p.name()
 		}
@@ -200,6 +200,9 @@ func closeSession(c *Core, p *party, r *protocol.Record) error {
 	p.answer(c.out, s.position, protocol.KindDone, r.Task, nil)
 	return nil
 }
+
+// itsClient is by whom a session of its own is closed.
+const itsClient = "its client"
 
 // close passes on that a session is to be closed; by is who wants it, "" when nobody does. What was asked before and is no
 // less counts.
@@ -224,7 +227,10 @@ func (t *sessions) close(s *sess, by string, req *protocol.CloseSession) {
 		s.killed = err
 	}
 	if s.manager.hosting == 0 { // nobody else knows of it
-		t.end(s, session.Ended, s.killed)
+		if by == itsClient { // which has no tasks that wait to be sent, or gives them up
+			err = s.killed
+		}
+		t.end(s, session.Ended, err)
 		return
 	}
 	t.c.managers.order(s.manager, session.Order{Close: &session.Close{Session: s.number, Kill: kill, Error: err}})
