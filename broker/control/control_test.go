@@ -2,6 +2,7 @@ package control_test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -120,6 +121,39 @@ func TestEveryRecordForTheStoreCanBeReadBack(t *testing.T) {
 	}
 	if end := r[3].End; end.Error == nil || end.Error.Code != protocol.CodeSessionKilled || !r[3].At.Equal(start) {
 		t.Errorf("%s", text(r[3]))
+	}
+}
+
+// TestWhoEndedLastIsKnownLongest has the oldest session end after a thousand younger ones: how it ended can be seen, and
+// the one that ended first is forgotten.
+func TestWhoEndedLastIsKnownLongest(t *testing.T) {
+	w := newWorld(t, nil)
+	w.quiet = true
+	given(w, 1, 1)
+	app, ops := w.peers["app"], w.peers["ops"]
+	end := func(number uint32) {
+		w.note(0, session.Note{Changed: &session.Changed{Session: number, State: protocol.SessionClosed}})
+	}
+	for n := uint32(2); n <= 1001; n++ {
+		w.send(app, protocol.KindOpenSession, uint64(n), protocol.OpenSession{Key: uint64(n), Service: "price"})
+		end(n)
+	}
+	end(1)
+	var known []uint32
+	w.on = func(p *peer, r protocol.Record) {
+		if p == ops && r.Kind == protocol.KindEventPage {
+			page := decode[protocol.EventPage](t, r)
+			if last := page.Entries[len(page.Entries)-1]; !page.Over || last.Kind != protocol.EventClosed {
+				t.Errorf("over %v, at last %+v", page.Over, last)
+			}
+			known = append(known, uint32(r.Task))
+		}
+	}
+	for _, n := range []uint32{1, 2, 3, 1001} {
+		w.send(ops, protocol.KindListEvents, uint64(n), protocol.ListRequest{Session: n})
+	}
+	if want := []uint32{1, 3, 1001}; !slices.Equal(known, want) {
+		t.Errorf("sessions %v are known, want %v", known, want)
 	}
 }
 

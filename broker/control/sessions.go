@@ -40,6 +40,7 @@ type sessions struct {
 	c      *Core
 	open   ordered.Map[uint32, *sess]
 	over   ordered.Map[uint32, *sess] // the last that ended
+	ended  []protocol.SessionNumber   // of over, in the order in which they ended
 	number protocol.SessionNumber
 }
 
@@ -306,9 +307,9 @@ func (t *sessions) end(s *sess, e session.Event, err *protocol.Error) {
 	s.tell(t.c.out, err)
 	t.open.Delete(s.number)
 	t.over.Set(s.number, s)
-	if t.over.Len() > keptOver {
-		oldest, _, _ := t.over.First()
-		t.over.Delete(oldest)
+	if t.ended = append(t.ended, s.number); len(t.ended) > keptOver {
+		t.over.Delete(t.ended[0])
+		t.ended = t.ended[1:]
 	}
 	t.c.hosts.left(s)
 	t.c.environments.leave(s)
