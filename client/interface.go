@@ -47,8 +47,8 @@ func compare(service string, declared protocol.Interface, in, out reflect.Type) 
 	}
 	// What is not declared, or in a notation of a later day, is not compared.
 	sent, wanted := protocol.PayloadTypeOf(in), protocol.PayloadTypeOf(out)
-	if takes, err := protocol.ParseType(declared.Task); err == nil && takes.Reads(sent) != nil {
-		return refuse("it takes tasks of type %v, and this client sends %v (%v): %v", takes, sent, in, takes.Reads(sent))
+	if takes, err := protocol.ParseType(declared.Task); err == nil && takes.Takes(sent) != nil {
+		return refuse("it takes tasks of type %v, and this client sends %v (%v): %v", takes, sent, in, takes.Takes(sent))
 	}
 	if gives, err := protocol.ParseType(declared.Result); err == nil && wanted.Reads(gives) != nil {
 		return refuse("it gives results of type %v, and this client expects %v (%v): %v", gives, wanted, out, wanted.Reads(gives))

@@ -15,7 +15,8 @@ import (
 //
 // When the service declares the types of its tasks or results ([protocol.Interface]), they are compared with In and Out
 // before the first task of a session is sent: what would not be understood is refused with [ErrInterface]. The rules are
-// those of [protocol.Type.Reads]. Nothing is compared with what is not declared.
+// those of [protocol.Type.Takes] and [protocol.Type.Reads]. Nothing is compared with what is not declared. The keys of a
+// struct are the names of its fields, or what tags say: `msgpack:"from"`.
 type Method[In, Out any] struct{}
 
 // TypedTask is a task of [Method.Submit].

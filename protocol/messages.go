@@ -31,6 +31,9 @@ type Hello struct {
 	Token     string `json:"token,omitempty"`     // from the descriptor that the agent handed down
 	Slots     int    `json:"slots,omitempty"`     // OnTaskExec that it runs at once
 	Sessions  int    `json:"sessions,omitempty"`  // sessions that it can hold bound
+	// Interface is what the functions of an instance take and give, where it knows: an instance that is not what its
+	// service declares is refused with CodeInterface.
+	Interface Interface `json:"interface,omitempty,omitzero"`
 
 	// ResultCredit is how many bytes of unconsumed results a client takes on this connection.
 	ResultCredit int64 `json:"result_credit,omitempty"`

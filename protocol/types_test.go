@@ -1,6 +1,7 @@
 package protocol_test
 
 import (
+	"errors"
 	"math"
 	"net/netip"
 	"reflect"
@@ -86,7 +87,7 @@ func FuzzParseType(f *testing.F) {
 		if again, err := ParseType(v.String()); err != nil || again.String() != v.String() {
 			t.Fatalf("%q is printed as %q, and that is read as %q, %v", text, v, again, err)
 		}
-		if err := v.Reads(v); err != nil {
+		if err := errors.Join(v.Reads(v), v.Takes(v)); err != nil {
 			t.Fatalf("%q does not read itself: %v", v, err)
 		}
 	})
@@ -295,4 +296,70 @@ func TestWhatIsReadArrivesUnchanged(t *testing.T) {
 			t.Fatalf("%v (%T) as %T: %v", from, from, to, target.Elem())
 		}
 	})
+}
+
+// A service takes no key of a task that it does not know; a client reads the keys of a result that it knows.
+func TestTakes(t *testing.T) {
+	for _, c := range []struct{ reader, writer, takes, reads string }{
+		{"{a: int}", "{a: int8}", "", ""},
+		{"{a: int, b?: int}", "{a: int}", "", ""},
+		{"{a: int}", "{a: int, c: int}", "c: it is not known there", ""},
+		{"{a: int}", "{a: int, c?: int}", "c: it is not known there", ""},
+		{"list<{a: [{b: int}]}>", "list<{a: [{b: int, c: int}]}>", " element.a value.c: it is not known there", ""},
+		{"map<string, int>", "{a: int}", "", ""},
+		{"any", "{a: int}", "", ""},
+		{
+			"{from: int}", "{From: int}",
+			"from: it is missing; From is another key (a struct in Go names its keys by tags: `msgpack:\"from\"`)",
+			"from: it is missing; From is another key (a struct in Go names its keys by tags: `msgpack:\"from\"`)",
+		},
+		{
+			"{OrderID?: int}", "{order_id: int}",
+			"order_id: it is not known there; OrderID is another key (a struct in Go names its keys by tags: `msgpack:\"order_id\"`)", "",
+		},
+	} {
+		reader, writer := mustType(t, c.reader), mustType(t, c.writer)
+		for _, got := range []struct {
+			how  string
+			why  error
+			want string
+		}{{"takes", reader.Takes(writer), c.takes}, {"reads", reader.Reads(writer), c.reads}} {
+			if got.why == nil && got.want != "" || got.why != nil && got.why.Error() != got.want {
+				t.Errorf("%v %s %v: %v, want %q", reader, got.how, writer, got.why, got.want)
+			}
+		}
+	}
+}
+
+func TestFits(t *testing.T) {
+	for _, c := range []struct {
+		declared, instance Interface
+		want               string
+	}{
+		{Interface{}, Interface{Task: "int", Result: "int"}, ""},
+		{Interface{Task: "int", Result: "int"}, Interface{}, ""},
+		{Interface{Task: "int8", Result: "list<int>"}, Interface{Task: "int", Result: "list<int8>"}, ""},
+		{Interface{Task: "decimal<3>"}, Interface{Task: "int"}, ""},
+		{
+			Interface{Task: "{a: int, b: int}"},
+			Interface{Task: "{a: int}"},
+			"it is declared to take tasks of type {a: int, b: int}, and this instance takes {a: int}: b: it is not known there",
+		},
+		{
+			Interface{Result: "string"},
+			Interface{Result: "bytes"},
+			"it is declared to give results of type string, and this instance gives bytes: bytes cannot be read as string",
+		},
+	} {
+		err := c.declared.Fits(c.instance)
+		if err == nil && c.want != "" || err != nil && err.Error() != c.want {
+			t.Errorf("%v, %v: %v, want %q", c.declared, c.instance, err, c.want)
+		}
+	}
+}
+
+func TestKeys(t *testing.T) {
+	if got, want := strings.Join(mustType(t, "{a: list<{b: int}>, c?: map<string, {d: int}>?}").Keys(), " "), "a c b d"; got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
 }

@@ -111,6 +111,14 @@ func TestFuncDecodesAndEncodes(t *testing.T) {
 	if err == nil || err.Code != protocol.CodeInvalid || err.Retry != retryNo || !strings.Contains(err.Msg, "worker.trade") {
 		t.Errorf("bad payload: %v", err)
 	}
+	_, err = runTyped(t, double, packed(t, map[string]any{"symbl": "X", "Count": 4}))
+	want := `key "symbl": the service takes tasks of type {Symbol: string, Count: int}, which has no such key: did you mean "Symbol"?`
+	if err == nil || err.Code != protocol.CodeInterface || err.Retry != retryNo || err.Msg != want {
+		t.Errorf("an unknown key: %v, want %s", err, want)
+	}
+	if out, err := runTyped(t, double, packed(t, map[string]any{"Count": 4})); err != nil || !bytes.Equal(out, packed(t, trade{"", 8})) {
+		t.Errorf("a key that is missing: %x, %v", out, err)
+	}
 	raw, err := runTyped(t, Func(func(_ context.Context, in []byte) ([]byte, error) { return append(in, '!'), nil }), []byte("raw"))
 	if err != nil || string(raw) != "raw!" {
 		t.Errorf("bytes as they are: %q, %v", raw, err)

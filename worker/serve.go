@@ -118,6 +118,7 @@ func newServer(ctx context.Context, service Service, o options) (*server, error)
 		Hello: protocol.Hello{
 			Name: fmt.Sprintf("%s[%d]", id.Service, os.Getpid()), Host: zmqx.HostID(), KeepsScheme: id.KeepsScheme,
 			Service: id.Service, Version: id.Version, Container: id.Container, Token: id.Token, Sessions: id.Sessions,
+			Interface: InterfaceOf(service),
 		},
 		Slots: id.Slots, Grace: o.grace, Patience: o.patience,
 		Jitter: func(d time.Duration) time.Duration { return d*3/4 + rand.N(d/2+1) },

@@ -1,18 +1,25 @@
 package worker
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io"
 	"reflect"
+	"strconv"
+	"strings"
 
 	"github.com/vmihailenco/msgpack/v5"
 
+	"github.com/weft-fabric/weft/internal/nearest"
 	"github.com/weft-fabric/weft/protocol"
 )
 
 // Func makes a service of a function. Payloads and results are the msgpack encodings of In and Out, as client.Method
 // writes and reads them; where a type is []byte, they are the bytes as they are.
+//
+// The keys of a struct are the names of its fields, or what tags say: `msgpack:"from"`. A task with a key that In does not
+// know fails with CodeInterface; a key that a task lacks leaves its field zero.
 func Func[In, Out any](fn func(ctx context.Context, in In) (Out, error)) Service {
 	return Stateful(
 		func(context.Context, *SessionContext) (struct{}, error) { return struct{}{}, nil },
@@ -76,11 +83,29 @@ func asItIs(b []byte) ([]byte, error) { return b, nil }
 
 func decode[In any](payload []byte) (In, error) {
 	var in In
-	if err := msgpack.Unmarshal(payload, &in); err != nil {
-		return in, Permanent(protocol.Errorf(protocol.CodeInvalid, "task",
-			"payload of %d bytes is not the msgpack encoding of a %T: %v", len(payload), in, err))
+	dec := msgpack.GetDecoder()
+	defer msgpack.PutDecoder(dec)
+	dec.Reset(bytes.NewReader(payload))
+	dec.UsePreallocateValues(true)
+	dec.DisallowUnknownFields(true)
+	if err := dec.Decode(&in); err != nil {
+		return in, Permanent(undecoded(len(payload), reflect.TypeFor[In](), err))
 	}
 	return in, nil
+}
+
+// undecoded says why a payload is not of a type.
+func undecoded(size int, t reflect.Type, err error) error {
+	quoted, unknown := strings.CutPrefix(err.Error(), "msgpack: unknown field ")
+	key, notQuoted := strconv.Unquote(quoted)
+	if !unknown || notQuoted != nil {
+		return protocol.Errorf(protocol.CodeInvalid, "task", "payload of %d bytes is not the msgpack encoding of a %v: %v", size, t, err)
+	}
+	takes, hint := protocol.PayloadTypeOf(t), ""
+	if near, ok := nearest.Of(key, takes.Keys()); ok {
+		hint = fmt.Sprintf(": did you mean %q?", near)
+	}
+	return protocol.Errorf(protocol.CodeInterface, "task", "key %q: the service takes tasks of type %v, which has no such key%s", key, takes, hint)
 }
 
 func encode[Out any](out Out) ([]byte, error) {

@@ -7,12 +7,11 @@ package catalogue
 
 import (
 	"bytes"
-	"cmp"
-	"iter"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/weft-fabric/weft/internal/nearest"
 	"github.com/weft-fabric/weft/internal/ordered"
 	"github.com/weft-fabric/weft/protocol"
 )
@@ -154,7 +153,7 @@ func (c *Catalogue) Remove(e *Entry) {
 }
 
 func (c *Catalogue) unknown(name string) error {
-	near := Nearest(name, func(yield func(string) bool) {
+	near := nearest.Few(name, func(yield func(string) bool) {
 		for known := range c.names.All() {
 			if !yield(known) {
 				return
@@ -165,49 +164,4 @@ func (c *Catalogue) unknown(name string) error {
 		return protocol.Errorf(protocol.CodeUnknownService, "service "+name, "it is not registered, and no other service is: weft service register FILE")
 	}
 	return protocol.Errorf(protocol.CodeUnknownService, "service "+name, "it is not registered; the nearest that are: %s", strings.Join(near, ", "))
-}
-
-// nearest is how many names an error offers.
-const nearest = 3
-
-// Nearest gives the few of the known names that look most like name, for an error that offers them.
-func Nearest(name string, known iter.Seq[string]) []string {
-	type candidate struct {
-		name string
-		far  int
-	}
-	var list []candidate
-	for k := range known {
-		list = append(list, candidate{k, distance(name, k)})
-	}
-	slices.SortStableFunc(list, func(a, b candidate) int { return cmp.Compare(a.far, b.far) })
-	list = list[:min(len(list), nearest)]
-	names := make([]string, len(list))
-	for i, l := range list {
-		names[i] = l.name
-	}
-	return names
-}
-
-// distance is the number of letters to insert, delete or replace on the way from a to b; names are at most 63 bytes,
-// and what is longer is cut.
-func distance(a, b string) int {
-	const longest = 64
-	a, b = a[:min(len(a), longest)], b[:min(len(b), longest)]
-	var row [longest + 1]int
-	for j := range len(b) + 1 {
-		row[j] = j
-	}
-	for i := range len(a) {
-		before := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := 1
-			if a[i] == b[j] {
-				cost = 0
-			}
-			before, row[j+1] = row[j+1], min(row[j+1]+1, row[j]+1, before+cost)
-		}
-	}
-	return row[len(b)]
 }

@@ -263,6 +263,9 @@ func (w *crew) byHello(h *protocol.Hello, reject func(string, ...any) error) (*f
 		if err != nil {
 			return nil, nil, err
 		}
+		if err := fits(&e.Service, h); err != nil {
+			return nil, nil, err
+		}
 		m := w.c.managers.ofHand(e)
 		w.byHand++
 		c := &fleet.Container{ID: "hand-" + strconv.FormatUint(w.byHand, 10), Manager: m.id}
@@ -284,7 +287,19 @@ func (w *crew) byHello(h *protocol.Hello, reject func(string, ...any) error) (*f
 	case h.Service != m.service.Name:
 		return nil, nil, reject("service: container %s was started for %s, not for %q", c.ID, m.service.Name, h.Service)
 	}
+	if err := fits(&m.service, h); err != nil {
+		c.Failure = err
+		return nil, nil, err
+	}
 	return c, m, nil
+}
+
+// fits says in what the types of an instance are not those of its service; nil when they are.
+func fits(s *protocol.Service, h *protocol.Hello) *protocol.Error {
+	if err := s.Interface.Fits(h.Interface); err != nil {
+		return protocol.Errorf(protocol.CodeInterface, "service "+s.Name+" "+s.Version, "%v; one of the two has to be changed, and the service registered so (see: weft service register --interface)", err)
+	}
+	return nil
 }
 
 // rebuilt tells a party that knows nothing of what was said before what it has to know again.

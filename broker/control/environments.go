@@ -6,7 +6,7 @@ import (
 	"maps"
 	"time"
 
-	"github.com/weft-fabric/weft/broker/catalogue"
+	"github.com/weft-fabric/weft/internal/nearest"
 	"github.com/weft-fabric/weft/internal/ordered"
 	"github.com/weft-fabric/weft/protocol"
 )
@@ -42,7 +42,7 @@ func (t *environments) get(op, name string) (*environment, error) {
 	if e, ok := t.byName.Get(name); ok {
 		return e, nil
 	}
-	near := catalogue.Nearest(name, keys(&t.byName))
+	near := nearest.Few(name, keys(&t.byName))
 	list := near[0]
 	for _, n := range near[1:] {
 		list += ", " + n

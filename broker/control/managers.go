@@ -307,7 +307,7 @@ func (t *managers) judge(m *manager) {
 	if m.serving() || m.failure == nil {
 		return
 	}
-	if m.unready < patientStarts {
+	if m.unready < patientStarts && m.failure.Code != protocol.CodeInterface {
 		if m.failure.Code != protocol.CodeArtefact || m.placed || t.satisfiable(m) == nil {
 			return
 		}

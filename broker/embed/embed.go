@@ -67,6 +67,7 @@ func (f *Fabric) populate() error {
 		case f.host.programs[s.command()] != nil:
 			return protocol.Errorf(protocol.CodeInvalid, "service "+s.Name, "version %s is given twice", s.Version)
 		}
+		s.declare()
 		f.host.programs[s.command()] = s.program(f.options.log)
 	}
 	ctx, endAgent := context.WithCancel(context.Background())

@@ -246,6 +246,44 @@ func TestInstancesThatDoNotStart(t *testing.T) {
 	}
 }
 
+// Types that are not the service's are refused: of a method before it sends, of a task without a method where it arrives,
+// and of an instance when it starts. The session that waits for that one fails at once, with the reason.
+func TestTypesAreCompared(t *testing.T) {
+	t.Parallel()
+	type span struct {
+		From int `msgpack:"from"`
+		To   int `msgpack:"to"`
+	}
+	var made atomic.Int32
+	newInstance := func() worker.Service {
+		made.Add(1)
+		return worker.Func(func(_ context.Context, s span) (int, error) { return s.To - s.From, nil })
+	}
+	_, c := embed.Test(t, embed.Service("length", newInstance),
+		embed.Service("renamed", newInstance, func(s *protocol.Service) { s.Interface.Task = "{From: int, To: int}" }))
+	s := open(t, c, "length")
+	if y, err := (client.Method[span, int]{}).Call(t.Context(), s, span{3, 7}); y != 4 || err != nil {
+		t.Errorf("%d, %v", y, err)
+	}
+	_, err := client.Method[struct{ Frm, To int }, int]{}.Call(t.Context(), s, struct{ Frm, To int }{3, 7})
+	if !errors.Is(err, client.ErrInterface) || !strings.Contains(err.Error(), "{from: int, to: int}") {
+		t.Errorf("a method of other types: %v", err)
+	}
+	_, err = s.Call(t.Context(), []byte("\x82\xa3frm\x03\xa2to\x07"))
+	if !errors.Is(err, client.ErrInterface) || !strings.Contains(err.Error(), `key "frm"`) || !strings.Contains(err.Error(), `did you mean "from"`) {
+		t.Errorf("a task with another key: %v", err)
+	}
+	if n := made.Load(); n != 2 {
+		t.Errorf("%d instances were made, want one of each service", n)
+	}
+	_, err = open(t, c, "renamed").Call(t.Context(), nil)
+	for _, want := range []string{"take tasks of type {From: int, To: int}", "this instance takes {from: int, to: int}", `msgpack:"from"`} {
+		if !errors.Is(err, client.ErrInterface) || !strings.Contains(err.Error(), want) {
+			t.Errorf("an instance of other types: %v, want it to say %s", err, want)
+		}
+	}
+}
+
 type failing struct{ task }
 
 func (failing) OnCreateService(context.Context, *worker.ServiceContext) error {

@@ -73,7 +73,9 @@ func WithVersion(version string) ServiceOption {
 }
 
 // Service gives the fabric a service. newInstance makes the value whose hooks are one instance's; it is called once for
-// each instance, from any goroutine, as the main function of a process would run once in each.
+// each instance, from any goroutine, as the main function of a process would run once in each. For the first instance it
+// is called by [Start], which declares the types of a worker.Func or worker.Stateful as the service's interface, unless
+// an option declares another one.
 func Service(name string, newInstance func() worker.Service, opts ...ServiceOption) Option {
 	return func(o *options) {
 		s := service{newInstance: newInstance, Service: protocol.Service{
@@ -93,6 +95,28 @@ func Service(name string, newInstance func() worker.Service, opts ...ServiceOpti
 type service struct {
 	protocol.Service
 	newInstance func() worker.Service
+}
+
+// declare makes the first instance's hooks, and declares their types.
+func (s *service) declare() {
+	newInstance := s.newInstance
+	first := make(chan worker.Service, 1)
+	s.newInstance = func() worker.Service {
+		select {
+		case made := <-first:
+			return made
+		default:
+			return newInstance()
+		}
+	}
+	defer func() {
+		_ = recover() //nolint:errcheck // it panics again where an instance is started, and is told there
+	}()
+	made := newInstance()
+	if s.Interface == (protocol.Interface{}) {
+		s.Interface = worker.InterfaceOf(made)
+	}
+	first <- made
 }
 
 // command names what the launcher is to run; it looks like a path because artefacts have paths.

@@ -11,6 +11,8 @@ import (
 	"github.com/goccy/go-yaml/parser"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"github.com/weft-fabric/weft/internal/nearest"
 )
 
 const configHelp = `weft broker and weft agent read the values of their flags from a YAML file, too:
@@ -148,7 +150,7 @@ func unknownEntry(flags *pflag.FlagSet, path, key string, line int) error {
 			valid = append(valid, f.Name)
 		}
 	})
-	if near, ok := nearest(strings.ReplaceAll(key, "_", "-"), valid); ok {
+	if near, ok := nearest.Of(strings.ReplaceAll(key, "_", "-"), valid); ok {
 		return badInput("%s:%d: unknown key %q: did you mean %q?", path, line, key, near)
 	}
 	return badInput("%s:%d: unknown key %q: there are %s", path, line, key, strings.Join(valid, ", "))

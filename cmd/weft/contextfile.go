@@ -16,6 +16,7 @@ import (
 	"github.com/goccy/go-yaml/parser"
 	"github.com/spf13/cobra"
 
+	"github.com/weft-fabric/weft/internal/nearest"
 	"github.com/weft-fabric/weft/protocol"
 )
 
@@ -115,7 +116,7 @@ func (f contextFile) get(name string) (contextEntry, error) {
 	if e, ok := f.Contexts[name]; ok {
 		return e, nil
 	}
-	if near, ok := nearest(name, f.names()); ok {
+	if near, ok := nearest.Of(name, f.names()); ok {
 		return contextEntry{}, noContext("there is no context %q: did you mean %q?", name, near)
 	}
 	return contextEntry{}, noContext("there is no context %q; there are: %s (see: weft context set)",

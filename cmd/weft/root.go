@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"github.com/weft-fabric/weft/internal/nearest"
 )
 
 // app is what all commands share: the process's surroundings, replaced in tests, and the flags of the client commands.
@@ -99,7 +101,7 @@ func group(cmd *cobra.Command) *cobra.Command {
 				names = append(names, c.Name())
 			}
 		}
-		if near, ok := nearest(args[0], names); ok {
+		if near, ok := nearest.Of(args[0], names); ok {
 			return badInput("%s: unknown command %q: did you mean %q?", cmd.CommandPath(), args[0], near)
 		}
 		return badInput("%s: unknown command %q: there are %s", cmd.CommandPath(), args[0], strings.Join(names, ", "))

@@ -12,6 +12,7 @@ import (
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/parser"
 
+	"github.com/weft-fabric/weft/internal/nearest"
 	"github.com/weft-fabric/weft/protocol"
 )
 
@@ -341,7 +342,7 @@ func unknownKey(path, at, key string, line int, t reflect.Type) error {
 	for f := range t.Fields() {
 		valid = append(valid, keyOf(f))
 	}
-	if near, ok := nearest(key, valid); ok {
+	if near, ok := nearest.Of(key, valid); ok {
 		return badInput("%s:%d: unknown key %q: did you mean %q?", path, line, at+key, at+near)
 	}
 	return badInput("%s:%d: unknown key %q: there are %s", path, line, at+key, strings.Join(valid, ", "))

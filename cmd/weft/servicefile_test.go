@@ -176,19 +176,6 @@ func TestReadServiceOfNothing(t *testing.T) {
 	}
 }
 
-func TestNearest(t *testing.T) {
-	keys := []string{"name", "version", "instances", "interface", "limits", "slots", "sessions"}
-	cases := map[string]string{
-		"nam": "name", "Name": "name", "instance": "instances", "verion": "version", "inter": "interface",
-		"limit": "limits", "slot": "slots", "xyz": "", "colour": "",
-	}
-	for in, want := range cases {
-		if got, _ := nearest(in, keys); got != want {
-			t.Errorf("nearest(%q) = %q, want %q", in, got, want)
-		}
-	}
-}
-
 // The bare name weft is the agent's own program; a file of that name has a path.
 func TestOwnProgram(t *testing.T) {
 	for command, want := range map[string]string{"weft": "weft", "./weft": "/f/weft", "other": "/f/other"} {

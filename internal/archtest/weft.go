@@ -10,7 +10,7 @@ const PureLevels = 4
 func WeftLayers() Layers {
 	return Layers{
 		Levels: [][]string{
-			0: {"protocol", "sched/resource", "internal/fsm", "internal/ordered", "internal/planted", "internal/platform", "internal/quantile"},
+			0: {"protocol", "sched/resource", "internal/fsm", "internal/nearest", "internal/ordered", "internal/planted", "internal/platform", "internal/quantile"},
 			1: {"protocol/link", "sched"},
 			2: {"broker/session", "broker/catalogue", "broker/fleet"},
 			3: {
