@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/weft-fabric/weft/internal/ordered"
+	"github.com/weft-fabric/weft/internal/planted"
 	"github.com/weft-fabric/weft/sched/resource"
 )
 
@@ -122,7 +123,9 @@ func (s *Shares) Move(id uint32, loop int) bool {
 		return false
 	}
 	share, _ := s.held.Get(id)
-	s.take(share.loop, share.Amount, 1)
+	if !planted.Is(planted.ShareLeftBehind) {
+		s.take(share.loop, share.Amount, 1)
+	}
 	s.take(loop, share.Amount, -1)
 	share.loop = loop
 	s.held.Set(id, share)

@@ -12,7 +12,8 @@ import (
 
 // A manager without sessions keeps its instances warm, on its loop or, after its retirement, without one. They are
 // containers like all others to the scheduler. They end when their idle time is over, when their service is taken out
-// of the catalogue, or when another service needs their room.
+// of the catalogue, or when another service needs their room: also while sessions wait for the manager's share, since the
+// manager that has it may be the one that needs the room.
 
 // cool ends the warm instances of a manager that has had no session for its idle limit, and retires it. Those that were
 // started by hand stay: it is for their user to end them.
@@ -56,8 +57,8 @@ func (t *managers) retireGone(m *manager) {
 }
 
 // makeRoom has warm instances of others give way to a container of the manager's that finds no room, unless what is
-// ending already will do: as many as it takes on the first node that can be made to hold it, those first whose manager
-// has had no session for longest.
+// ending already will do: as many as it takes on the first node that can be made to hold it, those first for which nobody
+// waits, and of them those whose manager has had no session for longest.
 func (t *managers) makeRoom(m *manager) {
 	if m.sessions.Len() == 0 {
 		return
@@ -90,13 +91,14 @@ func (t *managers) warmOn(node string) (room resource.Vector, warm []*fleet.Cont
 		switch {
 		case c.State == fleet.Leaving:
 			room = room.Add(vector(c.Capacity))
-		case t.c.crew.manager(c).sessions.Len() == 0:
+		case t.c.crew.manager(c).sessions.Len() == 0, t.c.crew.manager(c).waits:
 			warm = append(warm, c)
 		}
 	}
 	slices.SortStableFunc(warm, func(a, b *fleet.Container) int {
 		one, other := t.c.crew.manager(a), t.c.crew.manager(b)
-		return cmp.Or(one.idleSince.Compare(other.idleSince), cmp.Compare(one.id, other.id))
+		return cmp.Or(cmp.Compare(min(one.sessions.Len(), 1), min(other.sessions.Len(), 1)),
+			one.idleSince.Compare(other.idleSince), cmp.Compare(one.id, other.id))
 	})
 	return room, warm
 }

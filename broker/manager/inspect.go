@@ -10,13 +10,14 @@ type Inspection struct {
 	Bytes                         int64 // payload bytes of unfinished tasks
 	Pinned                        int64 // bytes of the buffers in use
 	Unconsumed                    int64 // bytes of results that a client has not consumed, of the one that has most
+	Late                          int   // sessions and instances of managers beyond their share that wait for the next turn
 }
 
 // Inspect counts what the core holds. It changes nothing and is cheap.
 func (c *Core) Inspect() Inspection {
 	i := Inspection{
 		Managers: len(c.managers), Sessions: len(c.sessions), Instances: len(c.instances), Ends: len(c.order),
-		Bytes: c.bytes, Pinned: c.buffers.pinned,
+		Bytes: c.bytes, Pinned: c.buffers.pinned, Late: len(c.late.served) + len(c.late.filled),
 	}
 	for _, m := range c.managers {
 		i.Tasks += m.slab.used
@@ -31,6 +32,9 @@ func (c *Core) Inspect() Inspection {
 
 // Verify says what in the core contradicts itself; nil when nothing does. It walks over everything and changes nothing.
 func (c *Core) Verify() error {
+	if c.late.turns > patience {
+		return fmt.Errorf("managers beyond their share have waited for %d turns, at most %d are allowed", c.late.turns, patience)
+	}
 	bytes := int64(0)
 	tasks, held := make(map[*manager]int), make(map[*manager]int64)
 	for _, e := range c.order {

@@ -258,7 +258,7 @@ func (i *instance) answer(rec *protocol.Record, h protocol.Handle) {
 func (s *slab) flying(i *instance, rec *protocol.Record) uint32 {
 	n := s.find(rec.Task)
 	if t := &s.slots[n]; n == 0 || t.seat == nil || t.seat.instance != i ||
-		t.session.number != rec.Session && !planted.Is(planted.GenerationKept) {
+		t.session.number != rec.Session && !planted.Is(planted.GenerationKept) && !planted.Is(planted.SessionNotAsked) {
 		return 0
 	}
 	return n

@@ -32,6 +32,9 @@ const (
 	AttemptNotCounted       // manager: a task that ends its instance may do so for ever
 	CreditForgotten         // manager: the bytes of a task that failed stay counted
 	ShareKept               // control: the share of a manager that is retired is not given back
+	ShareLeftBehind         // sched: a manager that moves keeps its share of the loop where it was
+	SessionNotAsked         // manager: the session of an answer is not looked at, so that one to a manager that is retired is taken for another task's
+	BeyondShareStarves      // manager: managers beyond their share wait as long as others have work
 	RetryLost               // manager: a task that asks for another try is forgotten
 	FailureNotConsumed      // client: the bytes of an error are not given back
 	ConsumedTwice           // client: the bytes of a result are given back twice
@@ -53,7 +56,7 @@ const (
 var names = [bugs]string{
 	"none", "frame-not-kept", "frame-taken-twice", "lost-welcome-believed", "numbers-by-link", "stale-hello-taken", "task-lost-with-host", "suspect-beside",
 	"unbind-too-early", "task-taken-twice", "recalled-forgotten", "handle-kept", "handle-released-twice", "generation-kept", "refusal-ignored",
-	"attempt-not-counted", "credit-forgotten", "share-kept", "retry-lost", "failure-not-consumed", "consumed-twice",
+	"attempt-not-counted", "credit-forgotten", "share-kept", "share-left-behind", "session-not-asked", "beyond-share-starves", "retry-lost", "failure-not-consumed", "consumed-twice",
 	"referral-kept", "close-forgotten", "two-submitted", "ack-before-commit", "close-dropped", "node-lost-in-silence",
 	"forget-dropped", "start-counted-twice", "one-slot-more", "queue-kept", "drain-not-repeated", "exit-unreported",
 }

@@ -338,12 +338,30 @@ func (a *app) answered(answer engine.Answer) {
 	if answer.Err != nil || w.broker == nil {
 		return
 	}
+	if r.kind == protocol.KindListSessions {
+		a.listed(answer.Body)
+	}
 	switch r.kind { //nolint:exhaustive // the others change nothing
 	case protocol.KindRegisterService:
 		r.service.registered = w.broker.epoch
 	case protocol.KindDeregisterService:
 		r.service.registered = 0
 		w.tally.add(Deregistered)
+	}
+}
+
+// listed looks at a list of sessions: who waits for a session manager is said why.
+func (a *app) listed(body []byte) {
+	w := a.c.w
+	var page protocol.SessionPage
+	if err := protocol.Unmarshal(protocol.KindSessionPage, body, &page); err != nil {
+		w.fail("answer", "%s gets a list of sessions that cannot be read: %v", a.c.process.name, err)
+		return
+	}
+	for _, s := range page.Entries {
+		if s.Loop < 0 {
+			w.checker.reasoned(a.c.process.name, s.Session, s.State, s.Reason)
+		}
 	}
 }
 

@@ -45,6 +45,7 @@ type broker struct {
 	control   *controlLoop
 	managers  []*managerLoop
 	committer committer
+	shares    shares
 	doors     int64 // until when nobody but operators are let in
 }
 
@@ -145,6 +146,7 @@ type managerLoop struct {
 	letters  []session.Order
 	arrivals []arrival
 	batch    manager.Batch
+	busy     time.Duration // for which it was at work with the turn before
 }
 
 // startBroker begins a reign.
@@ -159,6 +161,7 @@ func (w *World) startBroker() {
 	tokens := 0
 	core, err := control.New(control.Config{
 		Epoch: b.epoch, Incarnation: incarnation, Broker: "b", Loops: w.plan.loops, ClientGrace: w.plan.clientGrace,
+		ManagerCPU: w.plan.managerCPU, ManagerMemory: w.plan.managerMemory,
 		Token: func() string { tokens++; return "t" + strconv.Itoa(tokens) },
 	})
 	if err != nil {
@@ -175,10 +178,11 @@ func (w *World) startBroker() {
 		m.out = b.newOutlet(m.actor)
 		m.core = manager.New(manager.Config{
 			Loop: i, Epoch: b.epoch, Incarnation: incarnation, Broker: "b",
-			MaxPayload: protocol.DefaultMaxPayload, QueuedBytes: 1 << 40,
+			MaxPayload: protocol.DefaultMaxPayload, QueuedBytes: w.plan.managerMemory,
 		})
 		b.managers = append(b.managers, m)
 	}
+	b.shares = newShares(b)
 	b.committer = committer{broker: b, opened: make(map[protocol.SessionNumber]uint64)}
 	w.broker = b
 	c.actor.ring()
@@ -286,6 +290,7 @@ func (l *controlLoop) carryOut(b *control.Batch) bool {
 			return false
 		}
 		l.broker.w.tally.add(Orders)
+		l.broker.shares.ordered(o.Loop, &o.Order)
 		if l.broker.w.tracing {
 			l.broker.w.trace("%s orders loop %d: %s", l.actor.name, o.Loop, spell(o.Order))
 		}
@@ -314,11 +319,17 @@ func (l *managerLoop) turn() {
 	l.letters = append(l.letters[:0], l.mail...)
 	clear(l.mail)
 	l.mail = l.mail[:0]
+	if l.busy > 0 { // no step: it comes with each turn
+		l.core.Step(now, manager.Event{Kind: manager.EventBusy, Busy: l.busy})
+	}
+	l.busy = w.drawParty.span(0, time.Duration(len(l.letters)+len(l.arrivals))*w.plan.work)
+	l.actor.works = w.at + int64(l.busy)
 	for _, o := range l.letters {
 		w.step(atManager)
 		l.core.Step(now, manager.Event{Kind: manager.EventOrder, Order: o})
 	}
 	for _, a := range l.arrivals {
+		l.broker.shares.arrives(a.m)
 		l.out.handles = l.broker.process.table.take(a.m, l.out.handles[:0])
 		w.step(atManager)
 		l.core.Step(now, manager.Event{Kind: manager.EventFrame, Peer: a.peer, Records: a.m.bytes, Payloads: l.out.handles})
@@ -353,9 +364,7 @@ func (l *managerLoop) carryOut(b *manager.Batch) bool {
 			return false
 		}
 		l.broker.w.tally.add(Notes)
-		if n.Moved != nil {
-			l.broker.w.tally.add(Moves)
-		}
+		l.broker.shares.noted(&n)
 		if l.broker.w.tracing && n.Figures == nil {
 			l.broker.w.trace("%s notes: %s", l.actor.name, spell(n))
 		}

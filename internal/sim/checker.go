@@ -29,6 +29,8 @@ type task struct {
 	dispatches int                    // frames to instances that name it
 	answered   protocol.Epoch         // of the manager that sent its answer,
 	answeredAs protocol.SessionNumber // and its session there: another number is another session to the broker
+	heldBy     *hosted                // where its bytes are counted; nil: nowhere
+	refusable  bool                   // its service's share of bytes may have been spent when it came
 }
 
 // checker holds what clients, hooks and launchers see to what weft promises. Each method is told of one thing that
@@ -99,6 +101,7 @@ func (k *checker) completed(t *task, got content, size uint32, err *protocol.Err
 		k.failed(t, err)
 		return
 	}
+	w.broker.shares.answered(t)
 	w.tally.add(Results)
 	switch {
 	case got != resultOf(t.content):
@@ -115,7 +118,17 @@ func (k *checker) failed(t *task, err *protocol.Error) {
 	w, s := k.w, t.session
 	limits := s.service.spec.Limits
 	explained := false
+	switch err.Code { //nolint:exhaustive // the others are not of the task, but of its session
+	case protocol.CodeTaskFailed, protocol.CodeTaskPanicked, protocol.CodeAttemptsSpent, protocol.CodeHostLossSpent:
+		w.broker.shares.answered(t)
+	}
 	switch err.Code {
+	case protocol.CodeOverloaded:
+		if explained = k.explains(s, err); !explained && t.refusable && err.RetryAfter > 0 {
+			explained = true
+			w.broker.shares.answered(t)
+			w.tally.add(Refused)
+		}
 	case protocol.CodeTaskFailed:
 		explained = t.failures > 0
 	case protocol.CodeTaskPanicked:
@@ -280,6 +293,12 @@ func (k *checker) confirms(b *broker, records []byte) {
 		if !ok || err != nil {
 			return
 		}
+		if rec.Kind == protocol.KindSessionState {
+			var body protocol.SessionState
+			if protocol.Unmarshal(rec.Kind, rec.Payload, &body) == nil {
+				k.reasoned("a client", body.Session, body.State, body.Reason)
+			}
+		}
 		if rec.Kind != protocol.KindSessionOpened {
 			continue
 		}
@@ -303,14 +322,18 @@ func (k *checker) reaches(i *instance, line engine.Line, m *message) {
 	}
 	l := &i.life
 	if h.Epoch < l.epoch {
-		k.note(rest, m.payloads, func(t *task) { l.stale = append(l.stale, t) })
+		tasksIn(rest, m.payloads, protocol.KindDispatch, func(_ protocol.SessionNumber, c content) {
+			if t := k.w.taskOf(c); t != nil {
+				l.stale = append(l.stale, t)
+			}
+		})
 		return
 	}
 	l.epoch = h.Epoch
 	if len(l.stale) > 0 {
-		k.note(rest, m.payloads, func(t *task) {
+		tasksIn(rest, m.payloads, protocol.KindDispatch, func(_ protocol.SessionNumber, c content) {
 			for n := range l.stale {
-				if l.stale[n] == t {
+				if t := l.stale[n]; t != nil && t.content == c {
 					l.stale[n] = nil
 				}
 			}
@@ -318,8 +341,8 @@ func (k *checker) reaches(i *instance, line engine.Line, m *message) {
 	}
 }
 
-// note calls yield for each task that the records dispatch.
-func (k *checker) note(records []byte, payloads []payload, yield func(*task)) {
+// tasksIn calls yield for what the payload of each record of a kind says.
+func tasksIn(records []byte, payloads []payload, kind protocol.Kind, yield func(protocol.SessionNumber, content)) {
 	r := protocol.NewReader(records)
 	var rec protocol.Record
 	for {
@@ -333,10 +356,8 @@ func (k *checker) note(records []byte, payloads []payload, yield func(*task)) {
 		} else if len(rec.Payload) >= 8 {
 			said = contentOf(rec.Payload)
 		}
-		if rec.Kind == protocol.KindDispatch {
-			if t := k.w.taskOf(said); t != nil {
-				yield(t)
-			}
+		if rec.Kind == kind {
+			yield(rec.Session, said)
 		}
 	}
 }

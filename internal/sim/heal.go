@@ -25,7 +25,7 @@ func (g *goals) heal() {
 	w.healing = true
 	p := &w.plan
 	p.stillborn, p.drop, p.hold, p.duplicate, p.reorder, p.disk = 0, 0, 0, 0, 0, 0
-	p.hooks = min(p.hooks, 20*time.Millisecond) // what has queued up is to be done in time
+	p.hooks, p.work = min(p.hooks, 20*time.Millisecond), min(p.work, 200*time.Microsecond) // what has queued up is to be done in time
 	for i := range w.net.hosts {
 		w.net.hosts[i].cut = 0
 	}

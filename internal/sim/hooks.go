@@ -41,7 +41,7 @@ func (h *hookRun) plan() time.Duration {
 			w.tally.add(CreateFails)
 			h.out.Err = protocol.Errorf(protocol.CodeCreateFailed, "OnCreateService", "as the seed will have it")
 		}
-		return draw.span(0, w.plan.hooks*4+1)
+		return draw.span(0, min(w.plan.hooks*4, 1500*time.Millisecond)+1) // with its start less than limits.start
 	case engine.Bind:
 		if bytes.Equal(h.job.Session.Bind.Parameters, []byte("refuse")) {
 			w.tally.add(BindFails)

@@ -23,8 +23,12 @@ func (i inspector) control(l *controlLoop) {
 // manager holds a manager core to its invariants.
 func (i inspector) manager(l *managerLoop) {
 	w := i.w
-	if has := l.core.Inspect(); has.Tasks < 0 || has.Bytes < 0 || has.Pinned < 0 {
+	has := l.core.Inspect()
+	if has.Tasks < 0 || has.Bytes < 0 || has.Pinned < 0 {
 		w.fail("invariant", "%s holds %+v", l.actor.name, has)
+	}
+	if has.Late > 0 {
+		w.tally.add(LateTurns)
 	}
 	if w.steps[atManager]%inspectEvery != 0 {
 		return

@@ -101,8 +101,12 @@ type plan struct {
 	loops, clients, nodes, services int
 	places                          int  // containers that fit on a node
 	roomy                           bool // all that sessions may ask for fits: none waits for another one to be closed
-	sessions                        int  // of a client at once
-	burst                           int  // tasks submitted at once
+	managers                        int  // session managers that fit on a loop; 0: as many as there are
+	managerCPU, managerMemory       int64
+	work                            time.Duration // that a manager loop has at most with one thing that it is told
+	crowded                         bool          // one loop is busy for one service, and others may use little of it
+	sessions                        int           // of a client at once
+	burst                           int           // tasks submitted at once
 	think                           time.Duration
 	external                        int // per mille of payloads
 	oddTasks                        int // per mille of tasks that are no plain echo
@@ -152,6 +156,7 @@ func newPlan(o *Options) plan {
 	if p.roomy = s.n(2) == 0; p.roomy {
 		p.places = 32
 	}
+	p.scarcity(&s)
 	if s.n(16) > 0 {
 		p.on = Faults(s.next()) & (1<<faults - 1)
 	}
@@ -163,6 +168,28 @@ func newPlan(o *Options) plan {
 	p.clients, p.nodes, p.services = cap0(p.clients, o.Most.Clients), cap0(p.nodes, o.Most.Nodes), cap0(p.services, o.Most.Services)
 	p.rate(&s)
 	return p
+}
+
+// scarcity draws what the management node has: often so little that session managers wait for each other.
+func (p *plan) scarcity(s *source) {
+	p.managers = pick(s, 0, 0, 1, 1, 2)
+	p.managerCPU, p.managerMemory = 1000, 1<<30
+	if p.managers > 0 {
+		p.managerCPU = int64(p.managers) * protocol.DefaultManagerCPU
+		p.services = s.between(2, 4)
+	}
+	if small := int64(pick(s, 0, 1, 3)) << 20; small > 0 {
+		p.managerMemory = small
+	}
+	if p.managers > 0 || p.managerMemory < 1<<30 {
+		p.roomy = false
+	}
+	p.work = pick(s, 2*time.Microsecond, 200*time.Microsecond, 2*time.Millisecond)
+	if p.crowded = p.managers == 0 && s.n(4) == 0; p.crowded {
+		p.loops, p.clients, p.services, p.sessions = 1, s.between(3, 4), s.between(2, 3), 4
+		p.think, p.hooks = s.span(2*time.Millisecond, 20*time.Millisecond), s.span(100*time.Microsecond, 5*time.Millisecond)
+		p.work = 2 * time.Millisecond
+	}
 }
 
 // rate draws the rates of what happens by chance.
@@ -193,6 +220,9 @@ func (p *plan) rate(s *source) {
 		p.disk = disk
 	}
 	p.stalls, p.kills = p.on.Has(Stall), pick(s, 2, 5, 20, 100)
+	if p.managers == 1 && s.n(2) == 0 { // who waits has its turn soon, and what was killed is still at work then
+		p.kills, p.burst, p.hooks, p.instant, p.heeds = 250, min(p.burst, 4), 3*time.Second, 0, 0
+	}
 	if stillborn := s.between(1, 250); p.on.Has(Disconnect) {
 		p.stillborn = stillborn
 	}
@@ -209,7 +239,7 @@ func cap0(n, most int) int {
 }
 
 // pick draws one of the values.
-func pick(s *source, values ...int) int { return values[s.n(len(values))] }
+func pick[T any](s *source, values ...T) T { return values[s.n(len(values))] }
 
 // service is a service of the world.
 type service struct {
@@ -231,14 +261,32 @@ func (w *World) newService(n int, byHand bool) *service {
 		Limits: protocol.Limits{
 			Payload: payload, Tasks: s.between(1, 200), Bytes: payload * int64(s.between(1, 4)),
 			Attempts: s.between(1, 4), HostLosses: s.between(2, 8),
-			Idle:  protocol.Duration(s.span(500*time.Millisecond, 5*time.Second)),
+			Idle:  protocol.Duration(s.span(500*time.Millisecond, time.Duration(pick(s, 5, 5, 20))*time.Second)),
 			Start: protocol.Duration(s.span(4*time.Second, 10*time.Second)),
 			Grace: protocol.Duration(s.span(100*time.Millisecond, 3*time.Second)),
 		},
 	}
+	svc.spec.Manager = w.drawShare(n, payload)
 	if !byHand {
 		svc.spec.Artefacts = protocol.Artefacts{"linux/amd64": {Command: "/bin/" + svc.name}}
 	}
 	svc.spec = svc.spec.WithDefaults()
 	return svc
+}
+
+// drawShare draws what the session managers of a service hold of the management node, which is as the service says or, for
+// what it does not say, the default.
+func (w *World) drawShare(n int, payload int64) (share protocol.Share) {
+	s, p := &w.drawParty, &w.plan
+	share.CPU = pick(s, 0, 0, 1, 5, min(p.managerCPU, 100))
+	if p.crowded {
+		share.CPU = 1
+		if n == 0 {
+			share.CPU = p.managerCPU / 2
+		}
+	}
+	if s.n(4) > 0 {
+		share.Memory = min(payload*int64(s.between(1, 2)), p.managerMemory)
+	}
+	return share
 }

@@ -72,7 +72,8 @@ type actor struct {
 	due     int64
 	version uint32
 	pending bool
-	idle    int // turns in a row that were asked for at once
+	idle    int   // turns in a row that were asked for at once
+	works   int64 // until when it is at work with its last turn
 }
 
 func (p *process) newActor(name string, run func()) *actor {
@@ -122,8 +123,8 @@ func (a *actor) turn() {
 	p := a.process
 	switch {
 	case !p.alive:
-	case p.paused > a.w.at:
-		a.wakeAt(p.paused)
+	case max(p.paused, a.works) > a.w.at:
+		a.wakeAt(max(p.paused, a.works))
 	default:
 		a.run()
 	}

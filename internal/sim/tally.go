@@ -50,6 +50,14 @@ const (
 	ClosedByOperator
 	Deregistered
 	Moves
+	Hosted
+	RetiredEarly
+	WarmAdopted
+	WarmReferred
+	GaveWay
+	Waits
+	Refused
+	LateTurns
 	Tasks
 	Results
 	TaskErrors
@@ -71,6 +79,9 @@ var countNames = [counts]string{
 	"sessions refused", "creations that failed", "executions", "executions of a task again", "retries", "panics",
 	"instances ended by a task", "sessions", "sessions opened", "sessions ended", "sessions killed",
 	"sessions closed by an operator", "services deregistered", "session managers moved",
+	"shares given to session managers", "session managers retired before their time", "warm instances adopted on their loop",
+	"warm instances adopted by another loop", "warm instances that gave way", "sessions told why they wait for a session manager",
+	"tasks refused for want of bytes", "turns after which managers beyond their share wait",
 	"tasks", "results", "task errors", "submissions without room",
 	"clients that stopped or began to read", "requests", "answers", "inspections",
 }
