@@ -81,7 +81,7 @@ worst command, and else:
 	flags.BoolVar(&f.template.asInput, "stdin", false, "hand the arguments over on standard input, each in a line")
 	flags.IntVarP(&f.most, "jobs", "j", 0, "most commands at a time (default what there is room for)")
 	flags.StringVar(&f.dir, "dir", "", "working folder, on the nodes (default this one)")
-	flags.StringSliceVar(&f.env, "env", nil, "environment variables to hand over: NAME, or NAME=VALUE")
+	flags.StringArrayVar(&f.env, "env", nil, "an environment variable to hand over: NAME, or NAME=VALUE; may be given again")
 	flags.BoolVar(&f.unordered, "unordered", false, "print what a command wrote as soon as it has ended")
 	flags.BoolVar(&f.tag, "tag", false, "begin each line of output with the argument and a tab")
 	flags.StringVar(&f.halt, "halt", haltNever, "what a command that fails does to the others: never; soon: no more are begun; now: they are killed")
