@@ -350,10 +350,18 @@ func (r *runner) write(e ended) error {
 		r.bar.Hide()
 	}
 	for _, part := range []struct {
-		w    io.Writer
-		text []byte
-	}{{r.out, r.tagged(e.Label, o.Out)}, {r.errOut, r.tagged(e.Label, o.Err)}, {r.errOut, []byte(said)}} {
+		w     io.Writer
+		text  []byte
+		whole bool // something else follows, which would be taken for the same line, or hide it
+	}{
+		{r.out, r.tagged(e.Label, o.Out), isTerminal(r.out) && isTerminal(r.errOut)},
+		{r.errOut, r.tagged(e.Label, o.Err), isTerminal(r.errOut) || len(said) > 0},
+		{r.errOut, []byte(said), false},
+	} {
 		if len(part.text) > 0 {
+			if part.whole && !bytes.HasSuffix(part.text, []byte("\n")) {
+				part.text = append(part.text, '\n')
+			}
 			if _, err := part.w.Write(part.text); err != nil {
 				return fmt.Errorf("print: %w", err)
 			}

@@ -162,7 +162,7 @@ func TestRunner(t *testing.T) {
 		{"none none2 none3", "", "weft exec: echo none: there is no such command; a line for a shell needs --shell\nweft exec: … and 2 more like these\n", 127, 3},
 		{"forgotten a", "a\n", "weft exec: echo forgotten: it is not known whether it ran: the broker was restarted meanwhile, and has forgotten it\n", 125, 1},
 		{strings.Repeat("fail ", 13), strings.Repeat("fail\n", 13), strings.Repeat("weft exec: echo fail: exit code 4\n", 10) + "weft exec: … and 3 more like these\n", 4, 13},
-		{"err", "", "x\nyweft exec: echo err: strange\n", 0, 0},
+		{"err", "", "x\ny\nweft exec: echo err: strange\n", 0, 0},
 	}
 	for _, c := range cases {
 		r, out, errOut := running(newCluster(says))
@@ -253,7 +253,7 @@ func TestRunnerTags(t *testing.T) {
 	if err := r.run(t.Context(), echoing(given([]string{"a", "err"})), nil); err != nil {
 		t.Fatal(err)
 	}
-	if out.String() != "a\ta\n" || errOut.String() != "err\tx\nerr\tyweft exec: echo err: strange\n" {
+	if out.String() != "a\ta\n" || errOut.String() != "err\tx\nerr\ty\nweft exec: echo err: strange\n" {
 		t.Errorf("%q, %q", out, errOut)
 	}
 }
@@ -351,6 +351,26 @@ func TestRunnerShowsProgressOnATerminal(t *testing.T) {
 	}
 	if strings.Contains(out.String(), "%") {
 		t.Errorf("the bar is in the output: %q", out.String())
+	}
+}
+
+// A line without an end is not hidden by the bar that is drawn next. What is not for a terminal is left as it is.
+func TestRunnerEndsLinesOnATerminal(t *testing.T) {
+	open := newCluster(func(builtin.Command) (builtin.Outcome, error) { return builtin.Outcome{Out: []byte("open")}, nil })
+	terminal := terminaltest.Open(t)
+	if err := newRunner(open, terminal.File, terminal.File).run(t.Context(), echoing(numbers(3)), nil); err != nil {
+		t.Fatal(err)
+	}
+	if shown := terminal.Text(); strings.Count(shown, "open\r\n") != 3 {
+		t.Errorf("shown: %q", shown)
+	}
+	terminal = terminaltest.Open(t)
+	var out bytes.Buffer
+	if err := newRunner(open, &out, terminal.File).run(t.Context(), echoing(numbers(3)), nil); err != nil {
+		t.Fatal(err)
+	}
+	if out.String() != "openopenopen" {
+		t.Errorf("output: %q", out.String())
 	}
 }
 
