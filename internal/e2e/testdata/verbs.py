@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 """The service verbs in Python: its tasks say what it shall do, a verb, a blank, the rest."""
 
+import multiprocessing
 import os
 import sys
 import time
@@ -74,6 +75,14 @@ class Verbs(weft.Service):
             raise KeyboardInterrupt(rest.decode())
         if verb == b"pid":
             return str(os.getpid()).encode()
+        if verb == b"fork":  # and end by SIGTERM what was forked
+            child = multiprocessing.get_context("fork").Process(target=time.sleep, args=(600,))
+            child.start()
+            child.terminate()
+            child.join(10)
+            ended = child.exitcode
+            child.kill()
+            return str(ended).encode()
         if verb == b"put":
             key, _, value = rest.partition(b" ")
             task.session.put(key.decode(), value)

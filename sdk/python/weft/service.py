@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import logging
+import os
 import random
 import secrets
 import signal
@@ -247,12 +248,20 @@ class _Runner:
         if threading.current_thread() is not threading.main_thread():
             return lambda: None
 
+        process = os.getpid()
+        before: dict[int, Any] = {}
+
         def asked(number: int, _: Optional[FrameType]) -> None:
+            if os.getpid() != process:  # a hook has forked, and somebody ends its child
+                signal.signal(number, before[number])
+                os.kill(os.getpid(), number)
+                return
             self._asked_to_end = True
             self._engine.interrupt()
             signal.signal(number, signal.SIG_DFL if number == signal.SIGTERM else signal.default_int_handler)
 
-        before = {number: signal.signal(number, asked) for number in (signal.SIGTERM, signal.SIGINT)}
+        for number in (signal.SIGTERM, signal.SIGINT):
+            before[number] = signal.signal(number, asked)
 
         def restore() -> None:
             for number, handler in before.items():
