@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import os
+import signal
 import threading
 import unittest
 
@@ -136,6 +138,31 @@ class Calls(ClientTest):
         self.assertRaises(concurrent.futures.TimeoutError, self.session.call, b"x", timeout=0.05)
         self.broker.hold = False
 
+
+
+class Forks(ClientTest):
+    def test_a_child_of_fork_is_refused(self) -> None:
+        read, write = os.pipe()
+        child = os.fork()
+        if child == 0:
+            signal.alarm(20)  # ends it where it waits for ever
+            for act in (
+                lambda: self.session.call(b"a"),
+                lambda: self.client.open_session("upper"),
+                lambda: list(self.client.services()),
+                self.session.close,
+            ):
+                try:
+                    act()
+                except weft.WeftError as e:
+                    os.write(write, b"refused\n" if "after a fork" in str(e) else b"strange\n")
+            self.client.close()
+            os._exit(7)
+        os.close(write)
+        with os.fdopen(read) as said:
+            self.assertEqual(said.read().split(), ["refused"] * 4)
+        self.assertEqual(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), 7)
+        self.assertEqual(self.session.call(b"hello", timeout=10), b"HELLO")
 
 class BackPressure(ClientTest):
     credit = 10

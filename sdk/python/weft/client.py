@@ -194,6 +194,7 @@ class Session:
     def _submit(self, data: Bytes, sink: Any) -> None:
         payload = data if type(data) is bytes else bytes(memoryview(data))
         client, dialog = self._client, self._dialog
+        client._check_process()
         with client._engine.lock:
             if dialog.full and not client._may_not_wait:
                 client._wait(lambda: not dialog.full or dialog.stage is Stage.OVER or bool(dialog.closing))
@@ -212,6 +213,7 @@ class Session:
 
     def _end(self, mode: str, reason: str, timeout: Optional[float]) -> None:
         client, dialog = self._client, self._dialog
+        client._check_process()
         with client._engine.lock:
             asked = dialog.stage is not Stage.OVER
             client._core.close(dialog, mode, reason)
@@ -273,6 +275,7 @@ class Client:
         process = Process(secrets.randbelow((1 << 64) - 1) + 1, random.random)
         self._core = ClientCore(process, endpoints, name, ends.host(), keep_scheme, time.monotonic())
         self._engine = Engine(_Notifier(self._core, self), "weft-client")
+        self._process = os.getpid()
         self._closed = False
         self._waiting = 0
         self._callbacks: queue.SimpleQueue[Any] = queue.SimpleQueue()
@@ -349,6 +352,7 @@ class Client:
             "parameters": bytes(memoryview(parameters)),
         }
         options = {key: value for key, value in given.items() if value or key == "service"}
+        self._check_process()
         with self._engine.lock:
             self._check_open()
             dialog = self._core.open(options)
@@ -405,6 +409,7 @@ class Client:
             answer.append((got, error))
             self._core.news = True
 
+        self._check_process()
         with self._engine.lock:
             self._check_open()
             self._core.request(kind, body, done)
@@ -419,12 +424,24 @@ class Client:
 
     # The end.
 
+    def _check_process(self) -> None:
+        """Refuse a child of fork, where the client's threads are not, before it waits for them for ever."""
+        if os.getpid() != self._process:
+            raise errors.error(
+                Code.CLOSED, f"the client belongs to process {self._process}: after a fork, connect again in the new one"
+            )
+
     def _check_open(self) -> None:
         if self._closed:
             raise errors.error(Code.CLOSED, "the client is closed")
 
     def close(self) -> None:
-        """Leave the fabric: sessions that are still open are killed. Waits for callbacks that have begun."""
+        """Leave the fabric: sessions that are still open are killed. Waits for callbacks that have begun.
+
+        Does nothing in a child of fork.
+        """
+        if os.getpid() != self._process:
+            return
         with self._engine.lock:
             first, self._closed = not self._closed, True
             if first:
