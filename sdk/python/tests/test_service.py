@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import unittest
 from dataclasses import dataclass
 from typing import Any
@@ -110,6 +112,14 @@ class Failures(unittest.TestCase):
                 raise weft.Permanent("not possible") from cause
         except weft.Permanent as e:
             self.assertIn("deep down", service._failure(e)["msg"])
+
+
+class Packages(unittest.TestCase):
+    def test_what_is_missing_is_said(self) -> None:
+        for name in ("zmq", "msgpack"):
+            code = f"import sys; sys.modules[{name!r}] = None; import weft"
+            done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+            self.assertIn(f"weft needs pyzmq and msgpack (import of {name} halted", done.stderr)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,13 @@
 """weft: hand the compute-heavy parts of a program to a cluster. See README.md for a first service and client."""
 
+try:
+    import msgpack as _msgpack
+    import zmq as _zmq
+except ImportError as e:
+    raise ImportError(
+        f"weft needs pyzmq and msgpack ({e}): apt-get install python3-zmq python3-msgpack, or pip install pyzmq msgpack"
+    ) from e
+
 from .client import Client, Method, Result, Session, Task, connect
 from .errors import (
     AvailabilityError,
