@@ -28,6 +28,11 @@ const (
 	MaxPage = 1000
 	// MaxEvents is how many events of a session its broker keeps: the last ones.
 	MaxEvents = 64
+	// MaxText is how many bytes of a text for people a broker keeps and shows: a reason, a name, what an error says. Of a
+	// longer one it keeps the beginning.
+	MaxText = 4 << 10
+	// MaxService is the largest description of a service in bytes, encoded.
+	MaxService = MaxBody / 2
 	// MaxLabels is how many labels an environment may have.
 	MaxLabels = 64
 	// MaxLabel is the largest value of a label in bytes.

@@ -253,7 +253,7 @@ func (s *source) codes(b *strings.Builder) {
 var values = map[string]any{
 	"MinVersion": MinVersion, "MaxVersion": MaxVersion, "MaxPayloadFrames": MaxPayloadFrames, "InlinePayload": InlinePayload,
 	"CutFrame": CutFrame, "MaxRecords": MaxRecords, "MaxBody": MaxBody, "MaxValues": MaxValues, "MaxPage": MaxPage,
-	"MaxEvents": MaxEvents, "MaxLabels": MaxLabels, "MaxLabel": MaxLabel,
+	"MaxEvents": MaxEvents, "MaxText": MaxText, "MaxService": MaxService, "MaxLabels": MaxLabels, "MaxLabel": MaxLabel,
 	"DefaultMaxPayload": DefaultMaxPayload, "DefaultTaskCredit": DefaultTaskCredit, "DefaultByteCredit": DefaultByteCredit,
 	"DefaultResultCredit": DefaultResultCredit, "DefaultSlots": DefaultSlots, "DefaultSessions": DefaultSessions,
 	"DefaultManagerCPU": DefaultManagerCPU,

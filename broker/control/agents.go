@@ -123,7 +123,7 @@ func containerState(c *Core, p *party, r *protocol.Record) error {
 		case protocol.ContainerStopping:
 			c.crew.move(ours, fleet.Leave)
 		case protocol.ContainerExited:
-			c.crew.end(ours, fleet.Why(s), s)
+			c.crew.end(ours, cut(fleet.Why(s)), s)
 		default:
 			return protocol.Errorf(protocol.CodeInvalid, "container state", "state: %q is none of starting, running, stopping, exited", s.State)
 		}

@@ -126,7 +126,7 @@ func (w *crew) end(c *fleet.Container, why string, s *protocol.ContainerState) {
 	m := w.manager(c)
 	from := c.State
 	if s != nil && s.Error != nil {
-		c.Failure = s.Error
+		c.Failure = cutError(s.Error)
 	}
 	if c.Failure != nil && (s == nil || s.Error == nil) {
 		why += "; " + c.Failure.Error()
@@ -331,6 +331,7 @@ func instanceFailed(c *Core, p *party, r *protocol.Record) error {
 	if err != nil {
 		return err
 	}
+	e = cutError(e)
 	e.Code = protocol.CodeCreateFailed
 	if p.container.Node == nil {
 		c.crew.manager(p.container).last = e.Error()

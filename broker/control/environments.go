@@ -165,7 +165,7 @@ func listEnvironments(c *Core, p *party, r *protocol.Record) error {
 // info is what can be seen of an environment.
 func (e *environment) info() protocol.EnvironmentInfo {
 	i := protocol.EnvironmentInfo{
-		Name: e.name, Labels: e.labels, Owner: e.owner, Created: e.created, State: protocol.EnvironmentActive, Sessions: e.sessions.Len(),
+		Name: e.name, Labels: e.labels, Owner: cut(e.owner), Created: e.created, State: protocol.EnvironmentActive, Sessions: e.sessions.Len(),
 	}
 	if e.deleting {
 		i.State = protocol.EnvironmentDeleting

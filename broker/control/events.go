@@ -24,7 +24,7 @@ type event struct {
 // happened notes something that happened to a session.
 func (t *sessions) happened(s *sess, kind, detail string) {
 	d := &s.diary
-	e := event{t.c.now, kind, detail}
+	e := event{t.c.now, kind, cut(detail)}
 	if len(d.events) < protocol.MaxEvents {
 		d.events = append(d.events, e)
 		return

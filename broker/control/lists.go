@@ -12,7 +12,8 @@ import (
 	"github.com/weft-fabric/weft/protocol"
 )
 
-// pageBytes is how much of a page's entries is put into one answer, below protocol.MaxBody with room for the rest.
+// pageBytes is how much of a page's entries is put into one answer, below protocol.MaxBody with room for one that goes
+// beyond it, and for the rest.
 const pageBytes = protocol.MaxBody / 2
 
 // pager fills a page until it is full by number or by size.
@@ -88,6 +89,9 @@ func (c *Core) serviceInfo(e *catalogue.Entry) protocol.ServiceInfo {
 				i.Loops = slices.Insert(i.Loops, at, m.loop)
 			}
 		}
+		if len(i.Reason) > protocol.MaxText {
+			continue
+		}
 		if why := m.explain(c.managers, true); why != "" {
 			if i.Reason != "" {
 				i.Reason += "; "
@@ -95,6 +99,7 @@ func (c *Core) serviceInfo(e *catalogue.Entry) protocol.ServiceInfo {
 			i.Reason += why
 		}
 	}
+	i.Reason = cut(i.Reason)
 	return i
 }
 

@@ -57,7 +57,7 @@ func (p *party) refuse(o *outbox, id uint64, err error) {
 // name is what people call the party.
 func (p *party) name() string {
 	if p.hello.Name != "" {
-		return p.hello.Name
+		return cut(p.hello.Name)
 	}
 	return p.hello.Role
 }

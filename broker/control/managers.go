@@ -439,7 +439,7 @@ func (m *manager) explain(t *managers, exact bool) string {
 
 // lose notes that a container of the manager died out of turn.
 func (t *managers) lose(m *manager, c *fleet.Container, why string) {
-	m.last = why
+	m.last = cut(why)
 	if c.Node == nil {
 		return
 	}

@@ -90,6 +90,9 @@ func registerService(c *Core, p *party, r *protocol.Record) error {
 	if s.Limits.Payload > c.cfg.MaxPayload {
 		return protocol.Errorf(protocol.CodeInvalid, "service "+s.Name, "limits.payload: %d bytes is above the broker's limit of %d", s.Limits.Payload, c.cfg.MaxPayload)
 	}
+	if size := len(protocol.Marshal(s)); size > protocol.MaxService {
+		return protocol.Errorf(protocol.CodeInvalid, "service "+cut(s.Name), "its description has %d bytes, at most %d are allowed", size, protocol.MaxService)
+	}
 	if err := c.hosts.satisfiable(s.WithDefaults()); err != nil {
 		return err
 	}

@@ -69,7 +69,7 @@ func openSession(c *Core, p *party, r *protocol.Record) error {
 	switch {
 	case m.hosting == 0:
 		p.push(c.out, s.position, protocol.KindSessionState, protocol.SessionState{
-			Session: s.number, State: s.state.String(), Reason: m.explain(c.managers, true),
+			Session: s.number, State: s.state.String(), Reason: cut(m.explain(c.managers, true)),
 		})
 	case s.state == session.Running:
 		s.tell(c.out, nil)
@@ -183,6 +183,7 @@ func closeSession(c *Core, p *party, r *protocol.Record) error {
 	if err != nil {
 		return err
 	}
+	req.Reason = cut(req.Reason)
 	if req.Mode != protocol.CloseFinish && req.Mode != protocol.CloseKill {
 		return protocol.Errorf(protocol.CodeInvalid, "close session", "mode: %q is neither %s nor %s", req.Mode, protocol.CloseFinish, protocol.CloseKill)
 	}
@@ -276,6 +277,7 @@ func (t *sessions) changed(n *session.Changed) {
 	if !ok {
 		return
 	}
+	why := cutError(n.Error) // which an instance may have said
 	switch n.State {
 	case protocol.SessionRunning:
 		if s.move(session.Bound) {
@@ -284,15 +286,15 @@ func (t *sessions) changed(n *session.Changed) {
 			s.tell(t.c.out, nil)
 		}
 	case protocol.SessionFailed:
-		t.end(s, session.Broke, n.Error)
+		t.end(s, session.Broke, why)
 	case protocol.SessionClosed:
 		switch {
 		case s.failure != nil:
 			t.end(s, session.Broke, s.failure)
-		case n.Error == nil:
+		case why == nil:
 			t.end(s, session.Ended, s.killed)
 		default:
-			t.end(s, session.Ended, n.Error)
+			t.end(s, session.Ended, why)
 		}
 	}
 }
@@ -350,7 +352,7 @@ func (t *sessions) figures(n *session.Figures) {
 // info is what can be seen of a session.
 func (t *sessions) info(s *sess) protocol.SessionInfo {
 	i := protocol.SessionInfo{
-		Session: s.number, Name: s.request.Name, Service: s.manager.service.Name, Version: s.manager.service.Version,
+		Session: s.number, Name: cut(s.request.Name), Service: s.manager.service.Name, Version: s.manager.service.Version,
 		Environment: s.environment.name, Client: s.client.name(), State: s.state.String(),
 		Opened: s.opened, Ended: s.ended, Queued: s.seen.Queued, InFlight: s.seen.InFlight, Done: s.seen.Done, Failed: s.seen.Failed,
 		Nodes: s.seen.Nodes, Loop: nowhere,
@@ -363,9 +365,9 @@ func (t *sessions) info(s *sess) protocol.SessionInfo {
 	}
 	switch {
 	case s.verdict != nil:
-		i.Reason = s.verdict.Error()
+		i.Reason = cut(s.verdict.Error())
 	case !s.state.Over():
-		i.Reason = s.manager.explain(t.c.managers, true)
+		i.Reason = cut(s.manager.explain(t.c.managers, true))
 	}
 	return i
 }
