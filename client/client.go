@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"sync"
 	"time"
 
@@ -49,7 +50,8 @@ type Client struct {
 }
 
 // Dial connects to a fabric by the control endpoints of its brokers, divided by commas: tcp://host:7700 (host and
-// host:port mean tcp), ipc:///path/control or inproc://name. It returns when a broker has answered. The error is
+// host:port mean tcp), ipc:///path/control or inproc://name; "" stands for those that the environment variable
+// WEFT_BROKER has, else tcp://127.0.0.1:7700. It returns when a broker has answered. The error is
 // a *[protocol.Error] in the sense of errors.As: CodeInvalid for bad arguments, CodeUnavailable when no broker answered
 // in time, or why the broker refused. ctx bounds Dial only, not the client.
 func Dial(ctx context.Context, endpoints string, opts ...Option) (*Client, error) {
@@ -60,6 +62,7 @@ func Dial(ctx context.Context, endpoints string, opts ...Option) (*Client, error
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
+	endpoints = endpointsOr(endpoints)
 	list, err := protocol.ParseEndpoints(endpoints)
 	if err != nil {
 		return nil, err
@@ -88,14 +91,14 @@ func Dial(ctx context.Context, endpoints string, opts ...Option) (*Client, error
 	c.io.lines = lines{waiter: zmqx.NewWaiter(wake), payloads: c.payloads, logger: cfg.logger}
 	c.eng.Start(time.Now())
 	go c.own()
-	if err := awaitBroker(ctx, c, endpoints); err != nil {
+	if err := awaitBroker(ctx, c, list); err != nil {
 		return nil, errors.Join(err, c.Close())
 	}
 	return c, nil
 }
 
 // awaitBroker waits until a broker takes requests.
-func awaitBroker(ctx context.Context, c *Client, endpoints string) error {
+func awaitBroker(ctx context.Context, c *Client, endpoints []string) error {
 	ctx, cancel := context.WithTimeout(ctx, c.cfg.dialTimeout)
 	defer cancel()
 	select {
@@ -105,12 +108,20 @@ func awaitBroker(ctx context.Context, c *Client, endpoints string) error {
 		return c.refused
 	case <-ctx.Done():
 		c.mu.Lock()
-		defer c.mu.Unlock()
 		_, refusal := c.eng.Connected()
+		c.mu.Unlock()
 		if refusal != nil {
 			return &causedError{err: refusal, cause: ctx.Err()}
 		}
-		return &causedError{err: protocol.Errorf(protocol.CodeUnavailable, "dial", "no broker answers at %s", endpoints), cause: ctx.Err()}
+		where := strings.Join(endpoints, ",")
+		if errors.Is(ctx.Err(), context.Canceled) {
+			return contextError(ctx, "dial")
+		}
+		if why := whyNoAnswer(endpoints); why != "" {
+			where += " (" + why + ")"
+		}
+		return &causedError{err: protocol.Errorf(protocol.CodeUnavailable, "dial", "no broker answers at %s: start one with "+
+			"\"weft broker\" or \"weft dev\", or say where it is: %s", where, brokerVariable), cause: ctx.Err()}
 	}
 }
 

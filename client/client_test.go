@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -250,7 +252,7 @@ func TestDialErrors(t *testing.T) {
 		opts      []Option
 		want      error
 	}{
-		"no endpoint":   {endpoints: "", want: ErrInvalid},
+		"no endpoint":   {endpoints: ",", want: ErrInvalid},
 		"scheme":        {endpoints: "udp://10.0.0.1:7700", want: ErrInvalid},
 		"port":          {endpoints: "tcp://10.0.0.1:99999", want: ErrInvalid},
 		"no port":       {endpoints: "tcp://:", want: ErrInvalid},
@@ -265,6 +267,41 @@ func TestDialErrors(t *testing.T) {
 				t.Errorf("got %v, %v; want %v", got, err, c.want)
 			}
 		})
+	}
+}
+
+// Dial finds the broker that the environment names, and says what is wrong where none answers.
+func TestDialWhere(t *testing.T) {
+	b := newFakeBroker(t, "tcp")
+	t.Setenv(brokerVariable, b.endpoint)
+	c, err := Dial(soon(t), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Close(); err != nil {
+		t.Error(err)
+	}
+	t.Setenv(brokerVariable, "tcp://127.0.0.1:1")
+	silent, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	for endpoints, says := range map[string]string{
+		"":                                   "no broker answers at tcp://127.0.0.1:1 (127.0.0.1:1: connect: connection refused): start one",
+		"ipc:///nowhere/at/all":              "/nowhere/at/all: connect: no such file",
+		"no-such-host.invalid":               `"no-such-host.invalid" is not known`,
+		"tcp://" + silent.Addr().String():    "answers as no broker does",
+		"127.0.0.1:1,no-such-host.invalid:1": `connection refused; the host "no-such-host.invalid" is not known`,
+	} {
+		if _, err := Dial(context.Background(), endpoints, WithDialTimeout(50*time.Millisecond)); !errors.Is(err, ErrUnavailable) || !strings.Contains(err.Error(), says) {
+			t.Errorf("%q: %v, want %q", endpoints, err, says)
+		}
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if _, err := Dial(ctx, "127.0.0.1:1"); !errors.Is(err, ErrCancelled) {
+		t.Errorf("cancelled: %v", err)
 	}
 }
 

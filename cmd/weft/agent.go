@@ -13,6 +13,7 @@ import (
 type agentFlags struct {
 	config   agent.Config
 	capacity string
+	from     func(flag string) string // names a flag, by where its value comes from
 }
 
 func (f *agentFlags) add(cmd *cobra.Command) {
@@ -28,12 +29,12 @@ func (f *agentFlags) add(cmd *cobra.Command) {
 func (f *agentFlags) newAgent() (*agent.Agent, error) {
 	capacity, err := parseCapacity(f.capacity)
 	if err != nil {
-		return nil, badInput("--capacity: %w", err)
+		return nil, badInput("%s: %w", f.from("capacity"), err)
 	}
 	f.config.Capacity = capacity
 	if f.config.Dir != "" {
 		if f.config.Dir, err = filepath.Abs(f.config.Dir); err != nil {
-			return nil, badInput("--dir: %w", err)
+			return nil, badInput("%s: %w", f.from("dir"), err)
 		}
 	}
 	return agent.New(f.config)
@@ -42,13 +43,14 @@ func (f *agentFlags) newAgent() (*agent.Agent, error) {
 func newAgent(a *app) *cobra.Command {
 	var f agentFlags
 	var level string
+	f.from = a.where
 	configured := func() (*agent.Agent, error) {
 		logger, err := a.newLogger(level)
 		if err != nil {
 			return nil, err
 		}
 		if _, err := protocol.ParseEndpoints(a.broker); err != nil {
-			return nil, badInput("--broker: %w", err)
+			return nil, badInput("%s: %w", a.where("broker"), err)
 		}
 		f.config.Broker, f.config.Logger = a.broker, logger
 		return f.newAgent()

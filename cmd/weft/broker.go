@@ -89,12 +89,12 @@ func (a *app) configureBroker(f *brokerFlags) error {
 	}
 	if f.cpu != "" {
 		if f.config.ManagerCPU, err = parseCPU(f.cpu); err != nil {
-			return badInput("--manager-cpu: %w", err)
+			return badInput("%s: %w", a.where("manager-cpu"), err)
 		}
 	}
 	if f.memory != "" {
 		if f.config.Memory, err = parseBytes(f.memory); err != nil {
-			return badInput("--manager-memory: %w", err)
+			return badInput("%s: %w", a.where("manager-memory"), err)
 		}
 	}
 	f.config.Logger, f.config.TuneMalloc = &logger, true

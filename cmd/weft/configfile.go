@@ -168,7 +168,7 @@ func (a *app) printConfig(cmd *cobra.Command) error {
 		if err != nil {
 			bad = fmt.Errorf("print the configuration: %s: %w", f.Name, err)
 		}
-		lines = append(lines, [2]string{f.Name + ": " + value, a.origins[f.Name]})
+		lines = append(lines, [2]string{f.Name + ": " + value, origin(a.origins[f.Name], f)})
 	})
 	if bad != nil {
 		return bad
@@ -183,6 +183,15 @@ func (a *app) printConfig(cmd *cobra.Command) error {
 	}
 	_, err := fmt.Fprint(a.out, b.String())
 	return err
+}
+
+// origin says where the value of a flag comes from; of one that is left out also what it means, as its help has it.
+func origin(from string, f *pflag.Flag) string {
+	_, means, has := strings.Cut(f.Usage, "(default ")
+	if from != byDefault || !has {
+		return from
+	}
+	return from + ": " + strings.TrimSuffix(means, ")")
 }
 
 // yamlValue gives the value of a flag as YAML in one line.

@@ -148,6 +148,9 @@ func (a *app) unreachable(ctx context.Context, err error) error {
 	if a.brokerFrom != "" && a.brokerFrom != byDefault && a.brokerFrom != byFlag {
 		from = ", which " + a.brokerFrom + " names"
 	}
+	if e, ok := errors.AsType[*protocol.Error](err); ok && strings.HasSuffix(e.Msg, brokerVariable) { // it has looked why
+		return protocol.Errorf(protocol.CodeUnavailable, "connect", "%s, --broker or --context%s", e.Msg, strings.Replace(from, ", which", "; it is what", 1))
+	}
 	return protocol.Errorf(protocol.CodeUnavailable, "connect", "no broker answers at %s%s (within %v): start one with "+
 		"\"weft broker\" or \"weft dev\", or say where it is with --broker, --context or %s", a.broker, from, dialPatience, brokerVariable)
 }

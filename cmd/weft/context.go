@@ -13,7 +13,7 @@ func newContext(a *app) *cobra.Command {
 		Use: "context", Short: "Name the brokers of several clusters, and choose among them",
 		Long: `Name the brokers of several clusters, and choose among them. A command asks the broker of --broker, else of --context,
 else of WEFT_BROKER, else of WEFT_CONTEXT, else of the context that "weft context use" has chosen, else the one of this
-machine. The contexts are in weft/config.yaml in $XDG_CONFIG_HOME or ~/.config, or in the file that WEFT_CONFIG names.`,
+machine. Programs that use the client package know WEFT_BROKER only: see weft context show --help. The contexts are in weft/config.yaml in $XDG_CONFIG_HOME or ~/.config, or in the file that WEFT_CONFIG names.`,
 	})
 	cmd.AddCommand(newContextList(a), newContextUse(a), newContextSet(a), newContextDelete(a), newContextShow(a))
 	return cmd
@@ -101,26 +101,42 @@ func newContextDelete(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use: "delete NAME", Short: "Delete a context", Args: takes("NAME"),
 		RunE: func(_ *cobra.Command, args []string) error {
-			return a.changeContexts("deleted: context "+args[0], func(f *contextFile) error {
+			inUse := false
+			err := a.changeContexts("deleted: context "+args[0], func(f *contextFile) error {
 				_, err := f.get(args[0])
 				delete(f.Contexts, args[0])
-				if f.Current == args[0] {
+				if inUse = f.Current == args[0]; inUse {
 					f.Current = ""
 				}
 				return err
 			})
+			if err == nil && inUse {
+				_, err = fmt.Fprintf(a.out, "no context is in use now: commands ask %s, unless %s or a flag says otherwise\n",
+					defaultEndpoint(), brokerVariable)
+			}
+			return err
 		},
 	}
 }
 
 func newContextShow(a *app) *cobra.Command {
+	var export bool
 	cmd := &cobra.Command{
 		Use: "show", Short: "Show which broker commands ask, and why", Args: takes(),
+		Long: `Show which broker commands ask, and why. With --export it is printed as a line for a shell, by which programs that use the
+client package ask the same broker:
+
+  eval "$(weft context show --export)"`,
 		RunE: func(*cobra.Command, []string) error {
+			if export {
+				_, err := fmt.Fprintf(a.out, "export %s=%s\n", brokerVariable, quote(a.broker))
+				return err
+			}
 			return printPairs(a.out, []pair{{"broker", a.broker}, {"by", a.brokerFrom}, {"file", a.contexts().path()}})
 		},
 	}
 	a.brokerFlag(cmd)
+	cmd.Flags().BoolVar(&export, "export", false, "print a line for a shell that hands the broker to programs, in WEFT_BROKER")
 	return cmd
 }
 

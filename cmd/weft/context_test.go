@@ -25,9 +25,10 @@ func TestContexts(t *testing.T) {
 		{"context use lab", "now in use: context lab", exitOK},
 		{"context list", "CONTEXT  BROKER               CURRENT\nhome     tcp://a:1,tcp://b:2\nlab      tcp://lab:7700       yes\n", exitOK},
 		{"context show", "broker:  tcp://lab:7700\nby:      context lab\n", exitOK},
+		{"context show --export", "export WEFT_BROKER='tcp://lab:7700'\n", exitOK},
 		{"context show --context home", "by:      context home\n", exitOK},
 		{"node list --context nowhere", `there is no context "nowhere"`, exitNotFound},
-		{"context delete lab", "deleted: context lab", exitOK},
+		{"context delete lab", "deleted: context lab\nno context is in use now: commands ask tcp://127.0.0.1:7700", exitOK},
 		{"context delete lab", "there is no context", exitNotFound},
 		{"context show", "by:      default\n", exitOK},
 	}

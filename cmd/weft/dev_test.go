@@ -145,6 +145,26 @@ func TestDev(t *testing.T) {
 	}
 }
 
+// Two on one machine: the second needs another port, and gets a folder of its own. What is not up is not said to be.
+func TestTwoDevs(t *testing.T) {
+	folder := filepath.Join(t.TempDir(), "agent")
+	flags := []string{"--listen", "tcp://127.0.0.1:0", "--capacity", "cpu=1000,memory=1GiB", "--log-level", "error"}
+	first, _ := daemon(t, append([]string{"dev", "--name", "one", "--dir", folder}, flags...)...)
+	endpoint := first.find(t, `export WEFT_BROKER=(\S+)`)
+	if out, _, _ := ask(t, endpoint, "node", "list", "-o", "name"); out != "one\n" {
+		t.Errorf("the banner came before there was a node of that name: %q", out)
+	}
+	out, errOut, code := ask(t, "", append([]string{"dev", "--dir", folder}, flags...)...)
+	if code != exitState || out != "" || !strings.Contains(errOut, "--dir") || !strings.Contains(errOut, folder) {
+		t.Errorf("one folder for two: exit %d, %q, %q", code, out, errOut)
+	}
+	for endpoint, want := range map[string]string{"tcp://127.0.0.1:7800": "/d/agent-n-7800", "ipc:///run/other": "/d/agent-n-other"} {
+		if got := ownFolder("/d/agent-n", endpoint); got != want {
+			t.Errorf("%s: %s, want %s", endpoint, got, want)
+		}
+	}
+}
+
 func TestBrokerAndAgentApart(t *testing.T) {
 	out, _ := daemon(t, "broker", "--listen", "tcp://127.0.0.1:0", "--loops", "2", "--log-level", "error")
 	endpoint := out.find(t, `listening at (\S+)\n`)

@@ -25,7 +25,7 @@ func (a *app) newLogger(level string) (zerolog.Logger, error) {
 	case "error":
 		least = zerolog.ErrorLevel
 	default:
-		return zerolog.Nop(), badInput("--log-level: %q is not one of debug, info, warn, error", level)
+		return zerolog.Nop(), badInput("%s: %q is not one of debug, info, warn, error", a.where("log-level"), level)
 	}
 	out := a.errOut
 	if isTerminal(out) {

@@ -22,6 +22,9 @@ func reference(root *cobra.Command) string {
 			table(&b, cmd)
 		}
 		for _, c := range cmd.Commands() {
+			if c.Name() == "completion" { // cobra's own
+				continue
+			}
 			walk(c)
 		}
 	}

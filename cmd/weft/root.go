@@ -74,6 +74,12 @@ func newRoot(a *app) *cobra.Command {
 		root.AddCommand(&cobra.Command{Use: topic.name, Short: topic.short, Long: topic.text})
 	}
 	a.completeAll(root)
+	root.InitDefaultCompletionCmd()
+	for _, c := range root.Commands() {
+		if c.Name() == "completion" {
+			group(c)
+		}
+	}
 	return root
 }
 
@@ -95,18 +101,41 @@ func group(cmd *cobra.Command) *cobra.Command {
 		if len(args) == 0 {
 			return cmd.Help()
 		}
-		var names []string
-		for _, c := range cmd.Commands() {
-			if c.IsAvailableCommand() {
-				names = append(names, c.Name())
-			}
+		names, nested := commandsOf(cmd)
+		if near, ok := nested[args[0]]; ok {
+			return badInput("%sunknown command %q: did you mean %s?", groupPrefix(cmd), args[0], strings.Join(near, " or "))
 		}
 		if near, ok := nearest.Of(args[0], names); ok {
-			return badInput("%s: unknown command %q: did you mean %q?", cmd.CommandPath(), args[0], near)
+			return badInput("%sunknown command %q: did you mean %q?", groupPrefix(cmd), args[0], near)
 		}
-		return badInput("%s: unknown command %q: there are %s", cmd.CommandPath(), args[0], strings.Join(names, ", "))
+		return badInput("%sunknown command %q: there are %s", groupPrefix(cmd), args[0], strings.Join(names, ", "))
 	}
 	return cmd
+}
+
+// groupPrefix begins an error about a group of commands; what all errors begin with is enough for the first.
+func groupPrefix(cmd *cobra.Command) string {
+	if !cmd.HasParent() {
+		return ""
+	}
+	return cmd.CommandPath() + ": "
+}
+
+// commandsOf gives the names of the commands of a group, and of those below them their paths in quotes.
+func commandsOf(group *cobra.Command) (names []string, nested map[string][]string) {
+	nested = map[string][]string{}
+	for _, c := range group.Commands() {
+		if !c.IsAvailableCommand() {
+			continue
+		}
+		names = append(names, c.Name())
+		for _, below := range c.Commands() {
+			if below.IsAvailableCommand() && c.Name() != "completion" {
+				nested[below.Name()] = append(nested[below.Name()], fmt.Sprintf("%q", c.Name()+" "+below.Name()))
+			}
+		}
+	}
+	return names, nested
 }
 
 // takes checks the arguments of a command: exactly those named.

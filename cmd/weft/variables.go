@@ -94,10 +94,31 @@ func (a *app) settle(cmd *cobra.Command) error {
 	return a.settleBroker(cmd)
 }
 
+// where names a flag by where its value comes from: the flag, its variable, or file, line and key.
+func (a *app) where(flag string) string {
+	switch from := a.origins[flag]; from {
+	case "", byFlag, byDefault:
+		return "--" + flag
+	default:
+		if strings.HasPrefix(from, "WEFT_") {
+			return from
+		}
+		return from + ": " + flag
+	}
+}
+
 // reason gives why pflag refused a value, without its words about the flag.
 func reason(err error) string {
-	if e, ok := err.(*pflag.InvalidValueError); ok { //nolint:errorlint // pflag returns it as it is
-		return fmt.Sprintf("not what --%s takes, a %s: %v", e.GetFlag().Name, e.GetFlag().Value.Type(), e.Unwrap())
+	e, ok := err.(*pflag.InvalidValueError) //nolint:errorlint // pflag returns it as it is
+	if !ok {
+		return err.Error()
 	}
-	return err.Error()
+	kinds := map[string]string{
+		"int": "a whole number such as 4", "bool": "true or false", "duration": "a time such as 30s or 1m30s",
+	}
+	kind, known := kinds[e.GetFlag().Value.Type()]
+	if !known {
+		return fmt.Sprintf("not what --%s takes: %v", e.GetFlag().Name, e.Unwrap())
+	}
+	return "not " + kind
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -49,8 +50,8 @@ func TestVariables(t *testing.T) {
 		{"WEFT_OUTPUT=", "node list", "CORES FREE", exitOK},
 		{"WEFT_SESSION_LIST_SERVICE=by-hand", "session list -o name", "12\n", exitOK},
 		{"WEFT_ENVIRONMENT_DELETE_FORCE=true", "environment delete risk", "being killed", exitOK},
-		{"WEFT_ENVIRONMENT_DELETE_FORCE=perhaps", "environment delete x", `WEFT_ENVIRONMENT_DELETE_FORCE="perhaps": not what --force takes, a bool`, exitUsage},
-		{"WEFT_BROKER_LOOPS=many", "broker", `WEFT_BROKER_LOOPS="many": not what --loops takes, a int`, exitUsage},
+		{"WEFT_ENVIRONMENT_DELETE_FORCE=perhaps", "environment delete x", `WEFT_ENVIRONMENT_DELETE_FORCE="perhaps": not true or false`, exitUsage},
+		{"WEFT_BROKER_LOOPS=many", "broker", `WEFT_BROKER_LOOPS="many": not a whole number such as 4`, exitUsage},
 		{"WEFT_OUTPUT=xml", "node list", `--output: "xml" is not one of`, exitUsage},
 	}
 	for _, c := range cases {
@@ -59,5 +60,30 @@ func TestVariables(t *testing.T) {
 		if code != c.code || !strings.Contains(out+errOut, c.says) {
 			t.Errorf("%s weft %s: exit %d, %q, %q; want %d and %q", c.env, c.args, code, out, errOut, c.code, c.says)
 		}
+	}
+}
+
+// The examples of the help are about flags that there are, and give the variables that those have.
+func TestVariablesHelp(t *testing.T) {
+	found := 0
+	for line := range strings.Lines(variablesHelp) {
+		words := strings.Fields(line)
+		at := slices.IndexFunc(words, func(w string) bool { return strings.HasPrefix(w, "WEFT_") && strings.Contains(w, "=") })
+		if at < 0 || words[0] != "weft" {
+			continue
+		}
+		found++
+		name, value, _ := strings.Cut(words[at], "=")
+		cmd, rest, err := newRoot(newApp()).Find(words[1:at])
+		if err != nil || len(rest) == 0 {
+			t.Fatalf("%q: %v, %q", line, err, rest)
+		}
+		f := cmd.Flags().Lookup(strings.TrimPrefix(rest[0], "--"))
+		if f == nil || variableOf(cmd, f) != name || f.Value.Set(value) != nil || len(rest) > 1 && rest[1] != value {
+			t.Errorf("%q is not so: %+v", line, f)
+		}
+	}
+	if found < 2 {
+		t.Errorf("%d examples", found)
 	}
 }

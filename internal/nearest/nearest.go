@@ -8,10 +8,10 @@ import (
 	"strings"
 )
 
-// Of gives the candidate that s most likely stands for: the one with the fewest changed letters, if that is at most a third
-// of them, or one that s begins. Case does not count.
+// Of gives the candidate that s most likely stands for: the one with the fewest changed letters, if those are at most a
+// third of its letters, or one, or one that s begins or that begins s. Case does not count.
 func Of(s string, candidates []string) (string, bool) {
-	best, least := "", len(s)/3+1
+	best, least := "", max(1, len(s)/3)+1
 	lower := strings.ToLower(s)
 	for _, original := range candidates {
 		c := strings.ToLower(original)
@@ -19,7 +19,7 @@ func Of(s string, candidates []string) (string, bool) {
 		if len(lower) >= 3 && (strings.HasPrefix(c, lower) || strings.HasPrefix(lower, c)) {
 			d = min(d, 1)
 		}
-		if d < least || d == least && best == "" {
+		if d < least {
 			best, least = original, d
 		}
 	}

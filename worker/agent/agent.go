@@ -46,8 +46,8 @@ func (a *Agent) Dir() string { return a.config.Dir }
 func (a *Agent) Registered() <-chan struct{} { return a.registered }
 
 // Run is the life of the agent. It returns when the context has ended and, after that, the containers have been
-// stopped and the brokers told; or with an error when it cannot work at all: its folder is another agent's, or
-// ZeroMQ fails. That no broker answers is no error: it goes on trying. Run is called once.
+// stopped and the brokers told; or with an error when it cannot work at all: its folder is another agent's, which is
+// a *protocol.Error with CodeInUse, or ZeroMQ fails. That no broker answers is no error: it goes on trying. Run is called once.
 func (a *Agent) Run(ctx context.Context) (err error) {
 	if err := zmqx.Init(a.config.IOThreads); err != nil {
 		return fmt.Errorf("agent: IOThreads: %w", err)

@@ -194,7 +194,7 @@ func TestLockFollowsLinks(t *testing.T) {
 	if want, _ := filepath.EvalSymlinks(dir); real != want {
 		t.Errorf("the folder is %q, want %q", real, want)
 	}
-	if _, _, err := lock(dir); err == nil || !strings.Contains(err.Error(), fmt.Sprintf("in use by process %d", os.Getpid())) {
+	if _, _, err := lock(dir); err == nil || !strings.Contains(err.Error(), fmt.Sprintf("InUse: process %d has it", os.Getpid())) {
 		t.Errorf("taken twice: %v", err)
 	}
 }

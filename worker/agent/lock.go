@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/weft-fabric/weft/protocol"
 )
 
 // lock makes the state folder and takes it for this process, until the file is closed or the process ends, in
@@ -41,7 +43,8 @@ func take(f *os.File) error {
 		if text, err := io.ReadAll(io.LimitReader(f, longest)); err == nil && len(text) > 0 {
 			owner = "process " + strings.TrimSpace(string(text))
 		}
-		return fmt.Errorf("is in use by %s; want that agent ended, or another Dir (and Name) for this one", owner)
+		return protocol.Errorf(protocol.CodeInUse, "", "%s has it; want that agent ended, or another Dir (--dir) for this one, "+
+			"and another Name (--name) in the same fabric", owner)
 	}
 	if err != nil {
 		return fmt.Errorf("lock: %w", err)

@@ -173,7 +173,7 @@ func TestFolderIsForOneAgent(t *testing.T) {
 		t.Fatal(err)
 	}
 	err = other.Run(t.Context())
-	want := fmt.Sprintf("Dir %q: is in use by process %d; want", dir, first.Process.Pid)
+	want := fmt.Sprintf("Dir %q: InUse: process %d has it; want", dir, first.Process.Pid)
 	if err == nil || !strings.Contains(err.Error(), want) {
 		t.Errorf("%v, want an error that says %q", err, want)
 	}

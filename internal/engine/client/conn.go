@@ -215,6 +215,9 @@ func (c *conn) bare(now time.Time, rest []byte) {
 	case protocol.KindError:
 		refused := decodeError(rec.Payload)
 		switch {
+		case c.control && refused.Code == protocol.CodeUnknownSession: // which only manager loops say of a HELLO
+			e.refusal = protocol.Errorf(protocol.CodeInvalid, "dial", "%s is a port for tasks, of a manager loop; the control port of "+
+				"the broker is wanted, which is %d unless it listens elsewhere", c.endpoint, protocol.BasePort)
 		case c.control:
 			e.refusal = refused
 		case refused.Code != protocol.CodeUnknownSession:

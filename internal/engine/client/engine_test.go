@@ -3,6 +3,7 @@ package client
 import (
 	"bytes"
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -295,6 +296,19 @@ func TestRefusedClient(t *testing.T) {
 	w.e.Receive(w.now, w.lines[0].id, f, nil)
 	if yes, why := w.e.Connected(); yes || why == nil || !errors.Is(why, &protocol.Error{Code: protocol.CodeVersion}) {
 		t.Errorf("connected %t, refusal %v", yes, why)
+	}
+}
+
+// A manager loop knows nobody who greets it first: its port is the wrong one to dial.
+func TestDialledATaskPort(t *testing.T) {
+	w := newWorld(t)
+	w.pump()
+	n := w.broker.node
+	f := protocol.AppendHeader(nil, protocol.Header{Version: 1, Epoch: n.Epoch, Incarnation: n.Incarnation})
+	f = protocol.AppendBody(f, protocol.KindError, 0, 0, protocol.Errorf(protocol.CodeUnknownSession, "hello", "nothing is served"))
+	w.e.Receive(w.now, w.lines[0].id, f, nil)
+	if _, why := w.e.Connected(); why == nil || why.Code != protocol.CodeInvalid || !strings.Contains(why.Msg, "control is a port for tasks") {
+		t.Errorf("refusal %v", why)
 	}
 }
 
