@@ -6,6 +6,7 @@ import os
 import sys
 import time
 import traceback
+from typing import Any
 
 import weft
 
@@ -16,6 +17,11 @@ def write(what: str) -> None:
     if JOURNAL:
         with open(JOURNAL, "a", encoding="utf-8") as f:
             f.write(f"{os.getpid()} {what}\n")
+
+
+def linger(runs: Any) -> None:
+    runs.set()
+    time.sleep(600)
 
 
 class Verbs(weft.Service):
@@ -76,8 +82,11 @@ class Verbs(weft.Service):
         if verb == b"pid":
             return str(os.getpid()).encode()
         if verb == b"fork":  # and end by SIGTERM what was forked
-            child = multiprocessing.get_context("fork").Process(target=time.sleep, args=(600,))
+            fork = multiprocessing.get_context("fork")
+            runs = fork.Event()
+            child = fork.Process(target=linger, args=(runs,))
             child.start()
+            runs.wait(10)
             child.terminate()
             child.join(10)
             ended = child.exitcode
