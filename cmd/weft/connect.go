@@ -128,7 +128,7 @@ func (a *app) ask(ctx context.Context, do func(context.Context, operator) error)
 	if closed := c.Close(); err == nil {
 		err = closed
 	}
-	return err
+	return interrupted(ctx, err)
 }
 
 // asking gives do the time that answers may take.
@@ -142,7 +142,7 @@ func asking(ctx context.Context, c operator, do func(context.Context, operator) 
 func (a *app) unreachable(ctx context.Context, err error) error {
 	unanswered := errors.Is(err, context.DeadlineExceeded) || protocol.CodeOf(err) == protocol.CodeUnavailable
 	if !unanswered || ctx.Err() != nil {
-		return err
+		return interrupted(ctx, err)
 	}
 	from := ""
 	if a.brokerFrom != "" && a.brokerFrom != byDefault && a.brokerFrom != byFlag {

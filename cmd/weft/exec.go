@@ -163,7 +163,7 @@ func (f *execRun) exec(ctx context.Context, args []string) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, c.Close()) }()
+	defer func() { err = interrupted(ctx, errors.Join(err, c.Close())) }()
 	if err := c.noNodes(); err != nil {
 		return err
 	}

@@ -22,8 +22,6 @@ const (
 	mostAhead = 1 << 14
 	// exitFabric is the code of a command of which is not known how it ended, or whose output was cut.
 	exitFabric = 125
-	// exitInterrupted is the code after Ctrl-C.
-	exitInterrupted = 130
 )
 
 // What --halt can be.

@@ -16,6 +16,7 @@ const (
 	exitNotFound    = 3
 	exitUnavailable = 4
 	exitState       = 5
+	exitInterrupted = 130 // 128 and the number of SIGINT
 )
 
 const exitHelp = `Exit codes:
@@ -31,7 +32,18 @@ weft exec exits with the code of the worst command:
   126  a command could not be executed        127  a command was not found
   128  and the number of the signal that killed a command
 
-130 is for weft exec and weft ping that were interrupted by Ctrl-C.`
+130 is for a command that was interrupted by Ctrl-C. The daemons, and --watch, end by it in order.`
+
+// errInterrupted is how a command ends by Ctrl-C before it is done.
+var errInterrupted = errors.New("interrupted")
+
+// interrupted takes what went wrong after Ctrl-C for what it is.
+func interrupted(ctx context.Context, err error) error {
+	if err == nil || ctx.Err() == nil {
+		return err
+	}
+	return fmt.Errorf("%w: %w", errInterrupted, err)
+}
 
 // inputError is an error of what the user typed or wrote.
 type inputError struct{ error }
@@ -44,6 +56,9 @@ func badInput(format string, args ...any) error { return inputError{fmt.Errorf(f
 func exitCode(err error) int {
 	if err == nil {
 		return exitOK
+	}
+	if errors.Is(err, errInterrupted) {
+		return exitInterrupted
 	}
 	if _, ok := errors.AsType[inputError](err); ok {
 		return exitUsage

@@ -94,7 +94,7 @@ func (p *pingRun) ping(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, f.Close()) }()
+	defer func() { err = interrupted(ctx, errors.Join(err, f.Close())) }()
 	p.report.Broker, p.report.Reached = f.Broker(), time.Since(begin)
 	p.step("broker", "%s at %s, reached after %s (protocol %d, epoch %x)", p.report.Broker.Name, p.report.Broker.Endpoint,
 		humanDuration(p.report.Reached), p.report.Broker.Protocol, uint64(p.report.Broker.Epoch))
@@ -114,11 +114,11 @@ func (p *pingRun) ping(ctx context.Context) (err error) {
 		}
 	}()
 	if err != nil {
-		return p.interrupted(ctx, err)
+		return err
 	}
 	b := bench{pingRun: p, sessions: sessions, alive: f.alive}
 	if err := b.run(ctx); err != nil {
-		return p.interrupted(ctx, err)
+		return err
 	}
 	return p.verdict()
 }
@@ -207,15 +207,6 @@ func (p *pingRun) first(ctx context.Context, f *fabric, s *client.Session) error
 	default:
 		return err
 	}
-}
-
-// interrupted takes Ctrl-C for what it is.
-func (p *pingRun) interrupted(ctx context.Context, err error) error {
-	if ctx.Err() == nil {
-		return err
-	}
-	p.status = exitInterrupted
-	return nil
 }
 
 // step tells of one step of the self-test, in the forms for people.
