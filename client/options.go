@@ -84,6 +84,8 @@ type sessionConfig struct {
 	spec        protocol.OpenSession
 	windowTasks int
 	windowBytes int64
+	waitsAfter  time.Duration
+	onWaiting   func(reason string)
 }
 
 // SessionOption changes what [Client.OpenSession] asks for.
@@ -141,6 +143,8 @@ func (c *sessionConfig) validate() error {
 		return bad("WithNodes: %d is negative", s.Nodes)
 	case c.windowTasks < 0 || c.windowBytes < 0:
 		return bad("WithWindow: %d tasks, %d bytes: neither may be negative", c.windowTasks, c.windowBytes)
+	case c.waitsAfter < 0:
+		return bad("OnWaiting: %v is negative", c.waitsAfter)
 	case len(s.Parameters) > protocol.MaxBody/2:
 		return bad("WithParameters: %d bytes, at most %d are allowed", len(s.Parameters), protocol.MaxBody/2)
 	}

@@ -55,6 +55,9 @@ func (c *Client) OpenSession(ctx context.Context, service string, opts ...Sessio
 	}
 	select {
 	case <-s.open:
+		if cfg.onWaiting != nil {
+			go s.watch(cfg.waitsAfter, cfg.onWaiting)
+		}
 		return s, nil
 	case <-s.done:
 		return nil, s.Err()

@@ -430,11 +430,36 @@ func (m *manager) explain(t *managers, exact bool) string {
 		return why + "; the last container: " + m.last
 	case why != "":
 		return why
+	case !m.serving() && exact && m.count.live() > 0:
+		return m.starting()
 	case !m.serving() && m.last != "":
 		return "the last container: " + m.last
 	default:
 		return ""
 	}
+}
+
+// starting says how far the containers are that are being started, of a manager that has none which serves.
+func (m *manager) starting() string {
+	for _, c := range m.containers.All() {
+		if c.Node == nil || c.State == fleet.Leaving {
+			continue
+		}
+		step := "its agent is about to start it"
+		switch {
+		case c.Instance != 0:
+			step = "its program has called worker.Serve, and is not ready for tasks yet"
+		case c.State == fleet.Running:
+			step = "its program runs, and has not called worker.Serve yet"
+		}
+		why := fmt.Sprintf("instance %s is starting: %s (given up %v after its start, limits.start)",
+			onNode(c.ID, c.NodeName()), step, time.Duration(m.service.Limits.Start))
+		if m.last != "" {
+			why += "; the one before: " + m.last
+		}
+		return why
+	}
+	return ""
 }
 
 // lose notes that a container of the manager died out of turn.

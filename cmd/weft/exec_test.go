@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -15,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/weft-fabric/weft/client"
 	"github.com/weft-fabric/weft/internal/terminaltest"
 )
 
@@ -115,6 +117,48 @@ func TestExec(t *testing.T) {
 	var out bytes.Buffer
 	if d.weft(t.Context(), nil, &out, io.Discard, "session", "list", "-o", "name"); out.Len() > 0 {
 		t.Errorf("sessions are left: %s", out.String())
+	}
+}
+
+// A program that does not serve is told of as such.
+func TestWaiting(t *testing.T) {
+	d := startDev(t)
+	d.hasNode(t)
+	file := written(t, "sleep.yaml", "name: sleeper\nfunction: sleeps\nartefacts:\n  linux/amd64: {command: /bin/sleep, args: [\"1000\"]}\n  linux/arm64: {command: /bin/sleep, args: [\"1000\"]}\n")
+	if _, errOut, code := ask(t, d.endpoint, "service", "register", file); code != exitOK {
+		t.Fatal(errOut)
+	}
+	c, err := client.Dial(t.Context(), d.endpoint)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	reasons := make(chan string, 100)
+	s, err := c.OpenSession(t.Context(), "sleeper", client.OnWaiting(0, func(reason string) { reasons <- reason }))
+	if err != nil {
+		t.Fatal(err)
+	}
+	const want = "its program runs, and has not called worker.Serve yet"
+	for reason := range reasons {
+		if strings.Contains(reason, want) {
+			break
+		}
+	}
+	if reason, err := s.Waits(t.Context()); err != nil || !strings.Contains(reason, want) {
+		t.Errorf("it waits: %q, %v", reason, err)
+	}
+	if err := s.Kill(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if reason, err := s.Waits(t.Context()); err != nil || reason != "" {
+		t.Errorf("a session that is over: %q, %v", reason, err)
+	}
+	if _, err := c.OpenSession(t.Context(), "sleeper", client.OnWaiting(-1, nil)); !errors.Is(err, client.ErrInvalid) {
+		t.Errorf("a negative time: %v", err)
+	}
+	out, errOut := newNotes(), newNotes()
+	if code := d.weft(t.Context(), nil, out, errOut, "exec", "echo", ":::", "a"); code != exitOK || strings.Contains(errOut.String(), "waiting") {
+		t.Errorf("what does not wait: exit %d, %s", code, errOut)
 	}
 }
 

@@ -31,7 +31,7 @@ func (d drawing) draw(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, c.Close()) }()
-	s, err := c.OpenSession(ctx, serviceName, client.WithInstances(d.instances, d.instances))
+	s, err := c.OpenSession(ctx, serviceName, client.WithInstances(d.instances, d.instances), client.OnWaiting(3*time.Second, waiting))
 	if err != nil {
 		return err
 	}
@@ -97,3 +97,6 @@ func write(file string, img image.Image) (err error) {
 	defer func() { err = errors.Join(err, out.Close()) }()
 	return png.Encode(out, img)
 }
+
+// waiting says why there are no results yet.
+func waiting(reason string) { fmt.Fprintln(os.Stderr, "waiting:", reason) }

@@ -60,7 +60,7 @@ func (p *pricing) run(ctx context.Context) (err error) {
 
 // price sends tasks, a round after another, until the price is known well enough.
 func (p *pricing) price(ctx context.Context, c *client.Client) error {
-	s, err := c.OpenSession(ctx, serviceName, client.WithInstances(p.instances, p.instances))
+	s, err := c.OpenSession(ctx, serviceName, client.WithInstances(p.instances, p.instances), client.OnWaiting(3*time.Second, waiting))
 	if err != nil {
 		return err
 	}
@@ -176,3 +176,6 @@ func (p *pricing) compare() error {
 	}
 	return nil
 }
+
+// waiting says why there are no results yet.
+func waiting(reason string) { fmt.Fprintln(os.Stderr, "waiting:", reason) }

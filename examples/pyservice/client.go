@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"os"
 	"slices"
 	"time"
 
@@ -60,7 +61,7 @@ func (j *job) run(ctx context.Context, folder string) (err error) {
 	if err != nil {
 		return err
 	}
-	s, err := c.OpenSession(ctx, serviceName, client.WithInstances(j.instances, j.instances), client.WithParameters(parameters))
+	s, err := c.OpenSession(ctx, serviceName, client.WithInstances(j.instances, j.instances), client.WithParameters(parameters), client.OnWaiting(3*time.Second, waiting))
 	if err != nil {
 		return err
 	}
@@ -122,3 +123,6 @@ func (j *job) compare(found []Match, frequent, rare []string, elapsed time.Durat
 	}
 	return fmt.Errorf("the service found %d words, the serial run %d, and they are not equal", len(found), len(serial))
 }
+
+// waiting says why there are no results yet.
+func waiting(reason string) { fmt.Fprintln(os.Stderr, "waiting:", reason) }

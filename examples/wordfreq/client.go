@@ -21,7 +21,7 @@ func count(ctx context.Context, broker, folder string, instances int, verify boo
 		return err
 	}
 	defer func() { err = errors.Join(err, c.Close()) }()
-	s, err := c.OpenSession(ctx, serviceName, client.WithInstances(instances, instances))
+	s, err := c.OpenSession(ctx, serviceName, client.WithInstances(instances, instances), client.OnWaiting(3*time.Second, waiting))
 	if err != nil {
 		return err
 	}
@@ -100,3 +100,6 @@ func compare(total Counts, folder string, elapsed time.Duration) error {
 	}
 	return fmt.Errorf("%d words differ from the serial answer", len(differ))
 }
+
+// waiting says why there are no results yet.
+func waiting(reason string) { fmt.Fprintln(os.Stderr, "waiting:", reason) }
