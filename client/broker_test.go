@@ -50,6 +50,7 @@ type fakeBroker struct {
 	refuse        *protocol.Error // of HELLO
 	services      []protocol.ServiceInfo
 	moved         protocol.MoveService
+	restarted     protocol.RestartService
 	opened        []protocol.OpenSession
 	lists         []protocol.ListRequest // of environments and events
 	environments  []string
@@ -365,6 +366,9 @@ func (b *fakeBroker) request(e *fakeEnd, rec *protocol.Record) {
 		refuse(protocol.CodeInUse)
 	case protocol.KindMoveService:
 		_ = protocol.Unmarshal(rec.Kind, rec.Payload, &b.moved)
+		answer(protocol.KindDone, nil)
+	case protocol.KindRestartService:
+		_ = protocol.Unmarshal(rec.Kind, rec.Payload, &b.restarted)
 		answer(protocol.KindDone, nil)
 	case protocol.KindCreateEnvironment:
 		var body protocol.Environment

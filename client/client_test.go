@@ -479,6 +479,14 @@ func TestOperatorMethods(t *testing.T) {
 	if err := c.RegisterService(soon(t), protocol.Service{Name: "Not a name"}); !errors.Is(err, ErrInvalid) {
 		t.Errorf("bad name: %v", err)
 	}
+	if err := c.RestartService(soon(t), "a", "2", true); err != nil {
+		t.Fatal(err)
+	}
+	b.do(func() {
+		if want := (protocol.RestartService{Name: "a", Version: "2", Idle: true}); b.restarted != want {
+			t.Errorf("%+v, want %+v", b.restarted, want)
+		}
+	})
 	if err := c.MoveService(soon(t), "a", "2", 3); err != nil {
 		t.Error(err)
 	}

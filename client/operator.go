@@ -75,6 +75,15 @@ func (o *Operator) MoveService(ctx context.Context, name, version string, loop i
 	return err
 }
 
+// RestartService has the instances of a service, of one version or, when that is empty, of all of them, replaced by new
+// ones, one after the other, so that a program that has been built again is run; with idle only those that are kept warm
+// for no session, which are ended. It returns when that was begun; no task is lost, and sessions go on. The error is
+// [ErrNoService].
+func (o *Operator) RestartService(ctx context.Context, name, version string, idle bool) error {
+	_, err := o.client.request(ctx, protocol.KindRestartService, protocol.RestartService{Name: name, Version: version, Idle: idle})
+	return err
+}
+
 // CloseSession closes the session of any client; mode is [protocol.CloseFinish] or [protocol.CloseKill]. It returns when
 // the broker has passed the order on.
 func (o *Operator) CloseSession(ctx context.Context, number protocol.SessionNumber, mode, reason string) error {

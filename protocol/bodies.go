@@ -58,6 +58,8 @@ func NewBody(k Kind) any {
 		return new(NodePage)
 	case KindMoveService:
 		return new(MoveService)
+	case KindRestartService:
+		return new(RestartService)
 	case KindCreateEnvironment:
 		return new(Environment)
 	case KindDeleteEnvironment:

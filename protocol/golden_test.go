@@ -186,6 +186,7 @@ func goldenOperatorController() []golden {
 			Free: Capacity{CPU: 7000, Memory: 15 << 30}, Containers: 1, LastSeen: 300 * time.Millisecond,
 		}}}), nil},
 		{"MoveService", "Request 7 has its session managers go to manager loop 2.", client(8, 6), with(KindMoveService, 0, 7, MoveService{Name: "price", Loop: 2}), nil},
+		{"RestartService", "Request 8 has the instances of version 2 replaced.", client(9, 7), with(KindRestartService, 0, 8, RestartService{Name: "price", Version: "2"}), nil},
 		{"CloseSession", "Request 6 kills a session of any client.", client(7, 5), with(KindCloseSession, 7, 6, CloseSession{Session: 7, Mode: CloseKill, Reason: "by the operator"}), nil},
 		{"CreateEnvironment", "Request 7 makes an environment.", client(8, 5), with(KindCreateEnvironment, 0, 7, Environment{Name: "risk", Labels: map[string]string{"desk": "rates", "cost": "4711"}}), nil},
 		{"DeleteEnvironment", "Request 8 takes it away, and kills its sessions first.", client(9, 5), with(KindDeleteEnvironment, 0, 8, DeleteEnvironment{Name: "risk", Force: true}), nil},

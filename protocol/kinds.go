@@ -60,6 +60,7 @@ const (
 	KindListEvents        Kind = 52 // operator: ListRequest; answer Page of SessionEvent
 	KindEventPage         Kind = 53 // broker: EventPage, the answer to ListEvents
 	KindMoveService       Kind = 54 // operator: MoveService; answer Done
+	KindRestartService    Kind = 55 // operator: RestartService; answer Done
 
 	KindRegisterNode   Kind = 56 // agent: RegisterNode; answer Done
 	KindNodeStatus     Kind = 57 // agent: NodeStatus, every heartbeat; no answer but a header
@@ -82,7 +83,8 @@ var kindNames = map[Kind]string{
 	KindNodePage: "NodePage", KindCreateEnvironment: "CreateEnvironment", KindDeleteEnvironment: "DeleteEnvironment",
 	KindListEnvironments: "ListEnvironments", KindEnvironmentPage: "EnvironmentPage",
 	KindListEvents: "ListEvents", KindEventPage: "EventPage", KindMoveService: "MoveService",
-	KindRegisterNode: "RegisterNode", KindNodeStatus: "NodeStatus",
+	KindRestartService: "RestartService",
+	KindRegisterNode:   "RegisterNode", KindNodeStatus: "NodeStatus",
 	KindStartContainer: "StartContainer", KindStopContainer: "StopContainer",
 	KindContainerState: "ContainerState", KindInstanceFailed: "InstanceFailed",
 }

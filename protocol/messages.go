@@ -141,6 +141,13 @@ type MoveService struct {
 	Loop    int    `json:"loop"`              // from 0
 }
 
+// RestartService has the instances of a service replaced by new ones.
+type RestartService struct {
+	Name    string `json:"name"`              // of the service
+	Version string `json:"version,omitempty"` // empty: all
+	Idle    bool   `json:"idle,omitempty"`    // only those that are kept warm for no session: they are ended
+}
+
 // ListRequest asks for one page of a list in the order of its keys.
 type ListRequest struct {
 	After       string `json:"after,omitempty"`       // where the page before ended

@@ -157,7 +157,7 @@ func TestTypedServicesSayTheirTypes(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 	var b strings.Builder
-	if err := describe(&b, typed); err != nil || b.String() != "interface:\n  task: \"{symbol: string, days?: int32}\"\n  result: \"list<float>\"\n" {
+	if err := describe(&b, typed); err != nil || b.String() != "\ninterface:\n  task: \"{symbol: string, days?: int32}\"\n  result: \"list<float>\"\n" {
 		t.Errorf("%q, %v", b.String(), err)
 	}
 	if err := describe(&b, &untyped{}); protocol.CodeOf(err) != protocol.CodeInvalid {

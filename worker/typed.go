@@ -69,13 +69,13 @@ func (f *typed[State, In, Out]) declares() protocol.Interface {
 	}
 }
 
-// describe writes the types of a service as the lines of its YAML.
+// describe writes the types of a service as the lines of its YAML, after the end of whatever line its program has begun.
 func describe(w io.Writer, s Service) error {
 	i := InterfaceOf(s)
 	if i == (protocol.Interface{}) {
 		return protocol.Errorf(protocol.CodeInvalid, "worker", "%s: the types of this service are not known: it is not of worker.Func or worker.Stateful", EnvDescribe)
 	}
-	_, err := fmt.Fprintf(w, "interface:\n  task: %q\n  result: %q\n", i.Task, i.Result)
+	_, err := fmt.Fprintf(w, "\ninterface:\n  task: %q\n  result: %q\n", i.Task, i.Result)
 	return err
 }
 

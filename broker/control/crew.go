@@ -343,12 +343,14 @@ func instanceFailed(c *Core, p *party, r *protocol.Record) error {
 // beat ends what is overdue: containers that are not ready in time, and those that do not go by themselves.
 func (w *crew) beat() {
 	for _, c := range w.watched.All() {
-		limits := w.manager(c).service.Limits
+		m := w.manager(c)
+		limits := m.service.Limits
 		switch {
 		case c.Node == nil:
 		case c.State != fleet.Leaving && w.c.now.Sub(c.Asked) > time.Duration(limits.Start):
 			c.Failure = protocol.Errorf(protocol.CodeCreateFailed, "container "+c.ID, "it was not ready within %v of its start (limits.start)", time.Duration(limits.Start))
 			w.stop(c)
+		case c.Outdated && c.State == fleet.Leaving && !c.Released && m.sessions.Len() > 0: // it finishes what it runs, however long that takes
 		case c.State == fleet.Leaving && !c.Stopped && w.c.now.Sub(c.Since) > time.Duration(limits.Grace):
 			w.stop(c)
 		}

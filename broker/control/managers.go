@@ -59,6 +59,8 @@ type manager struct {
 	except  ordered.Map[string, time.Time] // nodes that are ruled out, until when
 	stuck   time.Time                      // since when no node could hold its containers
 
+	renewal renewal
+
 	arrived  time.Time // where it is, when it was moved
 	finished uint64    // tasks, ever
 	counted  uint64    // of them at the last look of balance
@@ -275,6 +277,7 @@ func (t *managers) settle() {
 // review settles one manager.
 func (t *managers) review(m *manager) {
 	t.judge(m)
+	t.renewNext(m)
 	live := m.count.live()
 	target := m.want // without those by hand that serve
 	if !m.startable() {

@@ -29,6 +29,8 @@ func handlerOf(k protocol.Kind) (h handler, ok bool) {
 		return handler{protocol.RoleClient, deregisterService}, true
 	case protocol.KindMoveService:
 		return handler{protocol.RoleClient, moveService}, true
+	case protocol.KindRestartService:
+		return handler{protocol.RoleClient, restartService}, true
 	case protocol.KindListServices:
 		return handler{protocol.RoleClient, listServices}, true
 	case protocol.KindListSessions:

@@ -317,6 +317,8 @@ func newBody(k protocol.Kind) any {
 		return &protocol.ServiceRef{}
 	case protocol.KindMoveService:
 		return &protocol.MoveService{}
+	case protocol.KindRestartService:
+		return &protocol.RestartService{}
 	case protocol.KindListServices, protocol.KindListSessions, protocol.KindListNodes, protocol.KindListEnvironments, protocol.KindListEvents:
 		return &protocol.ListRequest{}
 	case protocol.KindServicePage:

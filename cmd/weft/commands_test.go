@@ -51,6 +51,10 @@ func (s *scripted) MoveService(_ context.Context, name, version string, loop int
 	return s.tell("move %s %q %d", name, version, loop)
 }
 
+func (s *scripted) RestartService(_ context.Context, name, version string, idle bool) error {
+	return s.tell("restart %s %q %t", name, version, idle)
+}
+
 func (s *scripted) CloseSession(_ context.Context, n protocol.SessionNumber, mode, _ string) error {
 	return s.tell("close %d %s", n, mode)
 }
@@ -142,9 +146,11 @@ func TestCommands(t *testing.T) {
 		t.Fatal(err)
 	}
 	cases := []struct{ args, out, told string }{
-		{"service register " + file, "service price registered\n", "register price [linux/amd64 linux/arm64]"},
+		{"service register " + file, "registered price version 1.20 (unchanged), the default\n4 instances for open sessions, with the program as it was when they started: weft service restart price@1.20 replaces them\n", `register price [linux/amd64 linux/arm64]; restart price "1.20" true`},
 		{"service deregister price", "service price deregistered\n", `deregister price ""`},
 		{"service deregister price@2", "service price@2 deregistered\n", `deregister price "2"`},
+		{"service restart price", "service price restarts: 4 instances\n", `restart price "" false`},
+		{"service restart price@2.0.0-rc1", "service price@2.0.0-rc1 restarts: 0 instances\n", `restart price "2.0.0-rc1" false`},
 		{"service move price --loop 2", "service price moves to loop 2\n", `move price "" 2`},
 		{"service move price@3 --loop 0", "service price@3 moves to loop 0\n", `move price "3" 0`},
 		{"session close 7", "session 7: closes when its tasks are finished\n", "close 7 finish"},
@@ -194,7 +200,7 @@ func TestFilters(t *testing.T) {
 		{"service list option pricing", client.Filter{Words: "option pricing"}},
 		{"service list --name risk --tag eod", client.Filter{Name: "risk*", Tag: "eod"}},
 		{"service list --name *-eod", client.Filter{Name: "*-eod"}},
-		{"service info price@2", client.Filter{Name: "price", Version: "2"}},
+		{"service info price@1.20", client.Filter{Name: "price", Version: "1.20"}},
 		{"session list --service price --version 2 --environment ci --all", client.Filter{Service: "price", Version: "2", Environment: "ci", All: true}},
 	} {
 		b := &scripted{}
@@ -247,18 +253,24 @@ func TestRegisterWithInterface(t *testing.T) {
 	b := &scripted{}
 	file := service(`[ "$1 $WEFT_DESCRIBE" = "serve 1" ] && printf 'interface:\n  task: "%s"\n  result: "list<float>"\n' $KIND`)
 	out, errOut, code := weft(t, b, "service", "register", file, "--interface")
-	if code != exitOK || out != "service typed registered\n" || b.declared != (protocol.Interface{Task: "int", Result: "list<float>"}) {
+	if code != exitOK || out != "registered typed version 1 (new)\n" || b.declared != (protocol.Interface{Task: "int", Result: "list<float>"}) {
 		t.Errorf("exit %d, %q, %q, %+v", code, out, errOut, b.declared)
 	}
 	for script, says := range map[string]string{
-		"echo it does something else":  `does not say its types but "it does something else`,
-		"echo no licence >&2; exit 3":  "exit status 3: no licence",
-		"echo interface: {task: what}": "interface.task",
+		"echo it does something else":                                  `does not say its types but "it does something else`,
+		"echo no licence >&2; exit 3":                                  "exit status 3: no licence",
+		"echo Traceback >&2; echo Error: no libzmq >&2; exit 1":        "exit status 1: Error: no libzmq",
+		"echo panic: no model >&2; echo; echo goroutine 1 >&2; exit 2": "exit status 2: panic: no model",
+		"echo interface: {task: what}":                                 "interface.task",
 	} {
 		_, errOut, code := weft(t, &scripted{}, "service", "register", service(script), "--interface")
 		if code != exitUsage || !strings.Contains(errOut, says) {
 			t.Errorf("%s: exit %d, %q; want it to say %q", script, code, errOut, says)
 		}
+	}
+	chatty := service(`printf 'starting\ninterface: none yet\nalmost'; printf '\ninterface:\n  task: int\n  result: bool\n'; echo bye`)
+	if _, errOut, code := weft(t, b, "service", "register", chatty, "--interface"); code != exitOK || b.declared != (protocol.Interface{Task: "int", Result: "bool"}) {
+		t.Errorf("a service that prints other things: exit %d, %q, %+v", code, errOut, b.declared)
 	}
 	other := write("other.yaml", "name: typed\nartefacts: {plan9/mips: {command: /x}}\n", 0o600)
 	if _, errOut, code := weft(t, &scripted{}, "service", "register", other, "--interface"); code != exitUsage || !strings.Contains(errOut, "no artefact for this machine") {
@@ -277,13 +289,13 @@ func TestBadUsage(t *testing.T) {
 		{"list", 2, `did you mean "context list" or "environment list" or "node list" or "service list" or "session list"?`},
 		{"completion foo", 2, `weft completion: unknown command "foo": there are bash, fish, powershell, zsh`},
 		{"xyzzy", 2, `weft: unknown command "xyzzy": there are agent, broker`},
-		{"service quash x", 2, `weft service: unknown command "quash": there are deregister, info, list, move, register`},
+		{"service quash x", 2, `weft service: unknown command "quash": there are deregister, info, list, move, register, restart`},
 		{"service info", 2, "NAME is missing"},
 		{"service move x", 2, "--loop: give the number of a manager loop"},
 		{"service info a b", 2, `"b" is too much`},
 		{"service info a@", 2, `"a@" is neither the name of a service nor NAME@VERSION`},
 		{"service deregister @1", 2, `"@1" is neither`},
-		{"service info price@7", 3, `no service "price@7" is registered`},
+		{"service info price@7", 3, `service "price" has no version "7"; there are 1.20, 2.0.0-rc1`},
 		{"session events 8", 3, "no session has the number 8"},
 		{"session events x", 2, `"x" is not the number`},
 		{"session kill", 2, "NUMBER is missing"},
@@ -296,6 +308,7 @@ func TestBadUsage(t *testing.T) {
 		{"session get seven", 2, `"seven" is not the number of a session`},
 		{"session close 0", 2, `"0" is not the number of a session`},
 		{"service register missing.yaml", 2, "missing.yaml"},
+		{"service info prise", 3, `no service "prise" is registered: did you mean "price"?`},
 		{"service info nothing", 3, `no service "nothing" is registered`},
 		{"session get 99", 3, "there is no session 99"},
 		{"agent --capacity cpu=much", 2, `--capacity: cpu: "much" is not`},

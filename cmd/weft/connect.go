@@ -41,6 +41,7 @@ type catalogueOperator interface {
 	RegisterService(ctx context.Context, s protocol.Service) error
 	DeregisterService(ctx context.Context, name, version string) error
 	MoveService(ctx context.Context, name, version string, loop int) error
+	RestartService(ctx context.Context, name, version string, idle bool) error
 	Services(ctx context.Context, f client.Filter) iter.Seq2[protocol.ServiceInfo, error]
 }
 

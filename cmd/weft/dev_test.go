@@ -109,13 +109,19 @@ func TestDev(t *testing.T) {
 	if err := os.WriteFile(changed, []byte(idleService+"slots: 2\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	newer := filepath.Join(t.TempDir(), "newer.yaml")
+	if err := os.WriteFile(newer, []byte(idleService+"version: 0.9\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	steps := []struct {
 		args string
 		says string
 		code int
 	}{
-		{"service register " + file, "service idle registered", exitOK},
-		{"service register " + file, "service idle registered", exitOK},
+		{"service register " + file, "registered idle version 1 (new), now the default\n", exitOK},
+		{"service register " + file, "registered idle version 1 (unchanged), the default\n", exitOK},
+		{"service register " + newer, "registered idle version 0.9 (new), the default is 1\n", exitOK},
+		{"service info idle@2", `service "idle" has no version "2"; there are 0.9, 1`, exitNotFound},
 		{"service register " + changed, "is registered with other content", exitState},
 		{"service list", "idle", exitOK},
 		{"service info idle -o yaml", "command: /bin/true", exitOK},

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/weft-fabric/weft/client"
+	"github.com/weft-fabric/weft/internal/nearest"
 	"github.com/weft-fabric/weft/protocol"
 )
 
@@ -37,8 +38,7 @@ func newServiceInfo(a *app) *cobra.Command {
 					return err
 				}
 				if len(found) == 0 {
-					return protocol.Errorf(protocol.CodeUnknownService, "service info",
-						"no service %q is registered (see: weft service list)", args[0])
+					return notRegistered(ctx, c, ref)
 				}
 				return printServices(a, found)
 			})
@@ -46,6 +46,30 @@ func newServiceInfo(a *app) *cobra.Command {
 	}
 	a.formFlag(cmd)
 	return cmd
+}
+
+// notRegistered says what there is instead of a service, or of a version of one.
+func notRegistered(ctx context.Context, c operator, ref protocol.ServiceRef) error {
+	all, err := collect(c.Services(ctx, client.Filter{}))
+	if err != nil {
+		return err
+	}
+	var names, versions []string
+	for i := range all {
+		names = append(names, all[i].Service.Name)
+		if all[i].Service.Name == ref.Name {
+			versions = append(versions, all[i].Service.Version)
+		}
+	}
+	hint := " (see: weft service list)"
+	if near, ok := nearest.Of(ref.Name, names); ok {
+		hint = fmt.Sprintf(": did you mean %q?", near)
+	}
+	if len(versions) > 0 {
+		return protocol.Errorf(protocol.CodeUnknownService, "service info", "service %q has no version %q; there are %s",
+			ref.Name, ref.Version, strings.Join(versions, ", "))
+	}
+	return protocol.Errorf(protocol.CodeUnknownService, "service info", "no service %q is registered%s", ref.Name, hint)
 }
 
 func printServices(a *app, found []protocol.ServiceInfo) error {

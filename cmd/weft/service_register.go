@@ -7,12 +7,14 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/goccy/go-yaml"
 	"github.com/spf13/cobra"
 
+	"github.com/weft-fabric/weft/client"
 	"github.com/weft-fabric/weft/internal/platform"
 	"github.com/weft-fabric/weft/protocol"
 	"github.com/weft-fabric/weft/worker"
@@ -63,16 +65,60 @@ Services of worker.Func and worker.Stateful know them.`,
 				}
 			}
 			return a.ask(cmd.Context(), func(ctx context.Context, c operator) error {
-				if err := c.RegisterService(ctx, s); err != nil {
-					return err
-				}
-				_, err := fmt.Fprintf(a.out, "service %s registered\n", s.Name)
-				return err
+				return registerService(ctx, a, c, s.WithDefaults())
 			})
 		},
 	}
 	cmd.Flags().BoolVar(&ask, "interface", false, "run the artefact of this platform to learn the types of tasks and results")
 	return cmd
+}
+
+// registerService registers a service, ends the warm instances of a program from before, and says what has become of it all.
+func registerService(ctx context.Context, a *app, c operator, s protocol.Service) error {
+	if len(s.Artefacts) == 0 {
+		fmt.Fprintf(a.errOut, "weft service register: %s has no artefacts: no agent can start an instance of it, only somebody by hand\n", s.Name) //nolint:errcheck // a hint
+	}
+	before, err := collect(c.Services(ctx, client.Filter{Name: s.Name, Version: s.Version}))
+	if err != nil {
+		return err
+	}
+	if err := c.RegisterService(ctx, s); err != nil {
+		return err
+	}
+	what := "new"
+	if len(before) > 0 {
+		what = "unchanged"
+		if err := c.RestartService(ctx, s.Name, s.Version, true); err != nil {
+			return err
+		}
+	}
+	after, err := collect(c.Services(ctx, client.Filter{Name: s.Name}))
+	if err != nil {
+		return err
+	}
+	standing, left := "", 0
+	for i := range after {
+		v := &after[i]
+		same := v.Service.Version == s.Version
+		if same && len(before) > 0 && v.Sessions > 0 {
+			left = instancesOf(v)
+		}
+		switch {
+		case !v.Default:
+		case !same:
+			standing = ", the default is " + v.Service.Version
+		case len(before) > 0:
+			standing = ", the default"
+		default:
+			standing = ", now the default"
+		}
+	}
+	if _, err := fmt.Fprintf(a.out, "registered %s version %s (%s)%s\n", s.Name, s.Version, what, standing); err != nil || left == 0 {
+		return err
+	}
+	_, err = fmt.Fprintf(a.out, "%s for open sessions, with the program as it was when they started: weft service restart %s@%s replaces them\n",
+		plural(left, "instance"), s.Name, s.Version)
+	return err
 }
 
 // askPatience is how long a service may take to say its types.
@@ -98,13 +144,42 @@ func askInterface(ctx context.Context, s protocol.Service) (protocol.Interface, 
 	cmd.Stderr = &errOut
 	out, err := cmd.Output()
 	if err != nil {
-		return protocol.Interface{}, badInput("--interface: %s: %w: %s", artefact.Command, err, firstLine(strings.TrimSpace(errOut.String())))
+		return protocol.Interface{}, badInput("--interface: %s: %w: %s", artefact.Command, err, complaint(errOut.String()))
 	}
 	var said struct {
 		Interface protocol.Interface `yaml:"interface"`
 	}
-	if err := yaml.UnmarshalWithOptions(out, &said, yaml.Strict()); err != nil || said.Interface == (protocol.Interface{}) {
-		return protocol.Interface{}, badInput("--interface: %s does not say its types but %.60q: only a service of worker.Func or worker.Stateful does", artefact.Command, out)
+	if err := yaml.UnmarshalWithOptions(described(out), &said, yaml.Strict()); err != nil || said.Interface == (protocol.Interface{}) {
+		return protocol.Interface{}, badInput("--interface: %s does not say its types but %.60q; only a service of worker.Func or worker.Stateful does", artefact.Command, out)
 	}
 	return said.Interface, nil
+}
+
+// described gives what a service says of its types in its output: the last line that begins with interface:, and those
+// below it that belong to it. What a program prints besides does not matter.
+func described(out []byte) []byte {
+	lines := strings.SplitAfter(string(out), "\n")
+	for i, line := range slices.Backward(lines) {
+		if !strings.HasPrefix(line, "interface:") {
+			continue
+		}
+		end := i + 1
+		for end < len(lines) && strings.HasPrefix(lines[end], " ") {
+			end++
+		}
+		return []byte(strings.Join(lines[i:end], ""))
+	}
+	return out
+}
+
+// complaint gives the line of what a program that failed has written which says why: of a panic in Go the first of it,
+// otherwise, as with an exception in Python, the last.
+func complaint(errOut string) string {
+	lines := strings.Split(strings.TrimSpace(errOut), "\n")
+	for _, line := range lines {
+		if strings.HasPrefix(line, "panic: ") {
+			return line
+		}
+	}
+	return lines[len(lines)-1]
 }
