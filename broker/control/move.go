@@ -48,10 +48,13 @@ func (t *managers) refer(p *party, position uint64, m *manager, number protocol.
 // move has a manager go to another loop. One that is on its way arrives before it goes on, if only to come back: what its
 // clients send meanwhile to where it was is dropped there, and only a referral elsewhere makes them send it again.
 //
-// Its share of the loop goes with it; the error says that there is no room for it, and nothing is done.
+// Its share of the loop goes with it; the error says that there is no room for it now, and nothing is done.
 func (t *managers) move(m *manager, to int) error {
 	switch {
 	case m.transit != nil:
+		if err := t.c.hosts.movable(m, to); err != nil {
+			return err
+		}
 		m.transit.next = to
 	case m.loop != to:
 		if err := t.c.hosts.move(m, to); err != nil {

@@ -173,6 +173,18 @@ func (h *hosts) move(m *manager, to int) error {
 	if h.shares.Move(m.id, to) {
 		return nil
 	}
+	return h.noRoom(m, to)
+}
+
+// movable says whether a manager could take its share from that loop now. The error says why it cannot.
+func (h *hosts) movable(m *manager, to int) error {
+	if h.shares.Movable(m.id, to) {
+		return nil
+	}
+	return h.noRoom(m, to)
+}
+
+func (h *hosts) noRoom(m *manager, to int) error {
 	return protocol.Errorf(protocol.CodeNoCapacity, "move service", "loop: %d has %s cores free for session managers, the one of service %s needs %s",
 		to, resource.CPU.Format(h.shares.Free(to)[resource.CPU]), m.service.Name, resource.CPU.Format(m.share.CPU))
 }
