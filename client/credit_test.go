@@ -6,7 +6,8 @@ import (
 	"testing"
 )
 
-// untaken submits tasks whose results are a multiple of the client's credit, and waits until the broker holds results.
+// untaken submits tasks whose results are a multiple of the client's credit, and waits until the broker holds results,
+// and the client has those that it sent.
 func untaken(t *testing.T, b *fakeBroker) (*Client, *Session, []*Task) {
 	t.Helper()
 	c := b.dial(WithResultCredit(64 << 10))
@@ -25,6 +26,11 @@ func untaken(t *testing.T, b *fakeBroker) (*Client, *Session, []*Task) {
 			}
 		})
 		return ok
+	})
+	eventually(t, "the client has what its credit allows", func() bool {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		return c.full()
 	})
 	return c, s, tasks
 }
@@ -94,13 +100,10 @@ func TestWaitForWhatIsBehind(t *testing.T) {
 // TestMapStopsWhenResultsFillTheCredit has Map wait for its first result instead of sending more, when results that it
 // cannot give out yet fill the client's credit.
 func TestMapStopsWhenResultsFillTheCredit(t *testing.T) {
-	c, s, tasks := untaken(t, newFakeBroker(t, "inproc"))
-	c.mu.Lock()
-	full := c.full()
-	c.mu.Unlock()
+	_, s, tasks := untaken(t, newFakeBroker(t, "inproc"))
 	var m Method[[]byte, []byte]
-	if _, err := m.submitAhead(soon(t), s, []byte("x"), true); !full || !errors.Is(err, errNoRoom) {
-		t.Errorf("full %t, %v; want errNoRoom", full, err)
+	if _, err := m.submitAhead(soon(t), s, []byte("x"), true); !errors.Is(err, errNoRoom) {
+		t.Errorf("%v, want errNoRoom", err)
 	}
 	for _, task := range tasks {
 		task.Cancel()
