@@ -210,7 +210,7 @@ func TestPythonHooks(t *testing.T) {
 	f.call(s, "get key", "value")
 	f.call(other, "get key", "")
 	f.call(s, "retry 3", "3")
-	f.call(s, "fork", "-15")
+	f.call(s, "fork", "{-15}")
 	before := f.instances(progPython)
 
 	_, err := s.Call(f.ctx, []byte("raise a stir"))

@@ -6,7 +6,6 @@ import os
 import sys
 import time
 import traceback
-from typing import Any
 
 import weft
 
@@ -17,11 +16,6 @@ def write(what: str) -> None:
     if JOURNAL:
         with open(JOURNAL, "a", encoding="utf-8") as f:
             f.write(f"{os.getpid()} {what}\n")
-
-
-def linger(runs: Any) -> None:
-    runs.set()
-    time.sleep(600)
 
 
 class Verbs(weft.Service):
@@ -83,14 +77,15 @@ class Verbs(weft.Service):
             return str(os.getpid()).encode()
         if verb == b"fork":  # and end by SIGTERM what was forked
             fork = multiprocessing.get_context("fork")
-            runs = fork.Event()
-            child = fork.Process(target=linger, args=(runs,))
-            child.start()
-            runs.wait(10)
-            child.terminate()
-            child.join(10)
-            ended = child.exitcode
-            child.kill()
+            children = [fork.Process(target=time.sleep, args=(600,)) for _ in range(50)]
+            for child in children:
+                child.start()
+                child.terminate()  # it may not even run yet
+            for child in children:
+                child.join(10)
+            ended = {child.exitcode for child in children}
+            for child in children:
+                child.kill()
             return str(ended).encode()
         if verb == b"put":
             key, _, value = rest.partition(b" ")

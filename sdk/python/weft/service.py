@@ -248,25 +248,37 @@ class _Runner:
         if threading.current_thread() is not threading.main_thread():
             return lambda: None
 
-        process = os.getpid()
+        handled = (signal.SIGTERM, signal.SIGINT)
         before: dict[int, Any] = {}
+        mask = threading.local()
+        active = True
 
         def asked(number: int, _: Optional[FrameType]) -> None:
-            if os.getpid() != process:  # a hook has forked, and somebody ends its child
-                signal.signal(number, before[number])
-                os.kill(os.getpid(), number)
-                return
             self._asked_to_end = True
             self._engine.interrupt()
             signal.signal(number, signal.SIG_DFL if number == signal.SIGTERM else signal.default_int_handler)
 
-        for number in (signal.SIGTERM, signal.SIGINT):
-            before[number] = signal.signal(number, asked)
-
         def restore() -> None:
+            nonlocal active
+            active = False
             for number, handler in before.items():
                 signal.signal(number, handler)
 
+        # What a hook forks is no instance. A signal that it gets before it has its own handlers again waits for them.
+        def forking() -> None:
+            mask.before = signal.pthread_sigmask(signal.SIG_BLOCK, handled if active else ())
+
+        def forked() -> None:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask.before)
+
+        def forked_child() -> None:
+            if active:
+                restore()
+            forked()
+
+        for number in handled:
+            before[number] = signal.signal(number, asked)
+        os.register_at_fork(before=forking, after_in_parent=forked, after_in_child=forked_child)
         return restore
 
     def _loop(self, tasks: bool, hooks: bool) -> None:
