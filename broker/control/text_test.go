@@ -2,6 +2,7 @@ package control_test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -44,7 +45,7 @@ func TestNobodyMakesAListTooLarge(t *testing.T) {
 		w.send(ops, protocol.KindListEvents, 3, protocol.ListRequest{Session: n + 1})
 	}
 	want := []protocol.Kind{protocol.KindServicePage, protocol.KindSessionPage, protocol.KindEventPage, protocol.KindEventPage, protocol.KindEventPage}
-	if fmt.Sprint(answers) != fmt.Sprint(want) {
+	if !slices.Equal(answers, want) {
 		t.Errorf("answers %v, want %v", answers, want)
 	}
 
