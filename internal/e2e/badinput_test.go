@@ -151,7 +151,7 @@ func (f *fabric) failure(c *client.Client, service string) error {
 		case <-s.Done():
 			said = s.Err()
 		default:
-			if why := f.info(c, service).Reason; why != "" && !strings.Contains(why, "no node has joined") {
+			if why := f.info(c, service).Reason; why != "" && !strings.Contains(why, "no node has joined") && !strings.Contains(why, " is starting: ") {
 				said = errors.New(why)
 			}
 		}
