@@ -262,7 +262,8 @@ func (s *Session) submit(ctx context.Context, payload []byte, to pending, wait b
 	}
 	c.mu.Lock()
 	if most := s.core.MaxPayload(); int64(len(payload)) > most {
-		err = protocol.Errorf(protocol.CodePayloadTooLarge, "submit", "a payload of %d bytes, at most %d are allowed", len(payload), most)
+		err = protocol.Errorf(protocol.CodePayloadTooLarge, "submit",
+			"a payload of %d bytes, service %s takes at most %d (limits.payload of its description)", len(payload), s.core.Service(), most)
 	} else if len(s.queue) > 0 || !c.eng.Room(s.core, len(payload)) || !wait && c.full() {
 		if err = errNoRoom; wait {
 			err = s.awaitCredit(ctx, len(payload))

@@ -109,6 +109,7 @@ const (
 	SessionRunning   = "running"   // an instance has been bound
 	SessionFailed    = "failed"    // it cannot go on; Reason says why
 	SessionClosed    = "closed"    // it is over
+	SessionClosing   = "closing"   // in lists only: it was asked to close, and has unfinished tasks
 )
 
 // SessionState tells a client of a change of its session that it did not ask for, or of the end that it did.
@@ -212,7 +213,7 @@ type SessionInfo struct {
 	Version     string        `json:"version,omitempty"`        // of the service
 	Environment string        `json:"environment"`              // of the session
 	Client      string        `json:"client"`                   // name of the client
-	State       string        `json:"state"`                    // as in SESSION-STATE
+	State       string        `json:"state"`                    // as in SESSION-STATE, or closing
 	Reason      string        `json:"reason,omitempty"`         // why it waits or ended
 	Opened      time.Time     `json:"opened"`                   // when
 	Ended       time.Time     `json:"ended,omitempty,omitzero"` // when it was over

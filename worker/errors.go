@@ -65,7 +65,33 @@ func shorten(s string) string {
 	return strings.ToValidUTF8(s[:maxMessage], "") + fmt.Sprintf(" … (%d bytes)", len(s))
 }
 
-// panicked gives a recovered panic the form of an error, with the stack of the panic.
+// userStack gives of the stack of a recovered panic what is the service's own: without the frames of weft that recover it,
+// those of the runtime that raise it, and those of weft that called the service. When nothing would be left it is whole.
+func userStack(stack string) string {
+	head, frames, _ := strings.Cut(stack, "\n")
+	lines := strings.SplitAfter(frames, "\n")
+	from, to := 0, len(lines)-len(lines)%2
+	for i := 0; i < to; i += 2 { // a frame is a call and its place
+		call := lines[i]
+		switch {
+		case strings.HasPrefix(call, "panic("):
+			from = i + 2
+		case from == i && strings.HasPrefix(call, "runtime."):
+			from = i + 2
+		case from > 0 && strings.HasPrefix(call, ownFrames):
+			to = i
+		}
+	}
+	if from == 0 || from >= to {
+		return stack
+	}
+	return head + "\n" + strings.Join(lines[from:to], "")
+}
+
+// ownFrames begins the calls of this package in a stack.
+const ownFrames = "github.com/weft-fabric/weft/worker."
+
+// panicked gives a recovered panic the form of an error, with the service's part of the stack.
 func panicked(what any, code protocol.Code, op string) *protocol.Error {
-	return &protocol.Error{Code: code, Op: op, Msg: shorten(fmt.Sprintf("panic: %v\n%s", what, debug.Stack()))}
+	return &protocol.Error{Code: code, Op: op, Msg: shorten(fmt.Sprintf("panic: %v\n%s", what, userStack(string(debug.Stack()))))}
 }

@@ -5,6 +5,7 @@ import (
 	"iter"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/weft-fabric/weft/broker/catalogue"
 	"github.com/weft-fabric/weft/broker/fleet"
@@ -92,7 +93,7 @@ func (c *Core) serviceInfo(e *catalogue.Entry) protocol.ServiceInfo {
 		if len(i.Reason) > protocol.MaxText {
 			continue
 		}
-		if why := m.explain(c.managers, true); why != "" {
+		if why := m.explain(c.managers, true); why != "" && !strings.Contains(i.Reason, why) {
 			if i.Reason != "" {
 				i.Reason += "; "
 			}

@@ -357,6 +357,9 @@ func (t *sessions) info(s *sess) protocol.SessionInfo {
 		Opened: s.opened, Ended: s.ended, Queued: s.seen.Queued, InFlight: s.seen.InFlight, Done: s.seen.Done, Failed: s.seen.Failed,
 		Nodes: s.seen.Nodes, Loop: nowhere,
 	}
+	if !s.state.Over() && s.closing != "" {
+		i.State = protocol.SessionClosing
+	}
 	if !s.state.Over() && s.manager.hosting != 0 {
 		i.Loop = s.manager.loop
 	}

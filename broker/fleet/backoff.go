@@ -48,6 +48,18 @@ func (b *Backoff) Holds(now time.Time) (until time.Time, waits bool) {
 // lastLines is how many lines of output a reason repeats.
 const lastLines = 3
 
+// telling gives the lines of an output that say most: the last, and before those the one with the message of a panic,
+// which its stack follows.
+func telling(output []string) []string {
+	last := output[max(len(output)-lastLines, 0):]
+	for i, line := range output[:len(output)-len(last)] {
+		if strings.HasPrefix(line, "panic: ") || strings.HasPrefix(line, "fatal error: ") {
+			return append([]string{output[i], "…"}, last...)
+		}
+	}
+	return last
+}
+
 // Why says in words why a container is gone: what its agent told, and the last lines of its output.
 func Why(s *protocol.ContainerState) string {
 	var why string
@@ -62,7 +74,7 @@ func Why(s *protocol.ContainerState) string {
 	if s.Reason != "" {
 		why += " (" + s.Reason + ")"
 	}
-	if out := s.Output[max(len(s.Output)-lastLines, 0):]; len(out) > 0 {
+	if out := telling(s.Output); len(out) > 0 {
 		why += "; its last output: " + strings.Join(out, " | ")
 	}
 	return why

@@ -194,6 +194,8 @@ func TestWhyTellsExitAndOutput(t *testing.T) {
 		{protocol.ContainerState{Code: 3}, "ended with exit code 3"},
 		{protocol.ContainerState{Signal: "SIGKILL", Reason: "out of memory"}, "ended by signal SIGKILL (out of memory)"},
 		{protocol.ContainerState{Code: 1, Output: []string{"a", "b", "c", "d"}}, "ended with exit code 1; its last output: b | c | d"},
+		{protocol.ContainerState{Code: 2, Output: []string{"a", "panic: no rates", "", "goroutine 1 [running]:", "main.main()", "x.go:7", "exit status 2"}}, "ended with exit code 2; its last output: panic: no rates | … | main.main() | x.go:7 | exit status 2"},
+		{protocol.ContainerState{Code: 2, Output: []string{"a", "fatal error: all asleep", "b"}}, "ended with exit code 2; its last output: a | fatal error: all asleep | b"},
 		{protocol.ContainerState{Error: protocol.Errorf(protocol.CodeArtefact, "start", "/x: no such file")}, "start: Artefact: /x: no such file"},
 	} {
 		if got := Why(&tt.s); got != tt.want {

@@ -121,6 +121,18 @@ func (f *fabric) whyNot(ctx context.Context, s *client.Session) string {
 	return reason
 }
 
+// serving is how many instances of the service there are; 0 when that is not known.
+func (f *fabric) serving(ctx context.Context) int {
+	ctx, stop := context.WithTimeout(ctx, requestPatience)
+	defer stop()
+	for i, err := range f.Services(ctx, client.Filter{Name: f.service}) {
+		if err == nil && i.Service.Version == f.version {
+			return i.Instances
+		}
+	}
+	return 0
+}
+
 // watchStart calls say with the reason for which a session has no instances, whenever it changes, until done is closed
 // or what it returns is called, which waits for the last call.
 func (f *fabric) watchStart(ctx context.Context, s *client.Session, done <-chan struct{}, say func(reason string)) (end func()) {

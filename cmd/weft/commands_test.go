@@ -14,6 +14,7 @@ import (
 
 	"github.com/weft-fabric/weft/client"
 	"github.com/weft-fabric/weft/internal/platform"
+	"github.com/weft-fabric/weft/internal/terminaltest"
 	"github.com/weft-fabric/weft/protocol"
 )
 
@@ -278,6 +279,23 @@ func TestRegisterWithInterface(t *testing.T) {
 	}
 }
 
+// A list without entries is said to be so on a terminal, and an empty table elsewhere.
+func TestEmptyList(t *testing.T) {
+	terminal := terminaltest.Open(t)
+	var errOut bytes.Buffer
+	a := &app{out: terminal.File, errOut: &errOut, form: formTable}
+	if err := showList(a, "nodes", nil, nodeColumns()); err != nil || errOut.String() != "no nodes\n" {
+		t.Errorf("%v, %q", err, errOut.String())
+	}
+	a.out = &errOut
+	if err := showList(a, "nodes", nil, nodeColumns()); err != nil || !strings.Contains(errOut.String(), "MEMORY FREE") {
+		t.Errorf("%v, %q", err, errOut.String())
+	}
+	if shown := terminal.Text(); shown != "" {
+		t.Errorf("shown: %q", shown)
+	}
+}
+
 func TestBadUsage(t *testing.T) {
 	cases := []struct {
 		args string
@@ -302,6 +320,7 @@ func TestBadUsage(t *testing.T) {
 		{"session events 7 --follow --interval 0s", 2, "--interval: 0s is not above 0"},
 		{"environment create Ci", 2, `"Ci" is not 1 to 63`},
 		{"environment create ci --label a", 2, `"a" is not of the form NAME=VALUE`},
+		{"environment create risk", 5, "there is an environment risk already"},
 		{"environment get nothing", 3, `there is no environment "nothing"`},
 		{"node list --colour", 2, "unknown flag: --colour (see: weft node list --help)"},
 		{"node list -o xml", 2, `"xml" is not one of table, wide, json, yaml, name`},

@@ -54,7 +54,7 @@ func newContextList(a *app) *cobra.Command {
 			if err := a.checkForm(); err != nil {
 				return err
 			}
-			return printList(a.out, a.form, all, contextColumns())
+			return showList(a, "contexts", all, contextColumns())
 		},
 	}
 	a.outputFlag(cmd)

@@ -43,10 +43,17 @@ func newEnvironmentCreate(a *app) *cobra.Command {
 				return err
 			}
 			return a.ask(cmd.Context(), func(ctx context.Context, c operator) error {
+				found, err := collect(c.Environments(ctx, client.Filter{Name: e.Name})) // to the broker the same again is no error
+				if err != nil {
+					return err
+				}
+				if len(found) > 0 {
+					return protocol.Errorf(protocol.CodeAlreadyExists, "environment create", "there is an environment %s already", e.Name)
+				}
 				if err := c.CreateEnvironment(ctx, e); err != nil {
 					return err
 				}
-				_, err := fmt.Fprintf(a.out, "environment %s created\n", e.Name)
+				_, err = fmt.Fprintf(a.out, "environment %s created\n", e.Name)
 				return err
 			})
 		},
@@ -66,7 +73,7 @@ func newEnvironmentList(a *app) *cobra.Command {
 				if err != nil {
 					return err
 				}
-				return printList(a.out, a.form, found, environmentColumns(a.now()))
+				return showList(a, "environments", found, environmentColumns(a.now()))
 			})
 		},
 	}

@@ -19,7 +19,7 @@ func newNodeList(a *app) *cobra.Command {
 				if err != nil {
 					return err
 				}
-				return printList(a.out, a.form, nodes, nodeColumns(), nodeDetails()...)
+				return showList(a, "nodes", nodes, nodeColumns(), nodeDetails()...)
 			})
 		},
 	}

@@ -64,6 +64,16 @@ func printList[T any](w io.Writer, form string, items []T, columns []column[T], 
 	return printRows(w, rows, right)
 }
 
+// showList writes the items of a command's answer in the form that was asked for. Where there are none a terminal shows that
+// instead of an empty table.
+func showList[T any](a *app, things string, items []T, columns []column[T], more ...column[T]) error {
+	if len(items) == 0 && (a.form == formTable || a.form == formWide) && isTerminal(a.out) {
+		_, err := fmt.Fprintf(a.errOut, "no %s\n", things)
+		return err
+	}
+	return printList(a.out, a.form, items, columns, more...)
+}
+
 // printRows writes rows in aligned columns, two spaces apart. A column that is empty below its title is left out.
 func printRows(w io.Writer, rows [][]string, right []bool) error {
 	width := make([]int, len(right))

@@ -117,9 +117,15 @@ func (p *pingRun) ping(ctx context.Context) (err error) {
 		return err
 	}
 	b := bench{pingRun: p, sessions: sessions, alive: f.alive}
-	if err := b.run(ctx); err != nil {
+	err = b.run(ctx)
+	switch {
+	case ctx.Err() != nil && p.report.Finished > 0:
+		p.status = exitInterrupted
+		return p.verdict()
+	case err != nil:
 		return err
 	}
+	p.report.Got = f.serving(ctx)
 	return p.verdict()
 }
 
@@ -156,6 +162,7 @@ func (p *pingRun) open(ctx context.Context, f *fabric) (sessions []*client.Sessi
 	if n == 0 {
 		n = len(f.alive)
 	}
+	p.report.Asked = n
 	open := func() error {
 		s, err := f.open(ctx, client.WithParameters(parameters), client.WithInstances(n, n), client.WithWindow(p.window, 0))
 		if err == nil {

@@ -40,6 +40,9 @@ type pingReport struct {
 	P90      time.Duration     `json:"p90_ns"`
 	P99      time.Duration     `json:"p99_ns"`
 	Max      time.Duration     `json:"max_ns"`
+	Finished int               `json:"finished"` // of the tasks; fewer when it was interrupted
+	Asked    int               `json:"instances_asked"`
+	Got      int               `json:"instances"` // that served when the tasks were done
 	Errors   int               `json:"errors"`
 	Error    string            `json:"error,omitempty"` // the first
 	ByNode   map[string]int    `json:"by_node,omitempty"`
@@ -52,6 +55,7 @@ type bench struct {
 	alive    []protocol.NodeInfo
 
 	done atomic.Int64
+	over atomic.Bool // it was interrupted
 	mu   sync.Mutex
 	err  error // the first of a task
 	bad  int
@@ -60,7 +64,7 @@ type bench struct {
 
 // part is what one session gathers; each task has a place of its own.
 type part struct {
-	trips []time.Duration // -1: it failed
+	trips []time.Duration // -1: it failed; 0: it has not ended
 	marks []uint64
 }
 
@@ -81,11 +85,8 @@ func (b *bench) run(ctx context.Context) error {
 	b.report.Elapsed = time.Since(begin)
 	close(ended)
 	bar.Wait()
-	if err := errors.Join(errs...); err != nil {
-		return err
-	}
 	b.gather(parts)
-	return nil
+	return errors.Join(errs...)
 }
 
 // show shows the progress until the tasks are done.
@@ -127,6 +128,10 @@ func (b *bench) session(ctx context.Context, s *client.Session, p *part) error {
 		}
 		return nil
 	}
+	defer context.AfterFunc(ctx, func() { // also when all were sent
+		b.over.Store(true)
+		_ = b.giveUp(s) // that it was interrupted is what is told
+	})()
 	var all sync.WaitGroup
 	defer all.Wait()
 	for i := range p.trips {
@@ -141,6 +146,9 @@ func (b *bench) session(ctx context.Context, s *client.Session, p *part) error {
 		})
 		if err != nil {
 			all.Done()
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
 			return errors.Join(err, b.giveUp(s))
 		}
 	}
@@ -156,8 +164,12 @@ func (b *bench) giveUp(s *client.Session) error {
 
 // take takes a result.
 func (b *bench) take(p *part, i int, begin time.Time, task, out []byte, err error) {
-	p.trips[i] = time.Since(begin)
+	p.trips[i] = max(1, time.Since(begin))
 	b.done.Add(1)
+	if errors.Is(err, client.ErrSessionKilled) && b.over.Load() { // by us, after Ctrl-C
+		p.trips[i] = 0
+		return
+	}
 	if err == nil && !b.load.RightResult(task, out) {
 		err = fmt.Errorf("a wrong result of %d bytes for task %d", len(out), i)
 	}
@@ -180,7 +192,7 @@ func (b *bench) gather(parts []part) {
 	marks := map[uint64]int{}
 	for _, p := range parts {
 		for i, trip := range p.trips {
-			if trip >= 0 {
+			if trip > 0 {
 				b.all = append(b.all, trip)
 				marks[p.marks[i]]++
 			}
@@ -190,6 +202,7 @@ func (b *bench) gather(parts []part) {
 	if b.err != nil {
 		r.Error = b.err.Error()
 	}
+	r.Finished = len(b.all) + b.bad
 	r.Rate = float64(len(b.all)) / r.Elapsed.Seconds()
 	r.P50, r.P90 = quantile.Of(b.all, 0.5), quantile.Of(b.all, 0.9)
 	r.P99, r.Max = quantile.Of(b.all, 0.99), quantile.Of(b.all, 1)
@@ -221,17 +234,27 @@ func (p *pingRun) verdict() error {
 			return err
 		}
 	default:
+		if r.Finished < r.Tasks {
+			p.step("interrupted", "%s of the tasks had ended", humanCount(r.Finished))
+		}
 		p.step("tasks", "%s of %s, results of %s, %s in %s", humanCount(r.Tasks), humanBytes(int64(r.In)), humanBytes(int64(r.Out)),
 			plural(r.Sessions, "session"), humanDuration(r.Elapsed))
 		p.step("rate", "%s tasks/s", humanCount(int64(r.Rate)))
 		p.step("round trip", "p50 %s, p90 %s, p99 %s, max %s", humanDuration(r.P50), humanDuration(r.P90), humanDuration(r.P99), humanDuration(r.Max))
 		p.step("errors", "%s", humanCount(r.Errors))
+		if r.Got > 0 && r.Got < r.Asked {
+			p.step("instances", "%s of the %s that were asked for: there was no room for more, or no time to start them",
+				humanCount(r.Got), humanCount(r.Asked))
+		}
 		if r.ByNode != nil {
 			p.step("by node", "%s", byNode(r))
 		}
 	}
 	if r.Errors > 0 {
 		return fmt.Errorf("ping: %s of %s tasks failed; the first: %s", humanCount(r.Errors), humanCount(r.Tasks), r.Error)
+	}
+	if r.Finished < r.Tasks {
+		return nil
 	}
 	p.step("verdict", "%s", p.paint(p.out, green, "it works"))
 	return nil

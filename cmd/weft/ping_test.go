@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"io"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -91,6 +92,37 @@ func TestPingInterrupted(t *testing.T) {
 	interrupt()
 	if code := <-ended; code != exitInterrupted || strings.Contains(out.String(), "it works") {
 		t.Errorf("exit %d, %s, %s", code, out, errOut)
+	}
+}
+
+// Ctrl-C gives the figures of what has ended, also when all is sent; fewer instances than were asked for are told of.
+func TestPingFiguresSoFar(t *testing.T) {
+	d := startDev(t)
+	d.hasNode(t)
+	for _, window := range []string{"1", "4", "100000"} {
+		ctx, interrupt := context.WithCancel(t.Context())
+		defer interrupt()
+		ended := make(chan int, 1)
+		out, errOut := newNotes(), newNotes()
+		go func() {
+			ended <- d.weft(ctx, nil, out, errOut, "ping", "--runtime", "5ms", "--tasks", "50000", "--window", window)
+		}()
+		out.find(t, `(result: )`)
+		eventually(t, "some tasks have ended", func() bool {
+			var o bytes.Buffer
+			d.weft(t.Context(), nil, &o, io.Discard, "session", "list", "-o", "json")
+			m := regexp.MustCompile(`"done": (\d+)`).FindStringSubmatch(o.String())
+			return m != nil && len(m[1]) > 1
+		})
+		interrupt()
+		if code := <-ended; code != exitInterrupted || !strings.Contains(out.String(), "round trip: ") || !strings.Contains(out.String(), "of the tasks had ended") ||
+			!strings.Contains(out.String(), "errors:     0") || strings.Contains(out.String(), "it works") {
+			t.Errorf("window %s: exit %d, %s, %s", window, code, out, errOut)
+		}
+	}
+	var out bytes.Buffer
+	if code := d.weft(t.Context(), nil, &out, io.Discard, "ping", "--instances", "1000"); code != exitOK || !strings.Contains(out.String(), "of the 1,000 that were asked for") {
+		t.Errorf("exit %d, %s", code, out.String())
 	}
 }
 

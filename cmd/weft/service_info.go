@@ -75,7 +75,7 @@ func notRegistered(ctx context.Context, c operator, ref protocol.ServiceRef) err
 func printServices(a *app, found []protocol.ServiceInfo) error {
 	slices.Reverse(found) // they come in the order of their versions
 	if a.form != formTable && a.form != formWide {
-		return printList(a.out, a.form, found, serviceColumns())
+		return showList(a, "services", found, serviceColumns())
 	}
 	for i, s := range found {
 		if i > 0 {

@@ -31,7 +31,7 @@ or the text of their function, the best first: case does not count, and a word a
 				if err != nil {
 					return err
 				}
-				return printList(a.out, a.form, services, serviceColumns(), serviceDetails()...)
+				return showList(a, "services", services, serviceColumns(), serviceDetails()...)
 			})
 		},
 	}

@@ -35,7 +35,7 @@ func newSessionEvents(a *app) *cobra.Command {
 				if err != nil {
 					return err
 				}
-				return printList(a.out, a.form, events, eventColumns(a.now()))
+				return showList(a, "events", events, eventColumns(a.now()))
 			})
 		},
 	}

@@ -20,7 +20,7 @@ func newSessionList(a *app) *cobra.Command {
 				if err != nil {
 					return err
 				}
-				return printList(a.out, a.form, sessions, sessionColumns(a.now()), sessionDetails()...)
+				return showList(a, "sessions", sessions, sessionColumns(a.now()), sessionDetails()...)
 			})
 		},
 	}

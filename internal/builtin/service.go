@@ -29,6 +29,9 @@ const (
 // idle is how long instances stay without work: long enough for the next command of a script.
 const idle = 10 * time.Second
 
+// pingIdle is the same for [Ping], whose instances may be more than anybody else leaves room for.
+const pingIdle = 2 * time.Second
+
 // MaxInstances is the greatest number of instances that a session of a built-in service may ask for.
 const MaxInstances = 100_000
 
@@ -41,6 +44,7 @@ func document(name string) protocol.Service {
 	}
 	switch name {
 	case Ping:
+		s.Limits.Idle = protocol.Duration(pingIdle)
 		s.Function = "answers weft ping: a self-test and small benchmark of the fabric"
 		s.Requests = []protocol.ContainerRequest{{Capacity: protocol.Capacity{CPU: 50, Memory: 32 << 20}}}
 	case Exec:

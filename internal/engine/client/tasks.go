@@ -62,7 +62,7 @@ func (s *Session) admit(size int) error {
 		return protocol.Errorf(protocol.CodeSessionClosed, "submit", "session %d is closed", s.number)
 	case int64(size) > s.maxPayload:
 		return protocol.Errorf(protocol.CodePayloadTooLarge, "submit",
-			"a payload of %d bytes, at most %d are allowed", size, s.maxPayload)
+			"a payload of %d bytes, service %s takes at most %d (limits.payload of its description)", size, s.spec.Service, s.maxPayload)
 	case !e.Room(s, size):
 		return protocol.Errorf(protocol.CodeOverloaded, "submit",
 			"%d tasks with %d bytes are unfinished, at most %d with %d are allowed", s.tasks, s.bytes, s.taskCredit, s.byteCredit)
