@@ -297,7 +297,7 @@ func (w *crew) byHello(h *protocol.Hello, reject func(string, ...any) error) (*f
 // fits says in what the types of an instance are not those of its service; nil when they are.
 func fits(s *protocol.Service, h *protocol.Hello) *protocol.Error {
 	if err := s.Interface.Fits(h.Interface); err != nil {
-		return protocol.Errorf(protocol.CodeInterface, "service "+s.Name+" "+s.Version, "%v; one of the two has to be changed, and the service registered so (see: weft service register --interface)", err)
+		return protocol.Errorf(protocol.CodeInterface, "service "+s.Name+" "+s.Version, "%s; one of the two has to be changed, and the service registered so (see: weft service register --interface)", cut(err.Error()))
 	}
 	return nil
 }

@@ -210,14 +210,6 @@ func (t *managers) satisfiable(m *manager) error {
 	return protocol.Errorf(code, "service "+m.service.Name, "no node that has joined could ever run it: %s", u.Reason)
 }
 
-// sessionsOf is the number of open sessions of a version of a service.
-func (t *managers) sessionsOf(e *catalogue.Entry) (n int) {
-	for m := range t.of(e) {
-		n += m.sessions.Len()
-	}
-	return n
-}
-
 // of iterates over the managers of a version of a service.
 func (t *managers) of(e *catalogue.Entry) func(yield func(*manager) bool) {
 	return func(yield func(*manager) bool) {

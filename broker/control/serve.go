@@ -100,7 +100,7 @@ func registerService(c *Core, p *party, r *protocol.Record) error {
 	}
 	e, added, err := c.catalogue.Add(c.now, *s)
 	if err != nil {
-		return err
+		return c.managers.alsoUsed(err, s)
 	}
 	if added {
 		c.out.record(&Record{At: c.now, Register: &e.Service})
@@ -120,8 +120,8 @@ func deregisterService(c *Core, p *party, r *protocol.Record) error {
 		return err
 	}
 	for _, e := range entries {
-		if n := c.managers.sessionsOf(e); n > 0 {
-			return protocol.Errorf(protocol.CodeInUse, "deregister", "version %s of service %s has %d open sessions; close them first", e.Service.Version, e.Service.Name, n)
+		if used := c.managers.usedBy(e); used != "" {
+			return protocol.Errorf(protocol.CodeInUse, "deregister", "version %s of service %s has %s", e.Service.Version, e.Service.Name, used)
 		}
 	}
 	for _, e := range entries {

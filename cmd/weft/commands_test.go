@@ -257,6 +257,11 @@ func TestRegisterWithInterface(t *testing.T) {
 	if code != exitOK || out != "registered typed version 1 (new)\n" || b.declared != (protocol.Interface{Task: "int", Result: "list<float>"}) {
 		t.Errorf("exit %d, %q, %q, %+v", code, out, errOut, b.declared)
 	}
+	bare := write("bare.yaml", "name: by-hand\n", 0o600)
+	out, errOut, code = weft(t, &scripted{}, "service", "register", bare)
+	if code != exitOK || out != "registered by-hand version 1 (unchanged), the default\n" || !strings.Contains(errOut, "by-hand has no artefacts: no agent can start") {
+		t.Errorf("no artefacts: exit %d, %q, %q", code, out, errOut)
+	}
 	for script, says := range map[string]string{
 		"echo it does something else":                                  `does not say its types but "it does something else`,
 		"echo no licence >&2; exit 3":                                  "exit status 3: no licence",
@@ -273,7 +278,7 @@ func TestRegisterWithInterface(t *testing.T) {
 	if _, errOut, code := weft(t, b, "service", "register", chatty, "--interface"); code != exitOK || b.declared != (protocol.Interface{Task: "int", Result: "bool"}) {
 		t.Errorf("a service that prints other things: exit %d, %q, %+v", code, errOut, b.declared)
 	}
-	other := write("other.yaml", "name: typed\nartefacts: {plan9/mips: {command: /x}}\n", 0o600)
+	other := write("other.yaml", "name: typed\nartefacts: {plan9/arm: {command: /x}}\n", 0o600)
 	if _, errOut, code := weft(t, &scripted{}, "service", "register", other, "--interface"); code != exitUsage || !strings.Contains(errOut, "no artefact for this machine") {
 		t.Errorf("exit %d, %q", code, errOut)
 	}

@@ -160,6 +160,9 @@ func readService(path string, text []byte) (protocol.Service, error) {
 	if err := s.WithDefaults().Validate(); err != nil {
 		return none, fmt.Errorf("%s: %w", path, err)
 	}
+	if err := checkPlatforms(path, s.Artefacts); err != nil {
+		return none, err
+	}
 	return s, nil
 }
 
