@@ -100,7 +100,7 @@ func registerService(c *Core, p *party, r *protocol.Record) error {
 	}
 	e, added, err := c.catalogue.Add(c.now, *s)
 	if err != nil {
-		return c.managers.alsoUsed(err, s)
+		return alsoUsed(c.managers, err, s)
 	}
 	if added {
 		c.out.record(&Record{At: c.now, Register: &e.Service})
@@ -120,7 +120,7 @@ func deregisterService(c *Core, p *party, r *protocol.Record) error {
 		return err
 	}
 	for _, e := range entries {
-		if used := c.managers.usedBy(e); used != "" {
+		if used := usedBy(c.managers, e); used != "" {
 			return protocol.Errorf(protocol.CodeInUse, "deregister", "version %s of service %s has %s", e.Service.Version, e.Service.Name, used)
 		}
 	}

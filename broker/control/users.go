@@ -13,7 +13,7 @@ import (
 const namedUsers = 3
 
 // usedBy says which open sessions a version of a service has, and what to do about them; "" when it has none.
-func (t *managers) usedBy(e *catalogue.Entry) string {
+func usedBy(t *managers, e *catalogue.Entry) string {
 	var open []*sess
 	for m := range t.of(e) {
 		for _, s := range m.sessions.All() {
@@ -35,13 +35,13 @@ func (t *managers) usedBy(e *catalogue.Entry) string {
 }
 
 // alsoUsed adds to the refusal of other content for a version that is registered which sessions that has.
-func (t *managers) alsoUsed(err error, s *protocol.Service) error {
+func alsoUsed(t *managers, err error, s *protocol.Service) error {
 	taken := protocol.AsError(err, "register")
 	e, notFound := t.c.catalogue.Get(s.Name, s.WithDefaults().Version)
 	if taken.Code != protocol.CodeAlreadyExists || notFound != nil {
 		return err
 	}
-	if used := t.usedBy(e); used != "" {
+	if used := usedBy(t, e); used != "" {
 		return protocol.Errorf(taken.Code, taken.Op, "%s; it has %s", taken.Msg, used)
 	}
 	return err

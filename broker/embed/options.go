@@ -110,7 +110,7 @@ func (s *service) declare() {
 		}
 	}
 	defer func() {
-		_ = recover() //nolint:errcheck // it panics again where an instance is started, and is told there
+		_ = recover() // it panics again where an instance is started, and is told there
 	}()
 	made := newInstance()
 	if s.Interface == (protocol.Interface{}) {
