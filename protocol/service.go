@@ -92,7 +92,7 @@ type Instances struct {
 // never more than the node has.
 type Share struct {
 	CPU    int64 `json:"cpu,omitempty"`    // millicores of its loop; beyond it others go first; 0: 20
-	Memory int64 `json:"memory,omitempty"` // bytes of unfinished tasks, at most; 0: a sixty-fourth of the broker's, at least 64 MiB
+	Memory int64 `json:"memory,omitempty"` // bytes of unfinished tasks, at most; 0: a sixteenth of the broker's, at least 64 MiB
 }
 
 // Interface declares the types of tasks and results, in the notation of [ParseType].

@@ -13,7 +13,7 @@ import (
 const (
 	// leastShare and shareParts give the share of the node's memory that a manager has when its service does not say.
 	leastShare = 64 << 20
-	shareParts = 64
+	shareParts = 16
 	// nowhere is the loop of what no loop serves.
 	nowhere = -1
 )

@@ -87,7 +87,7 @@ func describeService(s protocol.ServiceInfo, now time.Time) []pair {
 
 // managerShare says what the session managers of a service hold of the management node.
 func managerShare(s protocol.Share) string {
-	memory := "a sixty-fourth of the broker's memory"
+	memory := "a sixteenth of the broker's memory"
 	if s.Memory > 0 {
 		memory = humanBytes(s.Memory)
 	}
