@@ -48,6 +48,11 @@ class Functions(unittest.TestCase):
             with self.assertRaises(weft.Permanent):
                 price.on_task_exec(task(payload))
 
+    def test_a_key_that_is_not_known_is_refused(self) -> None:
+        with self.assertRaisesRegex(weft.RequestError, "'symbl': Trade has the keys symbol, days: did you mean 'symbol'") as caught:
+            price.on_task_exec(task(msgpack.packb({"symbl": "X"})))
+        self.assertEqual(caught.exception.code, weft.Code.INTERFACE)
+
     def test_what_is_no_function_of_one_value(self) -> None:
         with self.assertRaises(TypeError):
             weft.function(lambda a, b: None)

@@ -152,6 +152,13 @@ class Typed(unittest.TestCase):
     def test_keys_that_are_not_known_are_ignored(self) -> None:
         self.assertEqual(typed.unpack(typed.pack({"x": 1, "z": 9}), Point), Point(1.0))
 
+    def test_keys_that_are_not_known_are_refused_when_strict(self) -> None:
+        data = typed.pack({"x": 1, "yy": 9})
+        for kind, wrapped in ((Point, data), (list[Point], b"\x91" + data), (Optional[Point], data)):
+            with self.subTest(kind), self.assertRaisesRegex(typed.UnknownKey, "'yy': Point has the keys x, y: did you mean 'y'"):
+                typed.unpack(wrapped, kind, strict=True)
+        self.assertEqual(typed.unpack(typed.pack({"x": 1}), Point, strict=True), Point(1.0))
+
 
 class Bodies(unittest.TestCase):
     def test_nil_is_zero_and_a_wrong_type_is_told(self) -> None:

@@ -178,7 +178,9 @@ class Function(Service):
             value: Any = task.payload
         else:
             try:
-                value = typed.unpack(task.payload, self._kind)
+                value = typed.unpack(task.payload, self._kind, strict=True)
+            except typed.UnknownKey as e:
+                raise errors.error(Code.INTERFACE, str(e), "task") from e
             except ValueError as e:
                 raise Permanent(f"the payload of the task: {e}") from e
         result: Any = self.function(value)

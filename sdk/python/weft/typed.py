@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import types
 import typing
-from typing import Any, Mapping, Sequence
+from typing import Any, Mapping, Optional, Sequence
 
 import msgpack
 
@@ -32,16 +33,21 @@ def wire_name(f: dataclasses.Field[Any]) -> str:
     return str(f.metadata.get("weft", f.name))
 
 
-def unpack(data: bytes, kind: Any = Any) -> Any:
-    """Read a value as a type. Raises ValueError when it cannot be read or is not of that type."""
+class UnknownKey(ValueError):
+    """A map has a key that its dataclass does not know."""
+
+
+def unpack(data: bytes, kind: Any = Any, strict: bool = False) -> Any:
+    """Read a value as a type. Raises ValueError when it cannot be read or is not of that type; when strict, UnknownKey
+    for keys of a dataclass that it does not know, which are ignored otherwise."""
     try:
         value = msgpack.unpackb(data, raw=False, strict_map_key=False, timestamp=3)
     except Exception as e:
         raise ValueError(f"{len(data)} bytes cannot be read as msgpack: {e}") from e
-    return convert(value, kind)
+    return convert(value, kind, strict)
 
 
-def convert(value: Any, kind: Any) -> Any:
+def convert(value: Any, kind: Any, strict: bool = False) -> Any:
     """Make of a value that msgpack gave one of a type: dataclasses, lists, tuples, maps, unions of such, and plain ones."""
     if kind is Any or kind is None or isinstance(kind, (str, typing.TypeVar)):
         return value
@@ -49,23 +55,23 @@ def convert(value: Any, kind: Any) -> Any:
     if value is None and (origin or kind) in _EMPTY:
         return _EMPTY[origin or kind]()  # Go writes so what was never filled
     if origin in (typing.Union, types.UnionType):
-        return _union(value, args)
+        return _union(value, args, strict)
     if dataclasses.is_dataclass(kind):
-        return _dataclass(value, kind)
+        return _dataclass(value, kind, strict)
     if origin in (list, Sequence, set, frozenset) or origin is typing.get_origin(Sequence[Any]):
         each = args[0] if args else Any
-        made = [convert(v, each) for v in _expect(value, (list, tuple), kind)]
+        made = [convert(v, each, strict) for v in _expect(value, (list, tuple), kind)]
         return made if origin not in (set, frozenset) else origin(made)
     if origin is tuple:
         _expect(value, (list, tuple), kind)
         if len(args) == 2 and args[1] is Ellipsis:
-            return tuple(convert(v, args[0]) for v in value)
+            return tuple(convert(v, args[0], strict) for v in value)
         if len(args) != len(value):
             raise ValueError(f"there are {len(value)} values; {kind} has {len(args)}")
-        return tuple(convert(v, a) for v, a in zip(value, args))
+        return tuple(convert(v, a, strict) for v, a in zip(value, args))
     if origin in (dict, typing.get_origin(Mapping[Any, Any])):
         _expect(value, (dict,), kind)
-        return {convert(k, args[0]): convert(v, args[1]) for k, v in value.items()}
+        return {convert(k, args[0], strict): convert(v, args[1], strict) for k, v in value.items()}
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if kind is int and isinstance(value, bool):
@@ -79,27 +85,35 @@ def _expect(value: Any, kinds: tuple[type, ...], wanted: Any) -> Any:
     return value
 
 
-def _union(value: Any, kinds: Sequence[Any]) -> Any:
-    why = None
+def _union(value: Any, kinds: Sequence[Any], strict: bool) -> Any:
+    why: Optional[ValueError] = None
     for kind in kinds:
         if kind is type(None):
             if value is None:
                 return None
             continue
         try:
-            return convert(value, kind)
+            return convert(value, kind, strict)
         except ValueError as e:
             why = e
+    if isinstance(why, UnknownKey) and len([k for k in kinds if k is not type(None)]) == 1:
+        raise why
     raise ValueError(f"a value is of none of the types {kinds}: {why}")
 
 
-def _dataclass(value: Any, kind: Any) -> Any:
+def _dataclass(value: Any, kind: Any, strict: bool) -> Any:
     _expect(value, (dict,), kind)
+    known = [wire_name(f) for f in dataclasses.fields(kind) if f.init]
+    for key in value:
+        if strict and key not in known:
+            near = difflib.get_close_matches(str(key), known, 1)
+            hint = f": did you mean {near[0]!r}?" if near else ""
+            raise UnknownKey(f"key {key!r}: {kind.__name__} has the keys {', '.join(known)}{hint}")
     hints = typing.get_type_hints(kind)
     given = {}
     for f in dataclasses.fields(kind):
         if f.init and wire_name(f) in value:
-            given[f.name] = convert(value[wire_name(f)], hints.get(f.name, Any))
+            given[f.name] = convert(value[wire_name(f)], hints.get(f.name, Any), strict)
     try:
         return kind(**given)
     except TypeError as e:
