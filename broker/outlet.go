@@ -53,7 +53,10 @@ func (o *outlet) leave(f *link.Frame) error {
 	peer, records, payloads, ok := f.Leave()
 	var err error
 	if ok {
-		err = o.send(peer, records, payloads)
+		gone := len(o.gone)
+		if err = o.send(peer, records, payloads); len(o.gone) > gone {
+			f.Unsent()
+		}
 	}
 	f.Sent()
 	return err

@@ -231,6 +231,28 @@ func TestFinishWaitsForTasksAndUnbind(t *testing.T) {
 	w.drained()
 }
 
+// A task that is recalled because another instance has nothing to do goes there, though the busy one has more credit.
+func TestRecalledTaskGoesToTheIdleInstance(t *testing.T) {
+	w := newWorld(t)
+	w.serve(nil)
+	c := w.client(100, 1)
+	a := w.instance("a", 200, func(o *session.Admit) { o.Slots = 8 })
+	for n := range uint64(9) {
+		c.submit(1, n+1, "x")
+	}
+	w.settle()
+	b := w.instance("b", 201, nil)
+	w.pass(2 * time.Second)
+	if len(a.tasks) != 8 || len(b.tasks) != 1 || a.returned != 1 {
+		t.Fatalf("%d and %d tasks are at the instances, and the busy one has given %d back; want 8, 1 and 1", len(a.tasks), len(b.tasks), a.returned)
+	}
+	w.runAll()
+	for n := range uint64(9) {
+		c.want(t, n+1, "r:x")
+	}
+	w.drained()
+}
+
 func TestDrainRecallsWhatHasNotStarted(t *testing.T) {
 	w := newWorld(t)
 	w.serve(nil)

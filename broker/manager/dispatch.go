@@ -163,9 +163,12 @@ func (m *manager) fly(k uint32, t *seat) {
 	if task.handle != 0 {
 		h := m.core.node.Retain(task.handle)
 		i.link.AppendDispatchExternal(s.number, id, task.size, h, task.id, attempt)
-		return
+	} else {
+		i.link.AppendDispatch(s.number, id, task.buf.data[task.off:task.off+task.size], task.id, attempt)
 	}
-	i.link.AppendDispatch(s.number, id, task.buf.data[task.off:task.off+task.size], task.id, attempt)
+	if task.suspect {
+		i.last = i.link.Last()
+	}
 }
 
 // recallAll asks an instance to give back what it has not started.
@@ -200,7 +203,23 @@ func (i *instance) recalled(rec *protocol.Record) {
 		m.finish(k)
 		return
 	}
+	suspect := m.slab.slots[k].suspect
 	m.putBack(k)
+	if s := m.slab.slots[k].session; !suspect && !s.client.blocked() {
+		if t := s.freeSeat(i); t != nil {
+			t.send(1) // it is first in the queue; by credit alone it might go back to where it was
+		}
+	}
+}
+
+// freeSeat gives a seat of the session at another instance that has a slot free, nil when there is none.
+func (s *hosted) freeSeat(but *instance) *seat {
+	for _, t := range s.seats {
+		if i := t.instance; i != but && t.state == seatBound && i.flight < i.slots && i.room() > 0 {
+			return t
+		}
+	}
+	return nil
 }
 
 // putBack queues a task again that was dispatched and not begun. It is in no list.
@@ -217,7 +236,8 @@ func (m *manager) putBack(k uint32) {
 	s.fill()
 }
 
-// rebalance recalls tasks that wait behind others at one instance while another has a slot free.
+// rebalance recalls tasks that wait behind others at one instance while another has a slot free, not more than it has
+// slots. They go there when they come back.
 func (m *manager) rebalance() {
 	if len(m.instances) < 2 {
 		return
@@ -235,7 +255,7 @@ func (m *manager) rebalance() {
 		if donor == nil {
 			return
 		}
-		n := max(1, (donor.flight-donor.slots)/2)
+		n := min(max(1, (donor.flight-donor.slots)/2), idle.slots-idle.flight)
 		for _, t := range donor.seats {
 			if t.flight == 0 || t.session.closed || !t.session.seatAt(idle) {
 				continue

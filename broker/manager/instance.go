@@ -36,9 +36,10 @@ type instance struct {
 	draining bool // gets nothing more, lets its seats go
 	left     bool // was told to leave
 	isLost   bool
-	answered bool // it has answered a task
-	reserved bool // gets nothing but suspects, one at a time
-	queued   bool // in Core.served
+	answered bool   // it has answered a task
+	reserved bool   // gets nothing but suspects, one at a time
+	last     uint64 // the frame with the suspect that it was given last, for link.Left
+	queued   bool   // in Core.served
 	busy     time.Time
 }
 

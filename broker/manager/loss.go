@@ -45,7 +45,8 @@ func (i *instance) lost(reason string) {
 }
 
 // suspect takes a task that was unanswered when its instance died. A crash counts as the task's attempt when it was
-// alone there and a suspect already; any other counts as the loss of a host.
+// alone there and a suspect already, and the instance can have begun it: it left, whether that was acknowledged or not,
+// since who dies of a task may not come to acknowledge it. Any other counts as the loss of a host.
 func (m *manager) suspect(k uint32, alone bool, i *instance, reason string) {
 	t := &m.slab.slots[k]
 	s := t.session
@@ -58,7 +59,7 @@ func (m *manager) suspect(k uint32, alone bool, i *instance, reason string) {
 	limits := m.service.Limits
 	switch {
 	case planted.Is(planted.AttemptNotCounted):
-	case alone && t.suspect:
+	case alone && t.suspect && i.link.Left(i.last):
 		t.attempts++
 	default:
 		t.losses++

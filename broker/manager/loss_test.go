@@ -131,3 +131,50 @@ func TestInstanceThatMissedItsWelcomeStartsAnew(t *testing.T) {
 	c.want(t, 2, "r:y")
 	w.drained()
 }
+
+// A suspect that never left for an instance does not count its end as an attempt; one that left does, acknowledged or not.
+func TestSuspectThatNeverLeftIsNotToBlame(t *testing.T) {
+	for name, x := range map[string]struct {
+		cut    func(w *world, i *party) // before the suspect is dispatched
+		answer string
+	}{
+		"the connection is known to be gone": {func(w *world, i *party) {
+			delete(w.parties, i.peer)
+			w.core.Step(w.now, Event{Kind: EventGone, Peer: i.peer})
+		}, "r:x"},
+		"the send finds it gone":           {func(w *world, i *party) { delete(w.parties, i.peer) }, "r:x"},
+		"it came and was not acknowledged": {func(*world, *party) {}, "!AttemptsSpent"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			w.serve(func(s *protocol.Service) { s.Limits.Attempts = 1 })
+			c := w.client(100, 1)
+			a := w.instance("a", 200, nil)
+			b := w.instance("b", 201, nil)
+			for n := range uint64(8) { // so many that the session is bound to both
+				c.submit(1, n+1, "before")
+			}
+			w.settle()
+			w.runAll()
+			if !a.bound[1] || !b.bound[1] {
+				t.Fatal("the session is not bound to both instances")
+			}
+			c.submit(1, 9, "x")
+			w.settle()
+			first, second := a, b
+			if len(b.tasks) > 0 {
+				first, second = b, a
+			}
+			x.cut(w, second)
+			first.die()
+			if w.core.unfinished() != 1 {
+				t.Fatal("the task is over with the first instance")
+			}
+			second.die()
+			w.instance("c", 202, nil)
+			w.runAll()
+			c.want(t, 9, x.answer)
+			w.drained()
+		})
+	}
+}

@@ -45,6 +45,7 @@ type party struct {
 	tasks    []given                      // of an instance: dispatched and unanswered, in order
 	bound    map[uint32]bool
 	left     bool
+	returned int  // tasks of an instance that it gave back
 	keeps    bool // a client that takes no results
 	consumed int
 	hold     bool // an instance that answers Bind and Unbind only when told
@@ -160,6 +161,7 @@ func (w *world) carryOut(b *Batch) {
 		if peer, records, payloads, ok := f.Leave(); ok {
 			p := w.parties[peer]
 			if p == nil || p.dead {
+				f.Unsent()
 				w.core.Step(w.now, Event{Kind: EventGone, Peer: peer})
 			} else {
 				var bodies [][]byte
@@ -317,6 +319,7 @@ func (p *party) record(rec *protocol.Record, payload []byte) {
 		for i, g := range p.tasks {
 			if g.id == rec.Task && i >= 1 { // the first one runs
 				p.tasks = append(p.tasks[:i], p.tasks[i+1:]...)
+				p.returned++
 				p.link.Append(protocol.KindRecalled, rec.Session, rec.Task, nil)
 				break
 			}

@@ -93,17 +93,22 @@ func (o *outlet) leave(f *link.Frame) bool {
 		return false
 	}
 	if peer, records, handles, ok := f.Leave(); ok {
-		o.send(peer, records, handles)
+		if !o.send(peer, records, handles) {
+			f.Unsent()
+		}
 	}
 	f.Sent()
 	return true
 }
 
-func (o *outlet) send(peer protocol.Peer, records []byte, handles []protocol.Handle) {
-	if !o.router.send(peer, records, handles) {
+// send says whether there was a connection.
+func (o *outlet) send(peer protocol.Peer, records []byte, handles []protocol.Handle) bool {
+	ok := o.router.send(peer, records, handles)
+	if !ok {
 		o.process.w.tally.add(PeersGone)
 		o.gone = append(o.gone, peer)
 	}
+	return ok
 }
 
 func (o *outlet) takeGone() []protocol.Peer {

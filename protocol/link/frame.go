@@ -72,6 +72,10 @@ func (f *Frame) Leave() (peer protocol.Peer, records []byte, payloads []protocol
 
 func byAge(a, b *Frame) int { return cmp.Compare(a.serial, b.serial) }
 
+// Unsent notes that the shell found no connection for what Leave returned: the frame has not left. It is called before
+// [Frame.Sent].
+func (f *Frame) Unsent() { f.stamp = 0 }
+
 // Sent gives back the reference of the shell.
 func (f *Frame) Sent() { f.Drop() }
 

@@ -554,3 +554,40 @@ func TestWelcomeBeforeHelloLeft(t *testing.T) {
 		t.Fatalf("%d frames left, want the one with the task", left)
 	}
 }
+
+// A frame can have come when it has left and was not found missing since.
+func TestLeft(t *testing.T) {
+	p := newPair(t)
+	p.b.Append(protocol.KindDispatch, 1, 1, nil)
+	name := p.b.Last()
+	want := func(when string, left bool) {
+		t.Helper()
+		if got := p.b.Left(name); got != left {
+			t.Errorf("%s: left %t, want %t", when, got, left)
+		}
+	}
+	want("when it is being filled", false)
+	leave(p.b)
+	want("when it has left", true)
+	p.b.Lost()
+	want("when the connection is gone", true)
+	p.a.Greet(protocol.Hello{})
+	h, hello := p.hello()
+	p.b.Accept(9, h, hello, protocol.Welcome{Version: 1})
+	want("when it was found missing", false)
+	leave(p.b)
+	want("when it has left again", true)
+	p.b.Append(protocol.KindDispatch, 1, 2, nil)
+	name = p.b.Last()
+	for _, f := range p.b.node.Take(nil) {
+		f.Leave()
+		f.Unsent()
+		f.Sent()
+	}
+	want("when there was no connection", false)
+	p.b.Lost()
+	p.b.Append(protocol.KindDispatch, 1, 3, nil)
+	name = p.b.Last()
+	p.b.cut()
+	want("when it cannot leave", false)
+}
