@@ -12,7 +12,7 @@ import (
 var (
 	seedsFlag   = flag.Uint64("sim.seeds", 0, "seeds to run; 0: 200 with the race detector, 2000 without, 100 when -short without it")
 	firstFlag   = flag.Uint64("sim.first", 1, "the first seed")
-	stepsFlag   = flag.Int("sim.steps", 0, "steps of the phase with faults; 0: 5000, 2000 with the race detector")
+	stepsFlag   = flag.Int("sim.steps", 0, "steps of the phase with faults; 0: 5000")
 	loopsFlag   = flag.Int("sim.loops", 0, "manager loops; 0: as each seed draws")
 	mostFlag    = flag.String("sim.most", "", "loops,clients,nodes,services at most; 0: as each seed draws")
 	withoutFlag = flag.String("sim.without", "", "classes of faults to leave out, with commas")
@@ -26,9 +26,6 @@ func options(t *testing.T) Options {
 	o := Options{Steps: *stepsFlag, Most: Sizes{Loops: *loopsFlag}}
 	if o.Steps == 0 {
 		o.Steps = 5000
-		if raceEnabled {
-			o.Steps = 2000
-		}
 	}
 	var err error
 	if o.Without, err = ParseFaults(*withoutFlag); err != nil {
