@@ -105,6 +105,7 @@ type plan struct {
 	managerCPU, managerMemory       int64
 	work                            time.Duration // that a manager loop has at most with one thing that it is told
 	crowded                         bool          // one loop is busy for one service, and others may use little of it
+	churning                        bool          // who waits for a manager has its turn soon, and what was killed is still at work then
 	sessions                        int           // of a client at once
 	burst                           int           // tasks submitted at once
 	think                           time.Duration
@@ -184,6 +185,9 @@ func (p *plan) scarcity(s *source) {
 	if p.managers > 0 || p.managerMemory < 1<<30 {
 		p.roomy = false
 	}
+	if p.churning = p.managers == 1 && s.n(4) > 0; p.churning {
+		p.loops, p.services, p.burst, p.hooks, p.instant, p.heeds = 1, 2, min(p.burst, 3), 5*time.Second, 0, 0
+	}
 	p.work = pick(s, 2*time.Microsecond, 200*time.Microsecond, 2*time.Millisecond)
 	if p.crowded = p.managers == 0 && s.n(4) == 0; p.crowded {
 		p.loops, p.clients, p.services, p.sessions = 1, s.between(3, 4), s.between(2, 3), 4
@@ -220,8 +224,8 @@ func (p *plan) rate(s *source) {
 		p.disk = disk
 	}
 	p.stalls, p.kills = p.on.Has(Stall), pick(s, 2, 5, 20, 100)
-	if p.managers == 1 && s.n(2) == 0 { // who waits has its turn soon, and what was killed is still at work then
-		p.kills, p.burst, p.hooks, p.instant, p.heeds = 250, min(p.burst, 4), 3*time.Second, 0, 0
+	if p.churning {
+		p.kills = 300
 	}
 	if stillborn := s.between(1, 250); p.on.Has(Disconnect) {
 		p.stillborn = stillborn
@@ -267,6 +271,9 @@ func (w *World) newService(n int, byHand bool) *service {
 		},
 	}
 	svc.spec.Manager = w.drawShare(n, payload)
+	if w.plan.churning { // its one instance is adopted again and again
+		svc.spec.Instances, svc.spec.Sessions = protocol.Instances{Min: 1, Max: 1}, 5
+	}
 	if !byHand {
 		svc.spec.Artefacts = protocol.Artefacts{"linux/amd64": {Command: "/bin/" + svc.name}}
 	}
