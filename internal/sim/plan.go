@@ -186,7 +186,8 @@ func (p *plan) scarcity(s *source) {
 		p.roomy = false
 	}
 	if p.churning = p.managers == 1 && s.n(4) > 0; p.churning {
-		p.loops, p.services, p.burst, p.hooks, p.instant, p.heeds = 1, 2, min(p.burst, 3), 5*time.Second, 0, 0
+		p.loops = s.between(1, 2)
+		p.services, p.burst, p.hooks, p.instant, p.heeds = p.loops+1, min(p.burst, 3), 5*time.Second, 0, 0
 	}
 	p.work = pick(s, 2*time.Microsecond, 200*time.Microsecond, 2*time.Millisecond)
 	if p.crowded = p.managers == 0 && s.n(4) == 0; p.crowded {
