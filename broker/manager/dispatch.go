@@ -3,6 +3,7 @@ package manager
 import (
 	"github.com/weft-fabric/weft/internal/planted"
 	"github.com/weft-fabric/weft/protocol"
+	"github.com/weft-fabric/weft/protocol/link"
 )
 
 // How tasks find their instance. Whatever arrives in one pump is queued first; settle, in share.go, then gives each
@@ -167,7 +168,7 @@ func (m *manager) fly(k uint32, t *seat) {
 		i.link.AppendDispatch(s.number, id, task.buf.data[task.off:task.off+task.size], task.id, attempt)
 	}
 	if task.suspect {
-		i.last = i.link.Last()
+		i.last = link.Last(i.link)
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"github.com/weft-fabric/weft/broker/session"
 	"github.com/weft-fabric/weft/internal/planted"
 	"github.com/weft-fabric/weft/protocol"
+	"github.com/weft-fabric/weft/protocol/link"
 )
 
 // What an instance holds at most, and how its credit follows from how fast it is (docs/architecture.md, "Credit").
@@ -36,10 +37,10 @@ type instance struct {
 	draining bool // gets nothing more, lets its seats go
 	left     bool // was told to leave
 	isLost   bool
-	answered bool   // it has answered a task
-	reserved bool   // gets nothing but suspects, one at a time
-	last     uint64 // the frame with the suspect that it was given last, for link.Left
-	queued   bool   // in Core.served
+	answered bool      // it has answered a task
+	reserved bool      // gets nothing but suspects, one at a time
+	last     link.Mark // the frame with the suspect that it was given last
+	queued   bool      // in Core.served
 	busy     time.Time
 }
 

@@ -59,7 +59,7 @@ func (m *manager) suspect(k uint32, alone bool, i *instance, reason string) {
 	limits := m.service.Limits
 	switch {
 	case planted.Is(planted.AttemptNotCounted):
-	case alone && t.suspect && i.link.Left(i.last):
+	case alone && t.suspect && i.last.Left():
 		t.attempts++
 	default:
 		t.losses++

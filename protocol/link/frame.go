@@ -70,6 +70,30 @@ func (f *Frame) Leave() (peer protocol.Peer, records []byte, payloads []protocol
 	return l.peer, f.bytes, f.payloads, true
 }
 
+// Mark names a frame of a link for as long as the link is there, without a reference. Make it with [Last].
+type Mark struct {
+	link   *Link
+	serial uint64
+}
+
+// Last names the frame of a link that was just appended to.
+func Last(l *Link) Mark {
+	if l.open == nil { // the link is closed
+		return Mark{l, l.made}
+	}
+	return Mark{l, l.open.serial}
+}
+
+// Left says whether the other end can have got the frame: it has left, and was not found missing when the conversation
+// was resumed.
+func (m Mark) Left() bool {
+	l, is := m.link, func(f *Frame) bool { return f.serial == m.serial }
+	if at := slices.IndexFunc(l.kept, is); at >= 0 {
+		return l.kept[at].stamp != 0
+	}
+	return !slices.ContainsFunc(l.queue, is) && (l.open == nil || !is(l.open))
+}
+
 func byAge(a, b *Frame) int { return cmp.Compare(a.serial, b.serial) }
 
 // Unsent notes that the shell found no connection for what Leave returned: the frame has not left. It is called before

@@ -96,24 +96,6 @@ func (l *Link) Unacked() int {
 	return n
 }
 
-// Last names the frame that was just appended to, for [Link.Left].
-func (l *Link) Last() uint64 {
-	if l.open == nil { // the link is closed
-		return l.made
-	}
-	return l.open.serial
-}
-
-// Left says whether the other end can have got the frame that [Link.Last] named: it has left and was not found missing
-// when the conversation was resumed.
-func (l *Link) Left(name uint64) bool {
-	is := func(f *Frame) bool { return f.serial == name }
-	if at := slices.IndexFunc(l.kept, is); at >= 0 {
-		return l.kept[at].stamp != 0
-	}
-	return !slices.ContainsFunc(l.queue, is) && (l.open == nil || !is(l.open))
-}
-
 // Held is the number of bytes, payload frames included, of the records that the other end has not acknowledged, whether
 // they have left or not.
 func (l *Link) Held() int64 { return l.held }

@@ -559,10 +559,10 @@ func TestWelcomeBeforeHelloLeft(t *testing.T) {
 func TestLeft(t *testing.T) {
 	p := newPair(t)
 	p.b.Append(protocol.KindDispatch, 1, 1, nil)
-	name := p.b.Last()
+	name := Last(p.b)
 	want := func(when string, left bool) {
 		t.Helper()
-		if got := p.b.Left(name); got != left {
+		if got := name.Left(); got != left {
 			t.Errorf("%s: left %t, want %t", when, got, left)
 		}
 	}
@@ -578,7 +578,7 @@ func TestLeft(t *testing.T) {
 	leave(p.b)
 	want("when it has left again", true)
 	p.b.Append(protocol.KindDispatch, 1, 2, nil)
-	name = p.b.Last()
+	name = Last(p.b)
 	for _, f := range p.b.node.Take(nil) {
 		f.Leave()
 		f.Unsent()
@@ -587,7 +587,7 @@ func TestLeft(t *testing.T) {
 	want("when there was no connection", false)
 	p.b.Lost()
 	p.b.Append(protocol.KindDispatch, 1, 3, nil)
-	name = p.b.Last()
+	name = Last(p.b)
 	p.b.cut()
 	want("when it cannot leave", false)
 }
