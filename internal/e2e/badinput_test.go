@@ -58,7 +58,7 @@ func TestBadRequestsOfClients(t *testing.T) {
 func TestEndpointsOfClients(t *testing.T) {
 	f := newFabric(t)
 	for endpoint, says := range map[string][]string{
-		"":                 {"endpoint"},
+		",":                {"endpoint"},
 		"udp://127.0.0.1":  {"udp", "tcp", "ipc"},
 		"tcp://host:77777": {"77777", "65535"},
 	} {
