@@ -62,7 +62,7 @@ func (f *fabric) pythonService(name string, instances int) protocol.Service {
 	}
 }
 
-// pythonJournal is where instances in Python write down what they do.
+// pythonJournal is where instances in Python write down what they do, and others that are compared with them.
 func (f *fabric) pythonJournal() journal { return journal(filepath.Join(f.dir, "journal")) }
 
 // wrote gives the processes that wrote down what.
@@ -344,28 +344,40 @@ func TestPythonClientWhileInstancesAreKilled(t *testing.T) {
 	})
 }
 
-// TestClientsOfPythonKilled kills a client, in Python or in Go, while its tasks are at an instance in Python.
-func TestClientsOfPythonKilled(t *testing.T) {
+// TestClientsKilled kills a client while its tasks are at an instance, where one of the two is in Python.
+func TestClientsKilled(t *testing.T) {
 	needPython(t)
 	if testing.Short() {
 		t.Skip("waits until the broker gives a silent client up, which takes 10 s")
 	}
-	blocking := map[string]func(t *testing.T, f *fabric) (kill func()){
-		"python": func(_ *testing.T, f *fabric) func() { return f.python("block", "", "verbs", 3).kill },
-		"go": func(t *testing.T, f *fabric) func() {
-			d := spawn(t, f.mark, roleClient, clientConfig{Broker: f.tcp, Service: "verbs", Tasks: []string{"block", "block", "block"}})
-			return func() { d.kill(t) }
-		},
+	inPython := func(_ *testing.T, f *fabric) func() { return f.python("block", "", "verbs", 3).kill }
+	inGo := func(t *testing.T, f *fabric) func() {
+		d := spawn(t, f.mark, roleClient, clientConfig{Broker: f.tcp, Service: "verbs", Tasks: []string{"block", "block", "block"}})
+		return func() { d.kill(t) }
+	}
+	pythonService := func(f *fabric) protocol.Service { return f.pythonService("verbs", 1) }
+	goService := func(f *fabric) protocol.Service {
+		s := f.service("verbs", progVerbs, 1)
+		s.Env[varFile] = string(f.pythonJournal())
+		return s
 	}
 	eachLoops(t, func(t *testing.T, loops int) {
-		for language, block := range blocking {
-			t.Run(language, func(t *testing.T) {
+		for _, tt := range []struct {
+			name    string
+			client  func(t *testing.T, f *fabric) (kill func())
+			service func(f *fabric) protocol.Service
+		}{
+			{"python to python", inPython, pythonService},
+			{"python to go", inPython, goService},
+			{"go to python", inGo, pythonService},
+		} {
+			t.Run(tt.name, func(t *testing.T) {
 				f := newFabric(t)
 				f.broker(broker.Config{Listen: []string{"tcp://127.0.0.1:0"}, Loops: loops, ClientGrace: protocol.PeerTimeout})
 				f.agent("node", f.tcp)
 				c := f.dial("")
-				f.register(c, f.pythonService("verbs", 1))
-				kill := block(t, f)
+				f.register(c, tt.service(f))
+				kill := tt.client(t, f)
 				await(t, "a task runs", func() bool { return len(f.wrote("block")) == 1 })
 				kill()
 				await(t, "the session has ended", func() bool { return f.info(c, "verbs").Sessions == 0 })

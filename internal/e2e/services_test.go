@@ -165,8 +165,11 @@ func (v *verbs) OnTaskExec(ctx context.Context, t *worker.TaskContext) ([]byte, 
 		nap(ctx, d)
 		return []byte(rest), nil
 	case "block":
+		if err := v.journal.write("block %d", t.Session().Number()); err != nil {
+			return nil, err
+		}
 		<-ctx.Done()
-		return nil, ctx.Err()
+		return nil, errors.Join(ctx.Err(), v.journal.write("cancelled %d", t.Session().Number()))
 	case "exit":
 		os.Exit(3)
 		return nil, nil
