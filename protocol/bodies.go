@@ -32,7 +32,7 @@ func NewBody(k Kind) any {
 		return new(Welcome)
 	case KindRefer:
 		return new(Refer)
-	case KindError, KindFailure, KindRefused, KindInstanceFailed:
+	case KindError, KindFailure, KindRefused, KindInstanceFailed, KindAbort:
 		return new(Error)
 	case KindBind:
 		return new(Bind)
@@ -48,7 +48,7 @@ func NewBody(k Kind) any {
 		return new(Service)
 	case KindDeregisterService:
 		return new(ServiceRef)
-	case KindListServices, KindListSessions, KindListNodes, KindListEnvironments, KindListEvents:
+	case KindListServices, KindListSessions, KindListNodes, KindListEnvironments, KindListEvents, KindListTasks, KindListDead:
 		return new(ListRequest)
 	case KindServicePage:
 		return new(ServicePage)
@@ -78,6 +78,50 @@ func NewBody(k Kind) any {
 		return new(StopContainer)
 	case KindContainerState:
 		return new(ContainerState)
+	default:
+		return newTaskBody(k)
+	}
+}
+
+// newTaskBody is [NewBody] for what is said of single tasks and of what sessions hold.
+func newTaskBody(k Kind) any {
+	switch k {
+	case KindProgress:
+		return new(Progress)
+	case KindPartialGrant:
+		return new(PartialGrant)
+	case KindPutData:
+		return new(PutData)
+	case KindGetData:
+		return new(GetData)
+	case KindSessionData:
+		return new(SessionData)
+	case KindTaken:
+		return new(Taken)
+	case KindAttachSession:
+		return new(AttachSession)
+	case KindDetachSession:
+		return new(DetachSession)
+	case KindSteerSession:
+		return new(SteerSession)
+	case KindCancelTask, KindGetTask:
+		return new(TaskRef)
+	case KindTaskInfo:
+		return new(TaskInfo)
+	case KindTaskPage:
+		return new(TaskPage)
+	case KindDeadPage:
+		return new(DeadPage)
+	case KindGetDead:
+		return new(GetDead)
+	case KindDeadPart:
+		return new(DeadPart)
+	case KindDropDead:
+		return new(DropDead)
+	case KindGetStats:
+		return new(GetStats)
+	case KindStats:
+		return new(Stats)
 	default:
 		return nil
 	}

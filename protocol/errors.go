@@ -31,6 +31,10 @@ const (
 	CodeDeadline         Code = 203 // the deadline passed before there was a result
 	CodeClosed           Code = 204 // this client or broker is closed
 	CodeInUse            Code = 205 // something still depends on it
+	CodeDependency       Code = 206 // a task that this one waits for did not succeed
+	CodeSessionExpired   Code = 207 // the session was idle for longer, or has lived for longer, than it may
+	CodeDetached         Code = 208 // the client has left the session; it goes on without it
+	CodeNotAccepting     Code = 209 // the session takes no further tasks for now
 	CodeOverloaded       Code = 300 // a limit is reached for now; try again after RetryAfter
 	CodeNoCapacity       Code = 301 // the fabric as it is could never satisfy the request
 	CodeUnavailable      Code = 400 // no broker answers, or it is not ready
@@ -39,7 +43,7 @@ const (
 	CodeTaskPanicked     Code = 501 // OnTaskExec panicked; the message has the stack
 	CodeCreateFailed     Code = 502 // OnCreateService failed
 	CodeBindFailed       Code = 503 // OnSessionBind failed
-	CodeAttemptsSpent    Code = 504 // the task ended its instance in each of its attempts
+	CodeAttemptsSpent    Code = 504 // the task failed, or ended its instance, in each of its attempts
 	CodeHostLossSpent    Code = 505 // too many instances were lost under the task
 	CodeArtefact         Code = 506 // the artefact is missing, not executable or for another platform
 	CodeInstanceRejected Code = 507 // the instance is not what the broker started
@@ -60,6 +64,8 @@ var codes = map[Code]codeInfo{
 	CodeInterface: {"Interface", false}, CodeNoEnvironment: {"NoEnvironment", false},
 	CodeSessionClosed: {"SessionClosed", false}, CodeSessionKilled: {"SessionKilled", false},
 	CodeCancelled: {"Cancelled", false}, CodeDeadline: {"Deadline", false}, CodeClosed: {"Closed", false},
+	CodeDependency: {"Dependency", false}, CodeSessionExpired: {"SessionExpired", false},
+	CodeDetached: {"Detached", false}, CodeNotAccepting: {"NotAccepting", false},
 	CodeInUse: {"InUse", false}, CodeOverloaded: {"Overloaded", true}, CodeNoCapacity: {"NoCapacity", false},
 	CodeUnavailable: {"Unavailable", true}, CodeIndeterminate: {"Indeterminate", true},
 	CodeTaskFailed: {"TaskFailed", false}, CodeTaskPanicked: {"TaskPanicked", false},

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 func FuzzHeader(f *testing.F) {
@@ -47,26 +48,43 @@ func FuzzReader(f *testing.F) {
 			if !rec.External && (int(rec.Size) != len(rec.Payload) || !bytes.Equal(rec.Payload, b[r.Offset():r.Offset()+int(rec.Size)])) {
 				t.Fatalf("payload of %d bytes at %d: %+v", rec.Size, r.Offset(), rec)
 			}
-			if _, attempt, ok := rec.Identity(); ok && attempt == 0 {
+			if x, ok := rec.Execution(); ok && x.Attempt == 0 {
 				t.Fatal("attempt 0")
 			}
 		}
 	})
 }
 
-func FuzzIdentity(f *testing.F) {
-	f.Add(appendIdentity(nil, 5, 1))
-	f.Add(appendIdentity(nil, 5, 7))
+func FuzzExecution(f *testing.F) {
+	f.Add((&Execution{ID: 5, Attempt: 1}).append(nil))
+	f.Add((&Execution{ID: 5, Attempt: 7, Timeout: time.Second, Run: time.Hour, Watch: true}).append(nil))
 	f.Add([]byte{0x83, 9, 0xa2, 'h', 'i', 1, 7, 0xcd, 1, 0, 0x91, 0x80})
 	f.Fuzz(func(t *testing.T, b []byte) {
 		rec := Record{Ext: b}
-		id, attempt, ok := rec.Identity()
+		x, ok := rec.Execution()
 		if !ok {
 			return
 		}
-		again := Record{Ext: appendIdentity(nil, id, attempt)}
-		if id2, attempt2, ok := again.Identity(); !ok || id2 != id || attempt2 != attempt {
-			t.Fatalf("%v, %d became %v, %d", id, attempt, id2, attempt2)
+		again := Record{Ext: x.append(nil)}
+		if y, ok := again.Execution(); !ok || y != x {
+			t.Fatalf("%+v became %+v", x, y)
+		}
+	})
+}
+
+func FuzzOptions(f *testing.F) {
+	f.Add((&TaskOptions{Timeout: time.Second, Priority: -128}).append(nil))
+	f.Add((&TaskOptions{Run: 1, Priority: 127, Attempts: 3, HostLosses: 2, Backoff: 5, MaxBackoff: 6}).append(nil))
+	f.Add([]byte{0x83, 9, 0xa2, 'h', 'i', 1, 7, 0xcd, 1, 0, 0x91, 0x80})
+	f.Fuzz(func(t *testing.T, b []byte) {
+		rec := Record{Ext: b}
+		o, ok := rec.Options()
+		if !ok {
+			return
+		}
+		again := Record{Ext: o.append(nil)}
+		if p, ok := again.Options(); !ok || p != o {
+			t.Fatalf("%+v became %+v", o, p)
 		}
 	})
 }

@@ -97,7 +97,25 @@ func goldenClientController() []golden {
 		{"CloseSession", "Request 3 closes the session when its tasks are finished.", client(4, 5), with(KindCloseSession, 7, 3, CloseSession{Session: 7, Mode: CloseFinish}), nil},
 		{"Done", "The order was passed on.", broker(6, 4), plain(KindDone, 0, 3, ""), nil},
 		{"SessionState closed", "A push: the session is over.", broker(7, 4), with(KindSessionState, 7, 0, SessionState{Session: 7, State: SessionClosed}), nil},
+		{"DetachSession", "Request 4 leaves session 7, which is kept for an hour.", client(5, 8), with(KindDetachSession, 7, 4, DetachSession{Session: 7, Grace: time.Hour}), nil},
+		{"AttachSession", "Request 5, maybe of another process, comes back to it. It is answered as OPEN-SESSION is.", client(6, 8), with(KindAttachSession, 7, 5, AttachSession{Key: 2, Session: 7}), nil},
+		{"SessionOpened again", "The session has had 41 tasks, and the results of 3 were not taken.", broker(8, 6), with(KindSessionOpened, 7, 5, SessionOpened{Session: 7, Service: "price", Version: "1", TaskCredit: DefaultTaskCredit, ByteCredit: DefaultByteCredit, MaxPayload: DefaultMaxPayload, Next: 42, Untold: 3}), nil},
 		{"SessionState queued", "A push: session 8, of another service, waits, and why.", broker(8, 4), with(KindSessionState, 8, 0, SessionState{Session: 8, State: SessionQueued, Reason: "not enough cpu of a manager loop for its session manager: 0.05 needed, 0 of 1 free; to be freed by closing all sessions of risk"}), nil},
+	}
+}
+
+func goldenTask() TaskInfo {
+	return TaskInfo{
+		Session: 7, Task: NewTaskID(10, 4), Sequence: 10, State: TaskRunning, Since: time.Unix(1_700_000_000, 0), Size: 5,
+		Attempts: 1, Container: "c-17", Node: "node-a", Progress: &Progress{Percent: 50, Attempt: 2},
+	}
+}
+
+func goldenLetter() DeadLetter {
+	return DeadLetter{
+		ID: 3, At: time.Unix(1_700_000_000, 0), Service: "price", Version: "1", Environment: "default", Session: 7, Client: "pricer",
+		Task: NewTaskID(1, 0), Size: 5, Attempts: 4, Error: &Error{Code: CodeAttemptsSpent, Op: "task", Msg: "it failed in each of 4 attempts"},
+		Last: &Error{Code: CodeTaskFailed, Op: "OnTaskExec", Msg: "no such trade"}, Instances: []InstanceRef{{Container: "c-17", Node: "node-a"}},
 	}
 }
 
@@ -107,9 +125,15 @@ func goldenClientManager() []golden {
 		{"Hello", "The client says who it is, and that it takes 64 MiB of results that it has not consumed.", client(1, 0), with(KindHello, 0, 0, Hello{MinVersion: 1, MaxVersion: 1, Role: RoleClient, Name: "pricer", Endpoint: "tcp://10.0.0.1:7710", ResultCredit: DefaultResultCredit}), nil},
 		{"Task", "Two tasks of session 7 in one frame: sequence 1 in slot 0, sequence 2 in slot 1.", client(2, 1), append(plain(KindTask, 7, id, "hello"), plain(KindTask, 7, next, "world")...), nil},
 		{"Task external", "A task whose payload of 9000 bytes is the frame that follows.", client(3, 1), AppendExternal(nil, KindTask, 7, uint64(NewTaskID(3, 2)), 9000), []int{9000}},
+		{"Task with options", "A task that is given up after 30 s, may execute for 5 s, goes before others, and is run twice at most.", client(3, 1), AppendTask(nil, 7, NewTaskID(4, 3), []byte("soon"), &TaskOptions{Timeout: 30 * time.Second, Run: 5 * time.Second, Priority: 10, Attempts: 2}), nil},
 		{"Result", "The result of the first task.", broker(2, 3), plain(KindResult, 7, id, "HELLO"), nil},
 		{"Failure", "The second task failed.", broker(3, 3), with(KindFailure, 7, next, Error{Code: CodeTaskFailed, Op: "price", Msg: "no such trade"}), nil},
 		{"Credit", "The client has consumed 5 bytes of results since its HELLO.", client(4, 3), plain(KindCredit, 0, 5, ""), nil},
+		{"Cancel", "End the task of sequence 2.", client(5, 3), plain(KindCancel, 7, next, ""), nil},
+		{"Cancel all", "End all tasks of session 7 that were sent before.", client(6, 3), plain(KindCancel, 7, 0, ""), nil},
+		{"Progress", "The first task has done half of its work.", broker(3, 3), with(KindProgress, 7, id, Progress{Percent: 50, Text: "3 of 6 markets", Attempt: 1}), nil},
+		{"Partial", "The third part of its result.", broker(3, 3), AppendPartial(nil, 7, id, []byte("HEL"), 1, 2), nil},
+		{"Taken", "Of a kept session: the application has taken the results of tasks 1 and 2.", client(7, 3), with(KindTaken, 7, 0, Taken{Tasks: []uint64{id, next}}), nil},
 		{"Error", "A bare frame: this loop serves nothing of the client. It asks its control connection again.", from(theBroker, 0, 0, 0), with(KindError, 0, 0, Error{Code: CodeUnknownSession, Op: "Hello", Msg: "ask the control endpoint again"}), nil},
 	}
 }
@@ -124,9 +148,20 @@ func goldenInstanceManager() []golden {
 		{"Bind", "Hold session 7.", broker(2, 1), with(KindBind, 7, 0, Bind{Session: 7, Name: "eod", Environment: "default", Parameters: []byte("EUR")}), nil},
 		{"Bound", "OnSessionBind returned.", instance(2, 2), plain(KindBound, 7, 0, ""), nil},
 		{"Refused", "OnSessionBind failed.", instance(2, 2), with(KindRefused, 7, 0, Error{Code: CodeBindFailed, Op: "OnSessionBind", Msg: "no such market"}), nil},
-		{"Dispatch", "Run this task: the first attempt of the client's task 1 in slot 0.", broker(3, 2), AppendDispatch(nil, 7, slot, []byte("hello"), NewTaskID(1, 0), 1), nil},
-		{"Dispatch again", "The same task, its second attempt: the last element is a map.", broker(3, 2), AppendDispatch(nil, 7, slot, []byte("hello"), NewTaskID(1, 0), 2), nil},
-		{"Dispatch external", "A task whose payload is the frame that follows.", broker(4, 2), AppendDispatchExternal(nil, 7, slot+1, 9000, NewTaskID(3, 2), 1), []int{9000}},
+		{"Dispatch", "Run this task: the first attempt of the client's task 1 in slot 0.", broker(3, 2), AppendDispatch(nil, 7, slot, []byte("hello"), Execution{ID: NewTaskID(1, 0), Attempt: 1}), nil},
+		{"Dispatch again", "The same task, its second attempt: the last element is a map.", broker(3, 2), AppendDispatch(nil, 7, slot, []byte("hello"), Execution{ID: NewTaskID(1, 0), Attempt: 2}), nil},
+		{"Dispatch external", "A task whose payload is the frame that follows.", broker(4, 2), AppendDispatchExternal(nil, 7, slot+1, 9000, Execution{ID: NewTaskID(3, 2), Attempt: 1}), []int{9000}},
+		{"Dispatch with limits", "A task that is given up in 30 s and may execute for 5 s; its manager wants to know when it begins.", broker(4, 2), AppendDispatch(nil, 7, slot, []byte("soon"), Execution{ID: NewTaskID(4, 3), Attempt: 2, Timeout: 30 * time.Second, Run: 5 * time.Second, Watch: true}), nil},
+		{"Started", "Its hook begins.", instance(3, 4), plain(KindStarted, 7, slot, ""), nil},
+		{"Abort", "End it.", broker(5, 3), with(KindAbort, 7, slot, Error{Code: CodeCancelled, Op: "task", Msg: "by its client"}), nil},
+		{"Stopping", "The context of its hook has ended.", instance(4, 5), plain(KindStopping, 7, slot, ""), nil},
+		{"Progress", "A task has done half of its work.", instance(4, 5), with(KindProgress, 7, slot, Progress{Percent: 50, Text: "3 of 6 markets", Attempt: 1}), nil},
+		{"Partial", "The third part of its result.", instance(4, 5), AppendPartial(nil, 7, slot, []byte("HEL"), 1, 2), nil},
+		{"PartialGrant", "It was passed on: 3 bytes more may come.", broker(6, 4), with(KindPartialGrant, 7, slot, PartialGrant{Bytes: 3}), nil},
+		{"PutData", "Request 5 of the instance: keep this with session 7.", instance(4, 5), with(KindPutData, 7, 5, PutData{Key: "curve", Value: []byte("EUR")}), nil},
+		{"Done", "It is kept.", broker(6, 4), plain(KindDone, 7, 5, ""), nil},
+		{"GetData", "Request 6.", instance(5, 6), with(KindGetData, 7, 6, GetData{Key: "curve"}), nil},
+		{"SessionData", "Its answer.", broker(7, 5), with(KindSessionData, 7, 6, SessionData{Key: "curve", Value: []byte("EUR"), Found: true}), nil},
 		{"Result", "Its result, and what was executed since the last report: 1 task in 2.5 ms.", instance(3, 4), append(plain(KindResult, 7, slot, "HELLO"), plain(KindExecuted, 1, 2_500_000, "")...), nil},
 		{"Failure", "It failed, and is not to be run again.", instance(3, 4), with(KindFailure, 7, slot, Error{Code: CodeTaskFailed, Op: "OnTaskExec", Msg: "no such trade", Retry: 2}), nil},
 		{"Recall", "Give the task back if it has not started.", broker(5, 3), plain(KindRecall, 7, slot+1, ""), nil},
@@ -200,6 +235,22 @@ func goldenOperatorController() []golden {
 			{Number: 3, At: time.Unix(1_700_000_000, 0), Kind: EventBound, Detail: "to instance c-17 on node node-a"},
 			{Number: 4, At: time.Unix(1_700_000_009, 0), Kind: EventClosed},
 		}}), nil},
+		{"SteerSession", "Request 11 suspends session 7.", client(12, 7), with(KindSteerSession, 7, 11, SteerSession{Session: 7, Action: SteerSuspend, Reason: "the market is closed"}), nil},
+		{"CancelTask", "Request 12 cancels task 9 of session 7.", client(13, 7), with(KindCancelTask, 7, 12, TaskRef{Session: 7, Sequence: 9, Reason: "by the operator"}), nil},
+		{"GetTask", "Request 13 asks for task 10 of session 7.", client(14, 7), with(KindGetTask, 7, 13, TaskRef{Session: 7, Sequence: 10}), nil},
+		{"TaskInfo", "It runs.", broker(8, 14), with(KindTaskInfo, 7, 13, goldenTask()), nil},
+		{"ListTasks", "Request 14 asks for the unfinished tasks of session 7.", client(15, 8), with(KindListTasks, 7, 14, ListRequest{Session: 7}), nil},
+		{"TaskPage", "There is one.", broker(9, 15), with(KindTaskPage, 7, 14, TaskPage{Entries: []TaskInfo{goldenTask()}}), nil},
+		{"ListDead", "Request 15 asks for the dead-letter list.", client(16, 9), with(KindListDead, 0, 15, ListRequest{Service: "price"}), nil},
+		{"DeadPage", "It has one entry.", broker(10, 16), with(KindDeadPage, 0, 15, DeadPage{Entries: []DeadLetter{goldenLetter()}, Dropped: 2}), nil},
+		{"GetDead", "Request 16 asks for that entry.", client(17, 10), with(KindGetDead, 0, 16, GetDead{ID: 3}), nil},
+		{"DeadPart", "The entry, with its whole payload.", broker(11, 17), with(KindDeadPart, 0, 16, DeadPart{Letter: goldenLetter(), Payload: []byte("hello")}), nil},
+		{"DropDead", "Request 17 drops it.", client(18, 11), with(KindDropDead, 0, 17, DropDead{IDs: []uint64{3}}), nil},
+		{"GetStats", "Request 18 asks for the statistics of session 7.", client(19, 11), with(KindGetStats, 7, 18, GetStats{Session: 7}), nil},
+		{"Stats", "They are these.", broker(12, 19), with(KindStats, 7, 18, Stats{
+			Since: time.Unix(1_700_000_000, 0), At: time.Unix(1_700_000_060, 0), Submitted: 5, Done: 3, Failed: 1, Flying: 1,
+			Executing: Histogram{Counts: []uint64{0, 0, 4}, Sum: 12 * time.Microsecond}, Instances: 1, Most: 1, Slots: 1,
+		}), nil},
 	}
 }
 
@@ -295,14 +346,35 @@ func (g golden) render(t *testing.T, used map[Kind]bool) string {
 			g.payload(t, &b, rec, line)
 		}
 		if rec.Ext != nil {
-			id, attempt, _ := rec.Identity()
-			line(rec.Ext, fmt.Sprintf("the client's task %v, attempt %d", id, attempt))
+			fmt.Fprintf(&b, "# %s\n", lastElement(&rec))
+			for chunk := range slices.Chunk(rec.Ext, 16) {
+				line(chunk, "")
+			}
 		}
 	}
 	for i, n := range g.payloads {
 		fmt.Fprintf(&b, "# payload frame %d: %d bytes\n", i+1, n)
 	}
 	return b.String()
+}
+
+// lastElement says what the last element of a record is.
+func lastElement(rec *Record) string {
+	switch rec.Kind {
+	case KindTask:
+		o, _ := rec.Options()
+		return fmt.Sprintf("options %+v", o)
+	case KindPartial:
+		attempt, number, _ := rec.Part()
+		return fmt.Sprintf("attempt %d, part %d", attempt, number)
+	default:
+		x, _ := rec.Execution()
+		s := fmt.Sprintf("the client's task %v, attempt %d", x.ID, x.Attempt)
+		if x.Timeout > 0 || x.Run > 0 || x.Watch {
+			s += fmt.Sprintf(", given up in %v, to run for %v at most, to be watched: %t", x.Timeout, x.Run, x.Watch)
+		}
+		return s
+	}
 }
 
 func (g golden) payload(t *testing.T, b *strings.Builder, rec Record, line func([]byte, string)) {

@@ -21,7 +21,7 @@ const (
 // Kinds of the data plane. Between client and manager the task field is a TaskID; between manager and instance it is
 // generation << 32 | slot of the manager's slab.
 const (
-	KindTask     Kind = 16 // client to manager: run this payload
+	KindTask     Kind = 16 // client to manager: run this payload; last element, optional: a map of options
 	KindDispatch Kind = 17 // manager to instance: run this payload; last element: the client's task id, or a map
 	KindResult   Kind = 18 // the task's result
 	KindFailure  Kind = 19 // body Error: the task failed
@@ -70,6 +70,40 @@ const (
 	KindInstanceFailed Kind = 61 // instance on its control connection, body Error: OnCreateService failed
 )
 
+// Kinds of the data plane, continued: what is said of single tasks beside their results, and of a session's data.
+const (
+	KindCancel       Kind = 64 // client to manager: end this task; task field 0: all that were sent before
+	KindAbort        Kind = 65 // manager to instance, body Error: end this task; a Failure or a Result answers
+	KindStarted      Kind = 66 // instance to manager: a task's hook begins; said where the dispatch asks for it
+	KindStopping     Kind = 67 // instance to manager: a task's hook was told to end, and has not returned yet
+	KindProgress     Kind = 68 // instance to manager to client, body Progress: how far a task has come; the last counts
+	KindPartial      Kind = 69 // instance to manager to client: a part of a task's result; last element: attempt and number
+	KindPartialGrant Kind = 70 // manager to instance, body PartialGrant: more bytes of parts may be sent of this task
+	KindPutData      Kind = 71 // instance to manager, body PutData: keep this with the session; answer Done or Error
+	KindGetData      Kind = 72 // instance to manager, body GetData; answer SessionData
+	KindSessionData  Kind = 73 // manager to instance, body SessionData: the answer to GetData
+	KindTaken        Kind = 74 // client to manager, body Taken: results that the application has taken, of a kept session
+)
+
+// Kinds of the control plane, continued: what is asked of sessions and of single tasks.
+const (
+	KindAttachSession Kind = 80 // client: AttachSession; answer SessionOpened
+	KindDetachSession Kind = 81 // client: DetachSession; answer Done
+	KindSteerSession  Kind = 82 // client or operator: SteerSession; answer Done
+	KindCancelTask    Kind = 83 // operator: TaskRef; answer Done
+	KindGetTask       Kind = 84 // operator: TaskRef; answer TaskInfo
+	KindTaskInfo      Kind = 85 // broker: TaskInfo, the answer to GetTask
+	KindListTasks     Kind = 86 // operator: ListRequest with a session; answer TaskPage of its unfinished tasks
+	KindTaskPage      Kind = 87 // broker: TaskPage, the answer to ListTasks
+	KindListDead      Kind = 88 // operator: ListRequest; answer DeadPage
+	KindDeadPage      Kind = 89 // broker: DeadPage, the answer to ListDead
+	KindGetDead       Kind = 90 // operator: GetDead; answer DeadPart
+	KindDeadPart      Kind = 91 // broker: DeadPart, the answer to GetDead
+	KindDropDead      Kind = 92 // operator: DropDead; answer Done
+	KindGetStats      Kind = 93 // operator: GetStats; answer Stats
+	KindStats         Kind = 94 // broker: Stats, the answer to GetStats
+)
+
 var kindNames = map[Kind]string{
 	KindHeader: "Header", KindHello: "Hello", KindWelcome: "Welcome", KindRehello: "Rehello", KindRefer: "Refer",
 	KindError: "Error", KindBye: "Bye", KindDone: "Done", KindTask: "Task", KindDispatch: "Dispatch",
@@ -87,6 +121,13 @@ var kindNames = map[Kind]string{
 	KindRegisterNode:   "RegisterNode", KindNodeStatus: "NodeStatus",
 	KindStartContainer: "StartContainer", KindStopContainer: "StopContainer",
 	KindContainerState: "ContainerState", KindInstanceFailed: "InstanceFailed",
+	KindCancel: "Cancel", KindAbort: "Abort", KindStarted: "Started", KindStopping: "Stopping",
+	KindProgress: "Progress", KindPartial: "Partial", KindPartialGrant: "PartialGrant",
+	KindPutData: "PutData", KindGetData: "GetData", KindSessionData: "SessionData", KindTaken: "Taken",
+	KindAttachSession: "AttachSession", KindDetachSession: "DetachSession", KindSteerSession: "SteerSession",
+	KindCancelTask: "CancelTask", KindGetTask: "GetTask", KindTaskInfo: "TaskInfo", KindListTasks: "ListTasks",
+	KindTaskPage: "TaskPage", KindListDead: "ListDead", KindDeadPage: "DeadPage", KindGetDead: "GetDead",
+	KindDeadPart: "DeadPart", KindDropDead: "DropDead", KindGetStats: "GetStats", KindStats: "Stats",
 }
 
 // String gives the kind's name in docs/rfc, or "kind 99".

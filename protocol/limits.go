@@ -24,6 +24,15 @@ const (
 	// MaxValues is how many msgpack values a body may have, counted through all levels: it bounds what a small body can
 	// make its receiver allocate.
 	MaxValues = 1 << 18
+	// MaxDataKey is the longest key of what a session keeps at its manager, in bytes.
+	MaxDataKey = 256
+	// MaxDataValue is the largest value of it in bytes.
+	MaxDataValue = 512 << 10
+	// MaxSessionData is the most that limits.data may allow, in bytes.
+	MaxSessionData = 64 << 20
+	// PartialWindow is how many bytes of parts of a task's result an instance may send that were not granted anew. A single
+	// part may go over it.
+	PartialWindow = 256 << 10
 	// MaxPage is the largest number of entries in one page of an answer.
 	MaxPage = 1000
 	// MaxEvents is how many events of a session its broker keeps: the last ones.
@@ -49,6 +58,8 @@ const (
 	DefaultByteCredit = 64 << 20
 	// DefaultResultCredit is how many bytes of results a client may leave unconsumed on one data connection.
 	DefaultResultCredit = 64 << 20
+	// DefaultSessionData is how many bytes a session may keep at its manager.
+	DefaultSessionData = 1 << 20
 	// DefaultSlots is how many OnTaskExec an instance runs at once.
 	DefaultSlots = 1
 	// DefaultSessions is how many sessions an instance holds bound.

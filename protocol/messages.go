@@ -75,9 +75,23 @@ type OpenSession struct {
 	NodeType    string `json:"node_type,omitempty"`     // cpu or gpu; empty: any
 	Nodes       int    `json:"nodes,omitempty"`         // least number of distinct nodes
 	Parameters  []byte `json:"parameters,omitempty"`    // the application's, handed to OnSessionBind
+
+	Retry      Retry         `json:"retry,omitempty,omitzero"` // of its tasks; what is left out is as the service says
+	Timeout    time.Duration `json:"timeout,omitempty"`        // of a task from its arrival to its result; 0: as the service says
+	Run        time.Duration `json:"run,omitempty"`            // that a task may execute; 0: as the service says
+	Idle       time.Duration `json:"idle,omitempty"`           // without an unfinished task, after which it is closed; 0: never
+	Lifetime   time.Duration `json:"lifetime,omitempty"`       // after which it is killed; 0: never
+	Disconnect string        `json:"disconnect,omitempty"`     // when its client is gone: close (empty too) or keep
+	Grace      time.Duration `json:"grace,omitempty"`          // from the loss of the client to the close, or of a kept session to its end; 0: as the broker says
 }
 
-// SessionOpened answers OpenSession. Where the session is served follows in Refer, now or when there is room.
+// What becomes of a session whose client is gone.
+const (
+	DisconnectClose = "close" // it is killed after its grace
+	DisconnectKeep  = "keep"  // it goes on, keeps its results, and waits for AttachSession for as long as its grace
+)
+
+// SessionOpened answers OpenSession and AttachSession. Where the session is served follows in Refer, now or when there is room.
 type SessionOpened struct {
 	Session    uint32 `json:"session"`     // its number from now on
 	Service    string `json:"service"`     // its name
@@ -87,6 +101,10 @@ type SessionOpened struct {
 	MaxPayload int64  `json:"max_payload"` // bytes
 	// Interface is what the service declares of its types, for typed clients.
 	Interface Interface `json:"interface,omitempty,omitzero"`
+	// Of a session that was attached to: the first sequence that no task of it has had, and its tasks whose results
+	// nobody has taken.
+	Next   uint64 `json:"next,omitempty"`
+	Untold int    `json:"untold,omitempty"`
 }
 
 // Ways to close a session.
@@ -224,6 +242,29 @@ type SessionInfo struct {
 	Failed      uint64        `json:"failed"`                   // tasks with a failure
 	Nodes       []string      `json:"nodes,omitempty"`          // that run it
 	Loop        int           `json:"loop"`                     // of the management node, that serves it; -1: none yet
+	Since       time.Time     `json:"since,omitempty,omitzero"` // when it came into its state
+	Suspended   bool          `json:"suspended,omitempty"`      // nothing of it is begun until it is resumed
+	Stopped     bool          `json:"stopped,omitempty"`        // it takes no further tasks
+	Detached    bool          `json:"detached,omitempty"`       // its client has left; it can be attached to
+	Retried     uint64        `json:"retried,omitempty"`        // attempts that were not the first of their task
+	Cancelled   uint64        `json:"cancelled,omitempty"`      // tasks that were cancelled, or whose deadline passed; of Failed
+	Dead        uint64        `json:"dead,omitempty"`           // tasks that went to the dead-letter list; of Failed
+	Late        uint64        `json:"late,omitempty"`           // results that came for attempts that were given up, and were dropped
+	Failure     *Failure      `json:"failure,omitempty"`        // the last thing that went wrong
+}
+
+// Failure is what is known of something that went wrong in a service.
+type Failure struct {
+	At        time.Time `json:"at"`                  // when the broker learned of it
+	Hook      string    `json:"hook,omitempty"`      // in which it was; empty: outside of any
+	Error     *Error    `json:"error,omitempty"`     // what the hook returned, or why the instance was lost
+	Container string    `json:"container,omitempty"` // of the instance
+	Node      string    `json:"node,omitempty"`      // on which it ran
+	Task      TaskID    `json:"task,omitempty"`      // which it was about
+	Stack     string    `json:"stack,omitempty"`     // of a panic
+	Code      int       `json:"code,omitempty"`      // exit status, when the process ended by itself
+	Signal    string    `json:"signal,omitempty"`    // that ended it, by name
+	Output    []string  `json:"output,omitempty"`    // its last lines
 }
 
 // Kinds of events of a session.
@@ -239,6 +280,13 @@ const (
 	EventClosing   = "closing"   // it was asked to close: by whom, how and why
 	EventClosed    = "closed"    // it is over, and why when not in order
 	EventFailed    = "failed"    // it cannot go on, and why
+	EventRetry     = "retry"     // a task is to be run again: which, after what, when
+	EventDead      = "dead"      // a task went to the dead-letter list: which, and why
+	EventCancel    = "cancel"    // tasks were cancelled, how far that has come, or who was killed for it
+	EventDeadline  = "deadline"  // a task's time was over
+	EventSteered   = "steered"   // it was suspended, resumed, or takes no further tasks; by whom
+	EventDetached  = "detached"  // its client has left it, or is gone
+	EventAttached  = "attached"  // a client has come back to it
 )
 
 // SessionEvent is one thing that happened to a session. Its broker keeps the last MaxEvents of each.

@@ -3,6 +3,7 @@ package protocol
 import (
 	"errors"
 	"fmt"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -19,7 +20,7 @@ func TestKindsAreNamedOnce(t *testing.T) {
 			t.Errorf("%v is no fixint", k)
 		}
 	}
-	if len(seen) != 49 {
+	if len(seen) != 75 {
 		t.Errorf("%d kinds: adapt this test, the golden files and docs/rfc", len(seen))
 	}
 	if Kind(99).Known() || Kind(99).String() != "kind 99" {
@@ -38,7 +39,7 @@ func TestCodes(t *testing.T) {
 			t.Errorf("%v: retryable %t", c, c.Retryable())
 		}
 	}
-	if len(seen) != len(codes) || len(seen) != 31 {
+	if len(seen) != len(codes) || len(seen) != 35 {
 		t.Errorf("%d codes of %d", len(seen), len(codes))
 	}
 	if Code(999).String() != "code 999" || Code(999).Retryable() {
@@ -138,9 +139,9 @@ func TestServiceDefaults(t *testing.T) {
 	if s.Version != "1" || s.Queue != "default" || s.Manager != (Share{CPU: 20}) || s.Slots != 1 || s.Sessions != 10 || s.Instances != (Instances{1, 1}) ||
 		len(s.Requests) != 1 || s.Requests[0].Capacity != (Capacity{CPU: 1000, Memory: 64 << 20}) ||
 		s.Limits != (Limits{
-			Payload: DefaultMaxPayload, Tasks: DefaultTaskCredit, Bytes: DefaultByteCredit, Attempts: 4, HostLosses: 8,
+			Payload: DefaultMaxPayload, Tasks: DefaultTaskCredit, Bytes: DefaultByteCredit,
 			Idle: Duration(time.Minute), Start: Duration(time.Minute), Grace: Duration(10 * time.Second),
-		}) {
+		}) || !reflect.DeepEqual(s.Retry, DefaultRetry()) {
 		t.Errorf("%+v", s)
 	}
 	given := Service{Name: "s", Instances: Instances{Min: 3}, Limits: Limits{Payload: 1 << 30}, Requests: []ContainerRequest{{}}}
@@ -175,8 +176,8 @@ func TestServiceIsRefused(t *testing.T) {
 		"limits.payload: 1073741825":          func(s *Service) { s.Limits.Payload = 1<<30 + 1 },
 		"limits.tasks: -5":                    func(s *Service) { s.Limits.Tasks = -5 },
 		"limits.bytes: 9":                     func(s *Service) { s.Limits.Bytes = 9 },
-		"limits.attempts: 101":                func(s *Service) { s.Limits.Attempts = 101 },
-		"limits.host_losses: 201":             func(s *Service) { s.Limits.HostLosses = 201 },
+		"retry.attempts: 101":                 func(s *Service) { s.Retry.Attempts = 101 },
+		"retry.host_losses: 201":              func(s *Service) { s.Retry.HostLosses = 201 },
 		"limits.idle: -1s":                    func(s *Service) { s.Limits.Idle = Duration(-time.Second) },
 		"limits.start: -1s":                   func(s *Service) { s.Limits.Start = Duration(-time.Second) },
 		"limits.grace: -1s":                   func(s *Service) { s.Limits.Grace = Duration(-time.Second) },

@@ -44,68 +44,18 @@ func AppendExternal(b []byte, kind Kind, session uint32, task uint64, size uint3
 	return appendHead(b, 0x94, kind, session, task, 0xce, size)
 }
 
-// AppendDispatch appends a [KindDispatch] record with an inline payload. The last element is the client's task id
-// alone when attempt is 1, else the map {1: task id, 2: attempt}.
-func AppendDispatch(b []byte, session uint32, task uint64, payload []byte, id TaskID, attempt uint8) []byte {
+// AppendDispatch appends a [KindDispatch] record with an inline payload. The last element is the client's task id alone
+// when x says nothing else and it is the first attempt, else a map.
+func AppendDispatch(b []byte, session uint32, task uint64, payload []byte, x Execution) []byte {
 	b = appendHead(b, 0x95, KindDispatch, session, task, 0xc6, uint32(len(payload)))
 	b = append(b, payload...)
-	return appendIdentity(b, id, attempt)
+	return x.append(b)
 }
 
 // AppendDispatchExternal is [AppendDispatch] for a payload that travels in a frame of its own.
-func AppendDispatchExternal(b []byte, session uint32, task uint64, size uint32, id TaskID, attempt uint8) []byte {
+func AppendDispatchExternal(b []byte, session uint32, task uint64, size uint32, x Execution) []byte {
 	b = appendHead(b, 0x95, KindDispatch, session, task, 0xce, size)
-	return appendIdentity(b, id, attempt)
-}
-
-func appendIdentity(b []byte, id TaskID, attempt uint8) []byte {
-	if attempt > 1 {
-		b = append(b, 0x82, 0x01)
-	}
-	b = append(b, 0xcf)
-	b = binary.BigEndian.AppendUint64(b, uint64(id))
-	if attempt > 1 {
-		b = append(b, 0x02, 0xcc, attempt)
-	}
-	return b
-}
-
-// Identity reads the last element of a [KindDispatch] record: the client's task id and the attempt, from 1.
-// ok is false when the element is missing or is not of that form; further keys of the map are ignored.
-func (r *Record) Identity() (id TaskID, attempt uint8, ok bool) {
-	e := r.Ext
-	if len(e) == 9 && e[0] == 0xcf {
-		return TaskID(binary.BigEndian.Uint64(e[1:])), 1, true
-	}
-	if len(e) == 0 || e[0]&0xf0 != 0x80 {
-		return 0, 0, false
-	}
-	var body struct {
-		ID      uint64
-		Attempt uint8
-	}
-	n, e := int(e[0]&0x0f), e[1:]
-	for range n {
-		key, rest, good := readUint(e)
-		if !good {
-			return 0, 0, false
-		}
-		v, after, good := readUint(rest)
-		switch {
-		case good && key == 1:
-			body.ID, ok = v, true
-		case good && key == 2 && v <= 255:
-			body.Attempt = uint8(v)
-		case !good:
-			size := skip(rest, maxDepth)
-			if size == 0 {
-				return 0, 0, false
-			}
-			after = rest[size:]
-		}
-		e = after
-	}
-	return TaskID(body.ID), max(body.Attempt, 1), ok
+	return x.append(b)
 }
 
 // Reader walks the records of a frame. The zero Reader has no records.

@@ -64,9 +64,9 @@ func someRecords() (frame []byte, want []Record) {
 	frame = AppendRecord(frame, KindTask, 7, 1<<63|5, []byte("payload"))
 	frame = AppendRecord(frame, KindBye, 0, 0, nil)
 	frame = AppendExternal(frame, KindResult, 1<<32-1, 2, 1<<20)
-	frame = AppendDispatch(frame, 3, 4, []byte("x"), NewTaskID(9, 8), 1)
-	frame = AppendDispatch(frame, 3, 4, nil, NewTaskID(9, 8), 200)
-	frame = AppendDispatchExternal(frame, 3, 5, 9000, NewTaskID(MaxTaskSequence, MaxTaskSlot), 2)
+	frame = AppendDispatch(frame, 3, 4, []byte("x"), Execution{ID: NewTaskID(9, 8), Attempt: 1})
+	frame = AppendDispatch(frame, 3, 4, nil, Execution{ID: NewTaskID(9, 8), Attempt: 200})
+	frame = AppendDispatchExternal(frame, 3, 5, 9000, Execution{ID: NewTaskID(MaxTaskSequence, MaxTaskSlot), Attempt: 2})
 	return frame, []Record{
 		{Kind: KindTask, Session: 7, Task: 1<<63 | 5, Payload: []byte("payload"), Size: 7},
 		{Kind: KindBye, Payload: []byte{}},
@@ -108,12 +108,12 @@ func TestRecordsComeBack(t *testing.T) {
 		id      TaskID
 		attempt uint8
 	}{3: {NewTaskID(9, 8), 1}, 4: {NewTaskID(9, 8), 200}, 5: {NewTaskID(MaxTaskSequence, MaxTaskSlot), 2}} {
-		if id, attempt, ok := got[i].Identity(); !ok || id != w.id || attempt != w.attempt {
-			t.Errorf("record %d: identity %v, %d, %t", i, id, attempt, ok)
+		if x, ok := got[i].Execution(); !ok || x != (Execution{ID: w.id, Attempt: w.attempt}) {
+			t.Errorf("record %d: %+v, %t", i, x, ok)
 		}
 	}
-	if _, _, ok := got[0].Identity(); ok {
-		t.Error("a record without last element has an identity")
+	if _, ok := got[0].Execution(); ok {
+		t.Error("a record without last element says how it is to be executed")
 	}
 }
 
@@ -202,9 +202,9 @@ func TestIdentityForms(t *testing.T) {
 		{"another type", []byte{0xc0}, 0, 0, false},
 	} {
 		rec := Record{Kind: KindDispatch, Ext: c.ext}
-		id, attempt, ok := rec.Identity()
-		if ok != c.ok || ok && (id != c.id || attempt != c.attempt) {
-			t.Errorf("%s: %d, %d, %t", c.name, id, attempt, ok)
+		x, ok := rec.Execution()
+		if ok != c.ok || ok && (x.ID != c.id || x.Attempt != c.attempt) {
+			t.Errorf("%s: %+v, %t", c.name, x, ok)
 		}
 	}
 }
@@ -246,7 +246,7 @@ func TestMutatedRecordsDoNotPanic(t *testing.T) {
 				}
 			}
 			for i := range got {
-				got[i].Identity()
+				got[i].Execution()
 			}
 		}
 	}
@@ -339,7 +339,7 @@ func TestHotPathAllocatesNothing(t *testing.T) {
 	for name, f := range map[string]func(){
 		"AppendRecord":   func() { AppendRecord(buf, KindTask, 1, 2, payload) },
 		"AppendExternal": func() { AppendExternal(buf, KindTask, 1, 2, 9000) },
-		"AppendDispatch": func() { AppendDispatch(buf, 1, 2, payload, 3, 4) },
+		"AppendDispatch": func() { AppendDispatch(buf, 1, 2, payload, Execution{ID: 3, Attempt: 4}) },
 		"StampHeader":    func() { StampHeader(frame, Header{Version: 1}) },
 		"reading": func() {
 			_, rest, err := ParseHeader(frame)
@@ -351,7 +351,7 @@ func TestHotPathAllocatesNothing(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				rec.Identity()
+				rec.Execution()
 			}
 		},
 	} {
@@ -364,7 +364,7 @@ func TestHotPathAllocatesNothing(t *testing.T) {
 func BenchmarkReader(b *testing.B) {
 	var frame []byte
 	for i := range uint64(1000) {
-		frame = AppendDispatch(frame, 1, i, make([]byte, 16), TaskID(i), 1)
+		frame = AppendDispatch(frame, 1, i, make([]byte, 16), Execution{ID: TaskID(i), Attempt: 1})
 	}
 	var rec Record
 	b.ReportAllocs()
@@ -374,7 +374,7 @@ func BenchmarkReader(b *testing.B) {
 			if err != nil {
 				b.Fatal(err)
 			}
-			rec.Identity()
+			rec.Execution()
 		}
 	}
 }

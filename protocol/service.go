@@ -24,6 +24,7 @@ type Service struct {
 	Instances Instances          `json:"instances,omitzero"`  // how many there are
 	Interface Interface          `json:"interface,omitzero"`  // for people and typed clients
 	Limits    Limits             `json:"limits,omitzero"`     // what bounds its tasks and instances
+	Retry     Retry              `json:"retry,omitzero"`      // when a task is run again
 	Manager   Share              `json:"manager,omitzero"`    // what its session manager holds of the management node
 	Env       map[string]string  `json:"env,omitempty"`       // environment variables of its instances
 }
@@ -103,14 +104,72 @@ type Interface struct {
 
 // Limits of a service. Durations are written as 30s or 5m in YAML.
 type Limits struct {
-	Payload    int64    `json:"payload,omitempty"`     // bytes of a task or result; 0: the broker's
-	Tasks      int      `json:"tasks,omitempty"`       // unfinished tasks of a session; 0: the broker's
-	Bytes      int64    `json:"bytes,omitempty"`       // bytes of unfinished tasks of a session; 0: the broker's
-	Attempts   int      `json:"attempts,omitempty"`    // times that a task may end its instance; 0: 4
+	Payload int64    `json:"payload,omitempty"` // bytes of a task or result; 0: the broker's
+	Tasks   int      `json:"tasks,omitempty"`   // unfinished tasks of a session; 0: the broker's
+	Bytes   int64    `json:"bytes,omitempty"`   // bytes of unfinished tasks of a session; 0: the broker's
+	Idle    Duration `json:"idle,omitempty"`    // an instance beyond min is ended when idle that long; 0: 60s
+	Start   Duration `json:"start,omitempty"`   // from the start of a container to its service; 0: 60s
+	Grace   Duration `json:"grace,omitempty"`   // from the request to end, of an instance or of a task, to the kill; 0: 10s
+	Timeout Duration `json:"timeout,omitempty"` // of a task from its arrival to its result; 0: none
+	Run     Duration `json:"run,omitempty"`     // that a task may execute; 0: without limit
+	Data    int64    `json:"data,omitempty"`    // bytes that a session may keep at its manager; 0: 1 MiB
+}
+
+// Retry says when a task is run again that did not succeed. Of what is left out, a task has what its session says, a
+// session what its service says, and a service the default.
+type Retry struct {
+	Attempts   int      `json:"attempts,omitempty"`    // executions that may fail or end their instance; 0: 4
 	HostLosses int      `json:"host_losses,omitempty"` // instances that may be lost under a task otherwise; 0: 8
-	Idle       Duration `json:"idle,omitempty"`        // an instance beyond min is ended when idle that long; 0: 60s
-	Start      Duration `json:"start,omitempty"`       // from the start of a container to its service; 0: 60s
-	Grace      Duration `json:"grace,omitempty"`       // from the request to end to the kill; 0: 10s
+	Backoff    Duration `json:"backoff,omitempty"`     // from a failure to the second attempt, doubled each time, a random part less; 0: 1s
+	MaxBackoff Duration `json:"max_backoff,omitempty"` // at most; 0: 60s, or the backoff when that is longer
+	// On names codes of failures that are retried beside what worker.Retry asks for: TaskFailed, TaskPanicked. All
+	// others never are, nor what is marked by worker.Permanent.
+	On []string `json:"on,omitempty"`
+}
+
+// Or gives r with what it leaves out as base says.
+func (r Retry) Or(base Retry) Retry {
+	def(&r.Attempts, base.Attempts)
+	def(&r.HostLosses, base.HostLosses)
+	if r.MaxBackoff == 0 {
+		r.MaxBackoff = max(base.MaxBackoff, r.Backoff)
+	}
+	def(&r.Backoff, base.Backoff)
+	if r.On == nil {
+		r.On = base.On
+	}
+	return r
+}
+
+// DefaultRetry is what a service has that says nothing.
+func DefaultRetry() Retry {
+	return Retry{Attempts: 4, HostLosses: 8, Backoff: Duration(time.Second), MaxBackoff: Duration(time.Minute)}
+}
+
+// Validate checks what is set in r. The error is a *[Error] with [CodeInvalid] whose message begins with the field, after
+// the prefix, and names its value and what would be right.
+func (r Retry) Validate(op, prefix string) error {
+	bad := func(field, format string, args ...any) error {
+		return Errorf(CodeInvalid, op, prefix+field+": "+format, args...)
+	}
+	switch {
+	case r.Attempts < 0 || r.Attempts > 100:
+		return bad("attempts", "%d is not within 1 to 100", r.Attempts)
+	case r.HostLosses < 0 || r.HostLosses > 200:
+		return bad("host_losses", "%d is not within 1 to 200", r.HostLosses)
+	case r.Backoff < 0 || r.Backoff > Duration(24*time.Hour):
+		return bad("backoff", "%v is not within 0s to 24h", time.Duration(r.Backoff))
+	case r.MaxBackoff < 0 || r.MaxBackoff > Duration(24*time.Hour):
+		return bad("max_backoff", "%v is not within 0s to 24h", time.Duration(r.MaxBackoff))
+	case r.MaxBackoff > 0 && r.MaxBackoff < r.Backoff:
+		return bad("max_backoff", "%v is less than backoff (%v)", time.Duration(r.MaxBackoff), time.Duration(r.Backoff))
+	}
+	for i, name := range r.On {
+		if name != CodeTaskFailed.String() && name != CodeTaskPanicked.String() {
+			return bad(fmt.Sprintf("on[%d]", i), "%q is neither %v nor %v", name, CodeTaskFailed, CodeTaskPanicked)
+		}
+	}
+	return nil
 }
 
 // Duration is a time.Duration that reads and writes as text (1m30s) in YAML and JSON.
@@ -177,8 +236,7 @@ func (s Service) WithDefaults() Service {
 	def(&s.Limits.Payload, DefaultMaxPayload)
 	def(&s.Limits.Tasks, DefaultTaskCredit)
 	def(&s.Limits.Bytes, max(DefaultByteCredit, s.Limits.Payload))
-	def(&s.Limits.Attempts, 4)
-	def(&s.Limits.HostLosses, 8)
+	s.Retry = s.Retry.Or(DefaultRetry())
 	def(&s.Limits.Idle, Duration(time.Minute))
 	def(&s.Limits.Start, Duration(time.Minute))
 	def(&s.Limits.Grace, Duration(10*time.Second))
@@ -219,6 +277,9 @@ func (s Service) Validate() error {
 		return err
 	}
 	if err := s.Limits.validate(bad); err != nil {
+		return err
+	}
+	if err := s.Retry.Validate("service "+s.Name, "retry."); err != nil {
 		return err
 	}
 	switch m := s.Manager; {
@@ -276,16 +337,18 @@ func (l Limits) validate(bad func(field, format string, args ...any) error) erro
 		return bad("limits.tasks", "%d is not within 1 to %d", l.Tasks, MaxTaskSlot)
 	case l.Bytes < l.Payload:
 		return bad("limits.bytes", "%d is less than limits.payload (%d): a credit must hold one payload", l.Bytes, l.Payload)
-	case l.Attempts < 1 || l.Attempts > 100:
-		return bad("limits.attempts", "%d is not within 1 to 100", l.Attempts)
-	case l.HostLosses < 1 || l.HostLosses > 200:
-		return bad("limits.host_losses", "%d is not within 1 to 200", l.HostLosses)
 	case l.Idle < 0:
 		return bad("limits.idle", "%v is negative", time.Duration(l.Idle))
 	case l.Start <= 0:
 		return bad("limits.start", "%v is not above 0", time.Duration(l.Start))
 	case l.Grace <= 0:
 		return bad("limits.grace", "%v is not above 0", time.Duration(l.Grace))
+	case l.Timeout < 0:
+		return bad("limits.timeout", "%v is negative", time.Duration(l.Timeout))
+	case l.Run < 0:
+		return bad("limits.run", "%v is negative", time.Duration(l.Run))
+	case l.Data < 0 || l.Data > MaxSessionData:
+		return bad("limits.data", "%d is not within 0 to %d", l.Data, MaxSessionData)
 	}
 	return nil
 }

@@ -93,7 +93,8 @@ func TestSpecification(t *testing.T) {
 var used = map[string]bool{
 	"Artefact": true, "Capacity": true, "ContainerRequest": true, "Instances": true, "Interface": true, "Limits": true,
 	"ServiceInfo": true, "SessionInfo": true, "NodeInfo": true, "NodeDetail": true, "Disk": true, "NIC": true, "Container": true,
-	"Identity": true, "EnvironmentInfo": true, "SessionEvent": true,
+	"Identity": true, "EnvironmentInfo": true, "SessionEvent": true, "Retry": true, "Failure": true, "DeadLetter": true,
+	"InstanceRef": true,
 }
 
 // source is what the documents need of this package's source.
@@ -110,7 +111,7 @@ func readSource(t *testing.T) *source {
 		comments: map[string]string{}, order: map[string][]string{},
 		structs: map[string]*ast.StructType{}, docs: map[string]string{},
 	}
-	for _, file := range []string{"kinds", "errors", "limits", "messages", "service"} {
+	for _, file := range []string{"kinds", "errors", "limits", "messages", "tasks", "service"} {
 		parsed, err := parser.ParseFile(token.NewFileSet(), file+".go", nil, parser.ParseComments)
 		if err != nil {
 			t.Fatal(err)
@@ -256,8 +257,9 @@ var values = map[string]any{
 	"MaxEvents": MaxEvents, "MaxText": MaxText, "MaxService": MaxService, "MaxLabels": MaxLabels, "MaxLabel": MaxLabel,
 	"DefaultMaxPayload": DefaultMaxPayload, "DefaultTaskCredit": DefaultTaskCredit, "DefaultByteCredit": DefaultByteCredit,
 	"DefaultResultCredit": DefaultResultCredit, "DefaultSlots": DefaultSlots, "DefaultSessions": DefaultSessions,
-	"DefaultManagerCPU": DefaultManagerCPU,
-	"Heartbeat":         Heartbeat, "PeerTimeout": PeerTimeout, "BasePort": BasePort, "LoopPort": LoopPort,
+	"DefaultManagerCPU": DefaultManagerCPU, "MaxDataKey": MaxDataKey, "MaxDataValue": MaxDataValue,
+	"MaxSessionData": MaxSessionData, "PartialWindow": PartialWindow, "DefaultSessionData": DefaultSessionData,
+	"Heartbeat": Heartbeat, "PeerTimeout": PeerTimeout, "BasePort": BasePort, "LoopPort": LoopPort,
 }
 
 func (s *source) constants(t *testing.T, b *strings.Builder, file string) {

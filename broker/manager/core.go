@@ -160,6 +160,9 @@ func (c *Core) Step(now time.Time, ev Event) {
 // Tick runs the timers that are due.
 func (c *Core) Tick(now time.Time) {
 	c.now = now
+	for _, m := range c.managers {
+		m.ring()
+	}
 	if !now.Before(c.nextTick) {
 		c.ledger.roll(now, c.managers)
 		for _, m := range c.managers {
@@ -202,6 +205,11 @@ func (c *Core) Deadline() (at time.Time, ok bool) {
 	at = c.nextBeat
 	for _, t := range [2]time.Time{c.nextTick, c.nextTell} {
 		if t.Before(at) {
+			at = t
+		}
+	}
+	for _, m := range c.managers {
+		if t, ok := m.alarms.next(); ok && t.Before(at) {
 			at = t
 		}
 	}

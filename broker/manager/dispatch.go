@@ -163,9 +163,9 @@ func (m *manager) fly(k uint32, t *seat) {
 	id := m.slab.wireID(k)
 	if task.handle != 0 {
 		h := m.core.node.Retain(task.handle)
-		i.link.AppendDispatchExternal(s.number, id, task.size, h, task.id, attempt)
+		i.link.AppendDispatchExternal(s.number, id, task.size, h, protocol.Execution{ID: task.id, Attempt: attempt})
 	} else {
-		i.link.AppendDispatch(s.number, id, task.buf.data[task.off:task.off+task.size], task.id, attempt)
+		i.link.AppendDispatch(s.number, id, task.buf.data[task.off:task.off+task.size], protocol.Execution{ID: task.id, Attempt: attempt})
 	}
 	if task.suspect {
 		i.last = link.Last(i.link)

@@ -275,7 +275,7 @@ func (m *manager) again(n uint32, rec *protocol.Record) bool {
 	}
 	t.attempts++
 	s := t.session
-	if int(t.attempts) >= m.service.Limits.Attempts {
+	if int(t.attempts) >= m.service.Retry.Attempts {
 		return false
 	}
 	t.suspect = false // it has been answered

@@ -18,7 +18,7 @@ import (
 func TestRandomLives(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		w := newWorld(t)
-		w.serve(func(s *protocol.Service) { s.Limits.HostLosses, s.Limits.Attempts = 200, 100 })
+		w.serve(func(s *protocol.Service) { s.Retry.HostLosses, s.Retry.Attempts = 200, 100 })
 		c := w.client(100, 1, 2, 3)
 		next := map[uint32]uint64{1: 0, 2: 0, 3: 0}
 		killed := map[uint32]bool{}

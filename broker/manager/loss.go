@@ -56,7 +56,7 @@ func (m *manager) suspect(k uint32, alone bool, i *instance, reason string) {
 		m.finish(k)
 		return
 	}
-	limits := m.service.Limits
+	limits := m.service.Retry
 	switch {
 	case planted.Is(planted.AttemptNotCounted):
 	case alone && t.suspect && i.last.Left():

@@ -89,7 +89,7 @@ func TestPoisonTaskIsGivenUpAndNoOther(t *testing.T) {
 
 func TestHostLossesAreCountedApart(t *testing.T) {
 	w := newWorld(t)
-	w.serve(func(s *protocol.Service) { s.Limits.HostLosses = 3 })
+	w.serve(func(s *protocol.Service) { s.Retry.HostLosses = 3 })
 	c := w.client(100, 1)
 	// Two tasks always together: neither is ever alone, so neither is to blame.
 	for round := range uint64(3) {
@@ -147,7 +147,7 @@ func TestSuspectThatNeverLeftIsNotToBlame(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
-			w.serve(func(s *protocol.Service) { s.Limits.Attempts = 1 })
+			w.serve(func(s *protocol.Service) { s.Retry.Attempts = 1 })
 			c := w.client(100, 1)
 			a := w.instance("a", 200, nil)
 			b := w.instance("b", 201, nil)

@@ -113,7 +113,7 @@ func TestAnsweredSuspectIsNoneAnyMore(t *testing.T) {
 
 func TestAttemptOnTheWireIsBounded(t *testing.T) {
 	w := newWorld(t)
-	w.serve(func(s *protocol.Service) { s.Limits.HostLosses, s.Limits.Attempts = 200, 100 })
+	w.serve(func(s *protocol.Service) { s.Retry.HostLosses, s.Retry.Attempts = 200, 100 })
 	c := w.client(100, 1)
 	c.submit(1, 1, "x")
 	i := w.instance("a", 200, nil)

@@ -17,6 +17,7 @@ type manager struct {
 	instances []*instance // admitted and not gone
 	waiting   []*hosted   // with tasks and without a seat, in order of arrival
 	slab      slab        // of unfinished tasks
+	alarms    alarms
 
 	wanted   int // instances, as told to the control loop with those by hand taken off
 	target   int // instances, by demand

@@ -183,6 +183,9 @@ func (cl *client) task(rec *protocol.Record, buf *buffer, off uint32, h protocol
 		t.buf = buf
 		c.buffers.hold(buf, rec.Size)
 	}
+	if len(rec.Ext) > 0 {
+		m.optioned(i, rec)
+	}
 	s.bytes += int64(rec.Size)
 	s.manager.bytes += int64(rec.Size)
 	c.bytes += int64(rec.Size)

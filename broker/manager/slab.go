@@ -43,6 +43,7 @@ type slot struct {
 	suspect    bool  // it was unanswered when an instance died
 	attempts   uint8 // that failed or ended an instance
 	losses     uint8 // instances lost under it otherwise
+	special    bool  // it has an extra
 }
 
 // move changes the state. A change that the table does not have is a defect of this package, and ends the program
@@ -74,6 +75,8 @@ type slab struct {
 	slots []slot
 	free  []uint32
 	used  int
+
+	extras map[uint32]*extra // of tasks that are special, by slot
 }
 
 func newSlab() slab { return slab{slots: make([]slot, 1, 64)} }
@@ -94,6 +97,9 @@ func (s *slab) take() uint32 {
 func (s *slab) put(i uint32) {
 	t := &s.slots[i]
 	t.move(taskFree)
+	if t.special {
+		delete(s.extras, i)
+	}
 	next := t.gen + 1
 	if planted.Is(planted.GenerationKept) {
 		next = t.gen

@@ -284,14 +284,14 @@ func (p *party) record(rec *protocol.Record, payload []byte) {
 		}
 		p.answers[protocol.TaskID(rec.Task)] = append(p.answers[protocol.TaskID(rec.Task)], "!"+e.Code.String())
 	case protocol.KindDispatch:
-		id, attempt, ok := rec.Identity()
+		x, ok := rec.Execution()
 		if !ok {
 			p.w.t.Fatalf("%s: dispatch without identity", p.name)
 		}
 		if !p.bound[rec.Session] {
 			p.w.t.Fatalf("%s was given a task of session %d, which is not bound to it", p.name, rec.Session)
 		}
-		p.tasks = append(p.tasks, given{rec.Session, rec.Task, string(payload), id, attempt})
+		p.tasks = append(p.tasks, given{rec.Session, rec.Task, string(payload), x.ID, x.Attempt})
 	case protocol.KindBind:
 		if p.bound[rec.Session] {
 			p.w.t.Fatalf("%s was bound to session %d twice", p.name, rec.Session)

@@ -31,6 +31,7 @@ type serviceFile struct {
 	Instances protocol.Instances      `yaml:"instances"`
 	Interface interfaceFile           `yaml:"interface"`
 	Limits    limitsFile              `yaml:"limits"`
+	Retry     retryFile               `yaml:"retry"`
 	Manager   managerFile             `yaml:"manager"`
 	Env       map[string]text         `yaml:"env"`
 }
@@ -69,14 +70,23 @@ type managerFile struct {
 }
 
 type limitsFile struct {
-	Payload    byteAmount        `yaml:"payload"`
-	Tasks      int               `yaml:"tasks"`
-	Bytes      byteAmount        `yaml:"bytes"`
+	Payload byteAmount        `yaml:"payload"`
+	Tasks   int               `yaml:"tasks"`
+	Bytes   byteAmount        `yaml:"bytes"`
+	Idle    protocol.Duration `yaml:"idle"`
+	Start   protocol.Duration `yaml:"start"`
+	Grace   protocol.Duration `yaml:"grace"`
+	Timeout protocol.Duration `yaml:"timeout"`
+	Run     protocol.Duration `yaml:"run"`
+	Data    byteAmount        `yaml:"data"`
+}
+
+type retryFile struct {
 	Attempts   int               `yaml:"attempts"`
 	HostLosses int               `yaml:"host_losses"`
-	Idle       protocol.Duration `yaml:"idle"`
-	Start      protocol.Duration `yaml:"start"`
-	Grace      protocol.Duration `yaml:"grace"`
+	Backoff    protocol.Duration `yaml:"backoff"`
+	MaxBackoff protocol.Duration `yaml:"max_backoff"`
+	On         []string          `yaml:"on"`
 }
 
 // byteAmount is an amount of bytes, cpuAmount one of millicores, text whatever was written: version 1.20 is not 1.2, and
@@ -184,9 +194,10 @@ func (f serviceFile) service(folder string) protocol.Service {
 		Interface: protocol.Interface{Task: string(f.Interface.Task), Result: string(f.Interface.Result)},
 		Limits: protocol.Limits{
 			Payload: int64(f.Limits.Payload), Tasks: f.Limits.Tasks, Bytes: int64(f.Limits.Bytes),
-			Attempts: f.Limits.Attempts, HostLosses: f.Limits.HostLosses,
 			Idle: f.Limits.Idle, Start: f.Limits.Start, Grace: f.Limits.Grace,
+			Timeout: f.Limits.Timeout, Run: f.Limits.Run, Data: int64(f.Limits.Data),
 		},
+		Retry:   protocol.Retry(f.Retry),
 		Manager: protocol.Share{CPU: int64(f.Manager.CPU), Memory: int64(f.Manager.Memory)},
 	}
 	for _, r := range f.Requests {

@@ -42,11 +42,18 @@ limits:
   payload: 1MiB
   tasks: 1000
   bytes: "64 MiB"
-  attempts: 3
-  host_losses: 6
   idle: 1m30s
   start: 5s
   grace: 500ms
+  timeout: 1h
+  run: 10m
+  data: 2MiB
+retry:
+  attempts: 3
+  host_losses: 6
+  backoff: 100ms
+  max_backoff: 3s
+  on: [TaskFailed]
 env: {MODE: fast, LEVEL: 010}
 manager: {cpu: 50m, memory: 64MiB}
 `
@@ -69,9 +76,14 @@ func TestReadService(t *testing.T) {
 		Slots: 2, Sessions: 5, Queue: "risk.eod", Instances: protocol.Instances{Min: 2, Max: 8},
 		Interface: protocol.Interface{Task: "{symbol: string, days: int}", Result: "list<float>"},
 		Limits: protocol.Limits{
-			Payload: 1 << 20, Tasks: 1000, Bytes: 64 << 20, Attempts: 3, HostLosses: 6,
+			Payload: 1 << 20, Tasks: 1000, Bytes: 64 << 20,
 			Idle: protocol.Duration(90 * time.Second), Start: protocol.Duration(5 * time.Second),
-			Grace: protocol.Duration(500 * time.Millisecond),
+			Grace: protocol.Duration(500 * time.Millisecond), Timeout: protocol.Duration(time.Hour),
+			Run: protocol.Duration(10 * time.Minute), Data: 2 << 20,
+		},
+		Retry: protocol.Retry{
+			Attempts: 3, HostLosses: 6, Backoff: protocol.Duration(100 * time.Millisecond),
+			MaxBackoff: protocol.Duration(3 * time.Second), On: []string{"TaskFailed"},
 		},
 		Env:     map[string]string{"MODE": "fast", "LEVEL": "010"},
 		Manager: protocol.Share{CPU: 50, Memory: 64 << 20},

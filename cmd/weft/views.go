@@ -74,8 +74,9 @@ func describeService(s protocol.ServiceInfo, now time.Time) []pair {
 	pairs = append(
 		pairs,
 		pair{"manager needs", managerShare(v.Manager)},
-		pair{"limits", fmt.Sprintf("payload %s; a session: %s tasks, %s; %d attempts, %d host losses",
-			humanBytes(l.Payload), humanCount(l.Tasks), humanBytes(l.Bytes), l.Attempts, l.HostLosses)},
+		pair{"limits", fmt.Sprintf("payload %s; a session: %s tasks, %s",
+			humanBytes(l.Payload), humanCount(l.Tasks), humanBytes(l.Bytes))},
+		pair{"retry", describeRetry(v.Retry)},
 		pair{"times", fmt.Sprintf("idle %v, start %v, grace %v",
 			time.Duration(l.Idle), time.Duration(l.Start), time.Duration(l.Grace))},
 	)
@@ -83,6 +84,16 @@ func describeService(s protocol.ServiceInfo, now time.Time) []pair {
 		pairs = append(pairs, pair{"env " + k, v.Env[k]})
 	}
 	return pairs
+}
+
+// describeRetry says when a task is run again.
+func describeRetry(r protocol.Retry) string {
+	text := fmt.Sprintf("%d attempts, %d host losses, backoff %v to %v", r.Attempts, r.HostLosses,
+		time.Duration(r.Backoff), time.Duration(r.MaxBackoff))
+	if len(r.On) > 0 {
+		text += ", on " + strings.Join(r.On, " and ")
+	}
+	return text
 }
 
 // managerShare says what the session managers of a service hold of the management node.

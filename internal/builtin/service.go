@@ -52,7 +52,7 @@ func document(name string) protocol.Service {
 		s.Requests = []protocol.ContainerRequest{{Capacity: protocol.Capacity{CPU: 1000, Memory: 64 << 20}}}
 		// A command is run once, or its client is told that it may have been: it may not be fit to be run again. What
 		// an instance gave back without having begun it does not count.
-		s.Limits.HostLosses = 1
+		s.Retry.HostLosses = 1
 	}
 	return s
 }

@@ -37,7 +37,7 @@ func TestDocuments(t *testing.T) {
 			t.Errorf("build %q: %v", build, err)
 		}
 	}
-	if Document(Exec, "1", nil).Limits.HostLosses != 1 {
+	if Document(Exec, "1", nil).Retry.HostLosses != 1 {
 		t.Error("a command may be run again")
 	}
 }

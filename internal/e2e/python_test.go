@@ -248,7 +248,7 @@ func TestPythonInstanceThatEndsInATask(t *testing.T) {
 	f := start(t, loops(t, 1), 1)
 	c := f.dial("")
 	verbs := f.pythonService("verbs", 1)
-	verbs.Limits.Attempts = 2
+	verbs.Retry.Attempts = 2
 	f.register(c, verbs)
 	s := f.open(c, "verbs")
 	_, err := s.Call(f.ctx, []byte("exit"))

@@ -72,7 +72,7 @@ func (k *checker) died(t *task) {
 		t.reign, t.deathsNow = e, 0
 	}
 	t.deathsNow++
-	if l := t.session.service.spec.Limits; t.deathsNow > l.Attempts+l.HostLosses {
+	if l := t.session.service.spec.Retry; t.deathsNow > l.Attempts+l.HostLosses {
 		k.w.fail("attempts", "task %v of session %d has seen the end of %d instances; attempts: %d, losses of hosts: %d",
 			t.id, t.session.index, t.deathsNow, l.Attempts, l.HostLosses)
 	}
@@ -116,7 +116,7 @@ func (k *checker) completed(t *task, got content, size uint32, err *protocol.Err
 // failed judges an error: it has to be explained by what happened.
 func (k *checker) failed(t *task, err *protocol.Error) {
 	w, s := k.w, t.session
-	limits := s.service.spec.Limits
+	limits := s.service.spec.Retry
 	explained := false
 	switch err.Code { //nolint:exhaustive // the others are not of the task, but of its session
 	case protocol.CodeTaskFailed, protocol.CodeTaskPanicked, protocol.CodeAttemptsSpent, protocol.CodeHostLossSpent:

@@ -75,7 +75,7 @@ func dispatchOf(t *task, epoch protocol.Epoch, session protocol.SessionNumber) [
 	c := uint64(t.content)
 	return protocol.AppendDispatch(b, session, 1, []byte{
 		byte(c >> 56), byte(c >> 48), byte(c >> 40), byte(c >> 32), byte(c >> 24), byte(c >> 16), byte(c >> 8), byte(c),
-	}, t.id, 1)
+	}, protocol.Execution{ID: t.id, Attempt: 1})
 }
 
 func TestCheckerComplains(t *testing.T) {

@@ -265,11 +265,11 @@ func (w *World) newService(n int, byHand bool) *service {
 		Requests:  []protocol.ContainerRequest{{Capacity: protocol.Capacity{CPU: 1000, Memory: 1 << 20}}},
 		Limits: protocol.Limits{
 			Payload: payload, Tasks: s.between(1, 200), Bytes: payload * int64(s.between(1, 4)),
-			Attempts: s.between(1, 4), HostLosses: s.between(2, 8),
 			Idle:  protocol.Duration(s.span(500*time.Millisecond, time.Duration(pick(s, 5, 5, 20))*time.Second)),
 			Start: protocol.Duration(s.span(4*time.Second, 10*time.Second)),
 			Grace: protocol.Duration(s.span(100*time.Millisecond, 3*time.Second)),
 		},
+		Retry: protocol.Retry{Attempts: s.between(1, 4), HostLosses: s.between(2, 8)},
 	}
 	svc.spec.Manager = w.drawShare(n, payload)
 	if w.plan.churning { // its one instance is adopted again and again

@@ -133,23 +133,54 @@ func (l *Link) AppendExternal(kind protocol.Kind, session uint32, task uint64, s
 	f.payloads = append(f.payloads, h)
 }
 
-// AppendDispatch adds a [protocol.KindDispatch] record with an inline payload.
-func (l *Link) AppendDispatch(session uint32, task uint64, payload []byte, id protocol.TaskID, attempt uint8) {
+// AppendTask adds a [protocol.KindTask] record with an inline payload and options, which may be nil. It returns what
+// [Link.Append] does.
+func AppendTask(l *Link, session uint32, id protocol.TaskID, payload []byte, o *protocol.TaskOptions) (*Frame, int) {
 	f := l.room(0)
 	size := len(f.bytes)
-	f.bytes = protocol.AppendDispatch(f.bytes, session, task, payload, id, attempt)
+	f.bytes = protocol.AppendTask(f.bytes, session, id, payload, o)
 	f.weigh(size, 0)
+	return f, size + protocol.RecordSize(0)
 }
 
-// AppendDispatchExternal is [Link.AppendDispatch] for a payload frame; it takes over one reference to the handle.
-func (l *Link) AppendDispatchExternal(session uint32, task uint64, size uint32, h protocol.Handle, id protocol.TaskID, attempt uint8) {
+// AppendTaskExternal is [AppendTask] for a payload frame; it takes over one reference to the handle.
+func AppendTaskExternal(l *Link, session uint32, id protocol.TaskID, size uint32, h protocol.Handle, o *protocol.TaskOptions) {
 	if l.state == closed {
 		l.node.Release(h)
 		return
 	}
 	f := l.roomExternal(size)
 	before := len(f.bytes)
-	f.bytes = protocol.AppendDispatchExternal(f.bytes, session, task, size, id, attempt)
+	f.bytes = protocol.AppendTaskExternal(f.bytes, session, id, size, o)
+	f.weigh(before, size)
+	f.payloads = append(f.payloads, h)
+}
+
+// AppendPartial adds a [protocol.KindPartial] record.
+func AppendPartial(l *Link, session uint32, task uint64, payload []byte, attempt uint8, number uint32) {
+	f := l.room(0)
+	size := len(f.bytes)
+	f.bytes = protocol.AppendPartial(f.bytes, session, task, payload, attempt, number)
+	f.weigh(size, 0)
+}
+
+// AppendDispatch adds a [protocol.KindDispatch] record with an inline payload.
+func (l *Link) AppendDispatch(session uint32, task uint64, payload []byte, x protocol.Execution) {
+	f := l.room(0)
+	size := len(f.bytes)
+	f.bytes = protocol.AppendDispatch(f.bytes, session, task, payload, x)
+	f.weigh(size, 0)
+}
+
+// AppendDispatchExternal is [Link.AppendDispatch] for a payload frame; it takes over one reference to the handle.
+func (l *Link) AppendDispatchExternal(session uint32, task uint64, size uint32, h protocol.Handle, x protocol.Execution) {
+	if l.state == closed {
+		l.node.Release(h)
+		return
+	}
+	f := l.roomExternal(size)
+	before := len(f.bytes)
+	f.bytes = protocol.AppendDispatchExternal(f.bytes, session, task, size, x)
 	f.weigh(before, size)
 	f.payloads = append(f.payloads, h)
 }

@@ -178,9 +178,9 @@ func (r *roster) dispatch(rec *protocol.Record, handle protocol.Handle) {
 		}
 		return
 	}
-	id, attempt, _ := rec.Identity()
+	x, _ := rec.Execution()
 	s.queue.push(task{
-		task: rec.Task, id: id, attempt: max(attempt, 1), payload: rec.Payload, size: rec.Size, handle: handle,
+		task: rec.Task, id: x.ID, attempt: x.Attempt, payload: rec.Payload, size: rec.Size, handle: handle,
 	})
 	if s.queue.live == 1 && s.seat == bound {
 		r.turns.activate(s)

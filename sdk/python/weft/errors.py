@@ -151,7 +151,7 @@ RETRY_BY_CODE, RETRY_YES, RETRY_NEVER = 0, 1, 2
 
 
 class Retry(Exception):
-    """Raise it in on_task_exec to have the task run again, up to the service's ``limits.attempts``."""
+    """Raise it in on_task_exec to have the task run again, up to the service's ``retry.attempts``."""
 
 
 class Permanent(Exception):
