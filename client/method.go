@@ -26,22 +26,22 @@ type TypedTask[Out any] struct{ *Task }
 func (t TypedTask[Out]) Wait(ctx context.Context) (Out, error) { return decode[Out](t.Task.Wait(ctx)) }
 
 // Call is [Session.Call] with types.
-func (Method[In, Out]) Call(ctx context.Context, s *Session, in In) (Out, error) {
+func (Method[In, Out]) Call(ctx context.Context, s *Session, in In, opts ...TaskOption) (Out, error) {
 	b, err := encodeFor[In, Out](s, in)
 	if err != nil {
 		var none Out
 		return none, err
 	}
-	return decode[Out](s.Call(ctx, b))
+	return decode[Out](s.Call(ctx, b, opts...))
 }
 
 // Submit is [Session.Submit] with types.
-func (Method[In, Out]) Submit(ctx context.Context, s *Session, in In) (TypedTask[Out], error) {
+func (Method[In, Out]) Submit(ctx context.Context, s *Session, in In, opts ...TaskOption) (TypedTask[Out], error) {
 	b, err := encodeFor[In, Out](s, in)
 	if err != nil {
 		return TypedTask[Out]{}, err
 	}
-	t, err := s.Submit(ctx, b)
+	t, err := s.Submit(ctx, b, opts...)
 	return TypedTask[Out]{t}, err
 }
 
@@ -108,7 +108,7 @@ func (m Method[In, Out]) Map(ctx context.Context, s *Session, inputs iter.Seq[In
 // submitAhead is Submit that returns errNoRoom instead of waiting for credit when others of the loop are unfinished.
 func (m Method[In, Out]) submitAhead(ctx context.Context, s *Session, b []byte, others bool) (TypedTask[Out], error) {
 	t := &Task{session: s, waiting: 1} // Map waits for it: it is not for Results
-	_, err := s.submit(ctx, b, pending{session: s, task: t}, !others)
+	_, err := s.submit(ctx, b, pending{session: s, task: t}, nil, !others)
 	return TypedTask[Out]{t}, err
 }
 

@@ -201,9 +201,9 @@ type submission struct {
 // results of earlier tasks have come, ctx ends, or the session does. Results come as long as somebody takes them or waits
 // for one (see [WithResultCredit]): who submits more than all credit holds has to take results meanwhile. payload is
 // copied.
-func (s *Session) Submit(ctx context.Context, payload []byte) (*Task, error) {
+func (s *Session) Submit(ctx context.Context, payload []byte, opts ...TaskOption) (*Task, error) {
 	t := &Task{session: s}
-	if _, err := s.submit(ctx, payload, pending{session: s, task: t}, true); err != nil {
+	if _, err := s.submit(ctx, payload, pending{session: s, task: t}, taskConfigOf(opts), true); err != nil {
 		return nil, err
 	}
 	return t, nil
@@ -212,19 +212,19 @@ func (s *Session) Submit(ctx context.Context, payload []byte) (*Task, error) {
 // SubmitFunc is [Session.Submit] with a function that gets the result, exactly once when nil is returned, never
 // otherwise. It runs on a goroutine of its own: it may block, and may call any method of this package. Callbacks of one
 // session may run at the same time and out of order. When more than 10,000 block at once, others wait.
-func (s *Session) SubmitFunc(ctx context.Context, payload []byte, fn func(Result)) error {
+func (s *Session) SubmitFunc(ctx context.Context, payload []byte, fn func(Result), opts ...TaskOption) error {
 	if fn == nil {
 		return protocol.Errorf(protocol.CodeInvalid, "submit", "the function is nil")
 	}
-	_, err := s.submit(ctx, payload, pending{session: s, fn: fn}, true)
+	_, err := s.submit(ctx, payload, pending{session: s, fn: fn}, taskConfigOf(opts), true)
 	return err
 }
 
 // Call sends a task and waits for its result. When ctx ends first the error is both a *protocol.Error (CodeDeadline
 // or CodeCancelled) and ctx.Err(); the task may still run, its result is dropped.
-func (s *Session) Call(ctx context.Context, payload []byte) ([]byte, error) {
+func (s *Session) Call(ctx context.Context, payload []byte, opts ...TaskOption) ([]byte, error) {
 	t := &Task{session: s, call: true, ready: make(chan struct{})}
-	leads, err := s.submit(ctx, payload, pending{session: s, task: t}, true)
+	leads, err := s.submit(ctx, payload, pending{session: s, task: t}, taskConfigOf(opts), true)
 	if err != nil {
 		return nil, err
 	}
@@ -251,7 +251,7 @@ func (s *Session) Call(ctx context.Context, payload []byte) ([]byte, error) {
 
 // submit writes a task when there is credit for it, and says whether the caller, a Call, is to drive the sockets.
 // When there is none it waits, or returns errNoRoom.
-func (s *Session) submit(ctx context.Context, payload []byte, to pending, wait bool) (leads bool, err error) {
+func (s *Session) submit(ctx context.Context, payload []byte, to pending, cfg *taskConfig, wait bool) (leads bool, err error) {
 	if ctx.Err() != nil {
 		return false, contextError(ctx, "submit")
 	}
@@ -270,7 +270,7 @@ func (s *Session) submit(ctx context.Context, payload []byte, to pending, wait b
 		}
 	}
 	if err == nil {
-		leads, err = s.write(payload, h, to)
+		leads, err = s.write(payload, h, to, cfg)
 	}
 	s.wakeSubmitters() // the next, when this one left room or failed
 	ring := false
@@ -288,7 +288,7 @@ func (s *Session) submit(ctx context.Context, payload []byte, to pending, wait b
 }
 
 // write hands a task to the engine. The caller holds the client's mu.
-func (s *Session) write(payload []byte, h zmqx.Handle, to pending) (leads bool, err error) {
+func (s *Session) write(payload []byte, h zmqx.Handle, to pending, cfg *taskConfig) (leads bool, err error) {
 	c := s.client
 	if err := s.refusal(); err != nil {
 		return false, err

@@ -33,7 +33,7 @@ const (
 
 // submitter is what a runner needs of a session; *client.Session is it.
 type submitter interface {
-	SubmitFunc(ctx context.Context, payload []byte, fn func(client.Result)) error
+	SubmitFunc(ctx context.Context, payload []byte, fn func(client.Result), opts ...client.TaskOption) error
 }
 
 // runner sends commands, and prints what comes of them.

@@ -36,7 +36,7 @@ func newCluster(run func(c builtin.Command) (builtin.Outcome, error)) *cluster {
 	return &cluster{let: true, run: run, starts: map[string]int{}}
 }
 
-func (x *cluster) SubmitFunc(ctx context.Context, payload []byte, fn func(client.Result)) error {
+func (x *cluster) SubmitFunc(ctx context.Context, payload []byte, fn func(client.Result), _ ...client.TaskOption) error {
 	var c builtin.Command
 	if err := msgpack.Unmarshal(payload, &c); err != nil {
 		return err
