@@ -27,6 +27,7 @@ type Core struct {
 	catalogue catalogue.Catalogue
 
 	environments *environments
+	queries      *queries
 }
 
 // New makes the core of a broker that knows nothing yet. An error names the field of the configuration.
@@ -70,6 +71,7 @@ func New(cfg Config) (*Core, error) {
 	c.hosts = newHosts(c)
 	c.crew = newCrew(c)
 	c.environments = newEnvironments(c)
+	c.queries = &queries{c: c}
 	return c, nil
 }
 
@@ -101,6 +103,7 @@ func (c *Core) Tick(now time.Time) {
 	c.nextBeat = now.Add(beat)
 	c.lobby.beat()
 	c.crew.beat()
+	c.queries.beat()
 	c.managers.beat()
 	c.managers.settle()
 }
@@ -133,5 +136,9 @@ func (c *Core) note(ev Note) {
 		c.hosts.used(n.Usage)
 	case n.Moved != nil:
 		c.managers.moved(n.Moved)
+	case n.Answer != nil:
+		c.queries.answered(n.Answer)
+	case n.Event != nil:
+		c.sessions.tells(n.Event)
 	}
 }

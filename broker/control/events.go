@@ -70,6 +70,13 @@ func (t *sessions) seated(n *session.Seat) {
 	t.happened(s, n.Event, detail)
 }
 
+// tells takes what a manager tells of a session.
+func (t *sessions) tells(n *session.Happened) {
+	if s, ok := t.open.Get(n.Session); ok {
+		t.happened(s, n.Kind, n.Detail)
+	}
+}
+
 func onNode(container, node string) string {
 	if node == "" {
 		return container

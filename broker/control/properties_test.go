@@ -509,8 +509,8 @@ func TestGarbageHarmsNobody(t *testing.T) {
 		given(w, 1, 1)
 		var frame []byte
 		p := w.peers[rapid.SampledFrom([]string{"ops", "app", "n1"}).Draw(t, "peer")]
-		for k := protocol.Kind(0); k < 64; k++ {
-			if v := newBody(k); v != nil && k != protocol.KindError {
+		for k := protocol.Kind(0); k < 128; k++ {
+			if v := protocol.NewBody(k); v != nil && k != protocol.KindError {
 				p.link.Append(k, 1, 1, protocol.Marshal(v))
 			}
 		}

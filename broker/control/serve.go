@@ -43,6 +43,10 @@ func handlerOf(k protocol.Kind) (h handler, ok bool) {
 		return handler{protocol.RoleClient, deleteEnvironment}, true
 	case protocol.KindListEnvironments:
 		return handler{protocol.RoleClient, listEnvironments}, true
+	case protocol.KindGetTask:
+		return handler{protocol.RoleClient, getTask}, true
+	case protocol.KindListTasks:
+		return handler{protocol.RoleClient, listTasks}, true
 	case protocol.KindListEvents:
 		return handler{protocol.RoleClient, listEvents}, true
 	case protocol.KindRegisterNode:

@@ -92,7 +92,7 @@ func command(t *testing.T, w *world, d *datadriven.TestData) {
 		if !ok {
 			t.Fatalf("%s: no kind %s", d.Pos, arg(1))
 		}
-		v := newBody(kind)
+		v := protocol.NewBody(kind)
 		if v != nil && d.Input != "" {
 			mustJSON(t, d.Input, v)
 		}

@@ -296,62 +296,8 @@ func decode[T any](t fataler, r protocol.Record) (v T) {
 	return v
 }
 
-// newBody makes an empty body for a kind, nil when it has none.
-func newBody(k protocol.Kind) any {
-	switch k {
-	case protocol.KindRefer:
-		return &protocol.Refer{}
-	case protocol.KindError, protocol.KindInstanceFailed:
-		return &protocol.Error{}
-	case protocol.KindOpenSession:
-		return &protocol.OpenSession{}
-	case protocol.KindSessionOpened:
-		return &protocol.SessionOpened{}
-	case protocol.KindCloseSession:
-		return &protocol.CloseSession{}
-	case protocol.KindSessionState:
-		return &protocol.SessionState{}
-	case protocol.KindRegisterService:
-		return &protocol.Service{}
-	case protocol.KindDeregisterService:
-		return &protocol.ServiceRef{}
-	case protocol.KindMoveService:
-		return &protocol.MoveService{}
-	case protocol.KindRestartService:
-		return &protocol.RestartService{}
-	case protocol.KindListServices, protocol.KindListSessions, protocol.KindListNodes, protocol.KindListEnvironments, protocol.KindListEvents:
-		return &protocol.ListRequest{}
-	case protocol.KindServicePage:
-		return &protocol.ServicePage{}
-	case protocol.KindSessionPage:
-		return &protocol.SessionPage{}
-	case protocol.KindNodePage:
-		return &protocol.NodePage{}
-	case protocol.KindCreateEnvironment:
-		return &protocol.Environment{}
-	case protocol.KindDeleteEnvironment:
-		return &protocol.DeleteEnvironment{}
-	case protocol.KindEnvironmentPage:
-		return &protocol.EnvironmentPage{}
-	case protocol.KindEventPage:
-		return &protocol.EventPage{}
-	case protocol.KindRegisterNode:
-		return &protocol.RegisterNode{}
-	case protocol.KindNodeStatus:
-		return &protocol.NodeStatus{}
-	case protocol.KindStartContainer:
-		return &protocol.StartContainer{}
-	case protocol.KindStopContainer:
-		return &protocol.StopContainer{}
-	case protocol.KindContainerState:
-		return &protocol.ContainerState{}
-	default:
-		return nil
-	}
-}
-
 func bodyText(t fataler, r protocol.Record) string {
-	v := newBody(r.Kind)
+	v := protocol.NewBody(r.Kind)
 	if v == nil {
 		return ""
 	}

@@ -11,6 +11,15 @@ type seen struct {
 
 type interval struct{ first, last uint64 }
 
+// has says whether a sequence was noted.
+func (s *seen) has(n uint64) bool {
+	if n <= s.low {
+		return n > 0
+	}
+	i := sort.Search(len(s.above), func(i int) bool { return s.above[i].last >= n })
+	return i < len(s.above) && s.above[i].first <= n
+}
+
 // add notes a sequence and says whether it is new.
 func (s *seen) add(n uint64) bool {
 	if n == s.low+1 && len(s.above) == 0 {

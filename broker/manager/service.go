@@ -62,6 +62,8 @@ func (c *Core) obey(o session.Order) {
 		c.handOver(o.Move.Manager)
 	case o.Adopt != nil:
 		c.takeIn(o.Adopt.State)
+	case o.Query != nil:
+		c.query(o.Query)
 	}
 }
 
@@ -95,6 +97,10 @@ func (c *Core) vacate(e *end) {
 
 // tick looks after what no event does: demand, time slices of seats, tasks that an idle instance could take over.
 func (m *manager) tick() {
+	for _, s := range m.sessions {
+		s.index = nil
+		s.settleFloods(false)
+	}
 	m.rotate()
 	m.rebalance()
 	m.demand()

@@ -34,6 +34,9 @@ type hosted struct {
 	waits        bool // in manager.waiting
 	dirty        bool // in Core.filled
 	told         bool // in Core.changed
+
+	floods []flood
+	index  map[uint64]uint32 // slots by sequence, since somebody has asked; until the next tick
 }
 
 // client is the program that sessions belong to, on this loop.
@@ -177,6 +180,9 @@ func (cl *client) task(rec *protocol.Record, buf *buffer, off uint32, h protocol
 	t := &m.slab.slots[i]
 	t.id, t.session, t.off, t.size = id, s, off, rec.Size
 	t.move(taskQueued)
+	if s.index != nil {
+		s.index[id.Sequence()] = i
+	}
 	if rec.External {
 		t.handle = h
 	} else {
@@ -330,6 +336,7 @@ func (s *hosted) gone(why *protocol.Error) {
 		return
 	}
 	delete(c.sessions, s.number)
+	s.settleFloods(true)
 	s.figures()
 	c.note(session.Note{Changed: &session.Changed{Session: s.number, State: protocol.SessionClosed, Error: why}})
 }

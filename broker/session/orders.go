@@ -17,6 +17,8 @@ type Order struct {
 	Forget  *Forget
 	Move    *Move
 	Adopt   *Adopt
+	Cancel  *Cancel
+	Query   *Query
 }
 
 // Serve makes the session manager of a service. Instances are asked for by [Wanted].
@@ -80,6 +82,24 @@ type Move struct{ Manager uint32 }
 // when they are referred.
 type Adopt struct{ State any }
 
+// Cancel ends tasks of a session: those that were not begun fail with Error at once, others when they have stopped, or
+// when their instance was killed because they did not. Asked for again it is of no effect.
+type Cancel struct {
+	Session  protocol.SessionNumber
+	Sequence uint64 // of the task in its session; 0: all that are unfinished
+	Error    *protocol.Error
+}
+
+// Query asks something of a manager. [Answer] with its ID follows in any case, also from a loop that does not have the
+// manager. Exactly one of the pointers is set.
+type Query struct {
+	ID      uint64
+	Manager uint32
+	Task    *protocol.TaskRef     // what is known of a task
+	Tasks   *protocol.ListRequest // unfinished tasks of a session; After is a sequence as a decimal number
+	Cancel  *Cancel               // is carried out; the answer is Task
+}
+
 // Note is what a manager loop tells the control loop. Exactly one field is set.
 type Note struct {
 	Wanted      *Wanted
@@ -93,6 +113,9 @@ type Note struct {
 	Figures     *Figures
 	Usage       *Usage
 	Moved       *Moved
+	Answer      *Answer
+	Event       *Happened
+	Kill        *Kill
 }
 
 // Wanted says how many instances a manager would have: from the service's min to max while it has sessions, and as
@@ -164,4 +187,27 @@ type Usage struct {
 type Moved struct {
 	Manager uint32
 	State   any
+}
+
+// Answer answers a [Query]. Exactly one of the pointers is set.
+type Answer struct {
+	ID    uint64
+	Error *protocol.Error
+	Task  *protocol.TaskInfo
+	Tasks *protocol.TaskPage
+}
+
+// Happened tells of something that happened to a session, for its event log. Its manager has seen to it that there are not
+// too many.
+type Happened struct {
+	Session protocol.SessionNumber
+	Kind    string // protocol.EventRetry and its like
+	Detail  string
+}
+
+// Kill asks that an instance be ended at once, because it does not stop what it was told to stop. Its manager gives it
+// nothing more; [Lost] is the answer when its process is gone.
+type Kill struct {
+	Container string
+	Reason    string
 }

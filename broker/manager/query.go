@@ -1,0 +1,143 @@
+package manager
+
+import (
+	"cmp"
+	"slices"
+	"strconv"
+
+	"github.com/weft-fabric/weft/broker/session"
+	"github.com/weft-fabric/weft/protocol"
+)
+
+// query answers a question of an operator.
+func (c *Core) query(q *session.Query) {
+	a := &session.Answer{ID: q.ID}
+	var err *protocol.Error
+	switch {
+	case q.Task != nil:
+		a.Task, err = c.taskInfo(q.Task.Session, q.Task.Sequence)
+	case q.Tasks != nil:
+		a.Tasks, err = c.taskPage(q.Tasks)
+	default:
+		err = protocol.Errorf(protocol.CodeUnknownKind, "query", "manager loop %d knows no such question", c.cfg.Loop)
+	}
+	a.Error = err
+	c.note(session.Note{Answer: a})
+}
+
+// asked gives the session that a question is about.
+func (c *Core) asked(number protocol.SessionNumber) (*hosted, *protocol.Error) {
+	if s := c.sessions[number]; s != nil {
+		return s, nil
+	}
+	return nil, protocol.Errorf(protocol.CodeUnknownSession, "session "+strconv.FormatUint(uint64(number), 10), "its session manager does not have it any more")
+}
+
+// taskInfo tells of one task.
+func (c *Core) taskInfo(number protocol.SessionNumber, sequence uint64) (*protocol.TaskInfo, *protocol.Error) {
+	s, err := c.asked(number)
+	if err != nil {
+		return nil, err
+	}
+	if k := s.find(sequence); k != 0 {
+		i := s.info(k)
+		return &i, nil
+	}
+	if s.seen.has(sequence) {
+		return &protocol.TaskInfo{Session: number, Sequence: sequence, State: protocol.TaskOver}, nil
+	}
+	return nil, protocol.Errorf(protocol.CodeNotFound, "task", "session %d has had no task %d", number, sequence)
+}
+
+// taskPage tells of unfinished tasks in the order of their sequences.
+func (c *Core) taskPage(q *protocol.ListRequest) (*protocol.TaskPage, *protocol.Error) {
+	s, err := c.asked(q.Session)
+	if err != nil {
+		return nil, err
+	}
+	after, _ := strconv.ParseUint(q.After, 10, 64) // the control loop has looked at it
+	limit := q.Limit
+	if limit <= 0 || limit > protocol.MaxPage {
+		limit = protocol.MaxPage
+	}
+	m := s.manager
+	sequence := func(k uint32) uint64 { return m.slab.slots[k].id.Sequence() }
+	var (
+		first []uint32 // with the lowest sequences of those that were looked at
+		bound uint64   // above it none is of interest any more
+	)
+	cut := func() {
+		slices.SortFunc(first, func(a, b uint32) int { return cmp.Compare(sequence(a), sequence(b)) })
+		if len(first) > limit {
+			first = first[:limit+1]
+			bound = sequence(first[limit])
+		}
+	}
+	for k := range s.tasks {
+		if n := sequence(k); n <= after || bound > 0 && n > bound {
+			continue
+		}
+		if first = append(first, k); len(first) > 2*limit {
+			cut()
+		}
+	}
+	cut()
+	page := &protocol.TaskPage{More: len(first) > limit}
+	for _, k := range first[:min(limit, len(first))] {
+		page.Entries = append(page.Entries, s.info(k))
+	}
+	return page, nil
+}
+
+// tasks iterates over the session's unfinished tasks, in no order.
+func (s *hosted) tasks(yield func(uint32) bool) {
+	slots := s.manager.slab.slots
+	for k := range slots {
+		if slots[k].session == s && !yield(uint32(k)) {
+			return
+		}
+	}
+}
+
+// find gives the unfinished task of a sequence, 0 when there is none. What it learns of the others it keeps until the
+// next tick: who asks for one asks for several.
+func (s *hosted) find(sequence uint64) uint32 {
+	slots := s.manager.slab.slots
+	if s.index == nil {
+		s.index = make(map[uint64]uint32, s.unfinished())
+		for k := range s.tasks {
+			s.index[slots[k].id.Sequence()] = k
+		}
+	}
+	k := s.index[sequence]
+	if t := &slots[k]; k == 0 || t.session != s || t.id.Sequence() != sequence {
+		return 0
+	}
+	return k
+}
+
+// info tells of one unfinished task.
+func (s *hosted) info(k uint32) protocol.TaskInfo {
+	m := s.manager
+	t := &m.slab.slots[k]
+	i := protocol.TaskInfo{
+		Session: s.number, Task: t.id, Sequence: t.id.Sequence(), Size: int64(t.size),
+		Attempts: int(t.attempts), Losses: int(t.losses),
+	}
+	switch t.state {
+	case taskQueued:
+		i.State = protocol.TaskQueued
+	case taskSuspect:
+		i.State = protocol.TaskSuspect
+	case taskFlying, taskRecalling:
+		i.State = protocol.TaskScheduled
+	case taskFree, taskStates:
+	}
+	if t.seat != nil {
+		i.Container, i.Node = t.seat.instance.container, t.seat.instance.node
+	}
+	if x := m.slab.extraOf(k); x != nil {
+		i.Deadline = x.deadline
+	}
+	return i
+}
