@@ -9,15 +9,19 @@ import (
 	"github.com/weft-fabric/weft/protocol"
 )
 
-// query answers a question of an operator.
-func (c *Core) query(q *session.Query) {
+// inquiry answers the questions of operators to the managers of a loop.
+type inquiry struct{ core *Core }
+
+// answer answers one.
+func (n inquiry) answer(q *session.Query) {
+	c := n.core
 	a := &session.Answer{ID: q.ID}
 	var err *protocol.Error
 	switch {
 	case q.Task != nil:
-		a.Task, err = c.taskInfo(q.Task.Session, q.Task.Sequence)
+		a.Task, err = n.task(q.Task.Session, q.Task.Sequence)
 	case q.Tasks != nil:
-		a.Tasks, err = c.taskPage(q.Tasks)
+		a.Tasks, err = n.tasks(q.Tasks)
 	default:
 		err = protocol.Errorf(protocol.CodeUnknownKind, "query", "manager loop %d knows no such question", c.cfg.Loop)
 	}
@@ -25,17 +29,17 @@ func (c *Core) query(q *session.Query) {
 	c.note(session.Note{Answer: a})
 }
 
-// asked gives the session that a question is about.
-func (c *Core) asked(number protocol.SessionNumber) (*hosted, *protocol.Error) {
-	if s := c.sessions[number]; s != nil {
+// session gives the session that a question is about.
+func (n inquiry) session(number protocol.SessionNumber) (*hosted, *protocol.Error) {
+	if s := n.core.sessions[number]; s != nil {
 		return s, nil
 	}
 	return nil, protocol.Errorf(protocol.CodeUnknownSession, "session "+strconv.FormatUint(uint64(number), 10), "its session manager does not have it any more")
 }
 
-// taskInfo tells of one task.
-func (c *Core) taskInfo(number protocol.SessionNumber, sequence uint64) (*protocol.TaskInfo, *protocol.Error) {
-	s, err := c.asked(number)
+// task tells of one task.
+func (n inquiry) task(number protocol.SessionNumber, sequence uint64) (*protocol.TaskInfo, *protocol.Error) {
+	s, err := n.session(number)
 	if err != nil {
 		return nil, err
 	}
@@ -49,9 +53,9 @@ func (c *Core) taskInfo(number protocol.SessionNumber, sequence uint64) (*protoc
 	return nil, protocol.Errorf(protocol.CodeNotFound, "task", "session %d has had no task %d", number, sequence)
 }
 
-// taskPage tells of unfinished tasks in the order of their sequences.
-func (c *Core) taskPage(q *protocol.ListRequest) (*protocol.TaskPage, *protocol.Error) {
-	s, err := c.asked(q.Session)
+// tasks tells of unfinished tasks in the order of their sequences.
+func (n inquiry) tasks(q *protocol.ListRequest) (*protocol.TaskPage, *protocol.Error) {
+	s, err := n.session(q.Session)
 	if err != nil {
 		return nil, err
 	}
@@ -74,7 +78,7 @@ func (c *Core) taskPage(q *protocol.ListRequest) (*protocol.TaskPage, *protocol.
 		}
 	}
 	for k := range s.tasks {
-		if n := sequence(k); n <= after || bound > 0 && n > bound {
+		if v := sequence(k); v <= after || bound > 0 && v > bound {
 			continue
 		}
 		if first = append(first, k); len(first) > 2*limit {

@@ -63,7 +63,7 @@ func (c *Core) obey(o session.Order) {
 	case o.Adopt != nil:
 		c.takeIn(o.Adopt.State)
 	case o.Query != nil:
-		c.query(o.Query)
+		inquiry{c}.answer(o.Query)
 	}
 }
 
