@@ -47,7 +47,7 @@ func (w *World) startAgent(n *node) {
 	a.process = w.newProcess(agentParty, fmt.Sprintf("agent-%s.%d", n.name, n.lives), n.host, a)
 	a.actor = a.process.newActor(a.process.name, a.turn)
 	a.dealer = w.net.dial(a.process, a.actor, 0, 0)
-	a.core = core.New(w.now, core.Config{
+	a.core = core.New(a.process.now(), core.Config{
 		Brokers: []string{controlEndpoint}, Incarnation: w.incarnation(), Host: n.name, Jitter: w.drawParty.unit,
 		Node: protocol.RegisterNode{
 			Name: n.name, Platform: "linux/amd64", NodeType: protocol.NodeTypeCPU,
@@ -74,7 +74,7 @@ func (a *agent) died() {
 
 // turn is one turn of the agent's loop.
 func (a *agent) turn() {
-	w, now := a.w, a.w.now
+	w, now := a.w, a.process.now()
 	if d := a.dealer; d.ready {
 		d.ready = false
 		if d.blocked {
@@ -102,7 +102,7 @@ func (a *agent) turn() {
 
 func (a *agent) step(ev core.Event) {
 	a.w.step(atAgent)
-	a.core.Step(a.w.now, ev)
+	a.core.Step(a.process.now(), ev)
 }
 
 // perform does all that the core wants, and says whether the process lives.

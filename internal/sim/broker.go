@@ -240,7 +240,7 @@ func (l *controlLoop) put(ev control.Event) {
 
 // turn is one turn of the loop.
 func (l *controlLoop) turn() {
-	w, now := l.broker.w, l.broker.w.now
+	w, now := l.broker.w, l.broker.process.now()
 	var drained bool
 	l.arrivals, drained = l.out.messages(l.arrivals[:0])
 	l.letters = append(l.letters[:0], l.mail...)
@@ -318,7 +318,7 @@ func (l *controlLoop) carryOut(b *control.Batch) bool {
 
 // turn is one turn of the loop.
 func (l *managerLoop) turn() {
-	w, now := l.broker.w, l.broker.w.now
+	w, now := l.broker.w, l.broker.process.now()
 	var drained bool
 	l.arrivals, drained = l.out.messages(l.arrivals[:0])
 	l.letters = append(l.letters[:0], l.mail...)

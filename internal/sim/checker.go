@@ -149,7 +149,7 @@ func (k *checker) failed(t *task, err *protocol.Error) {
 // ended is how many instances have died, or may be taken for dead.
 func (k *checker) ended() int {
 	n := uint64(0)
-	for _, c := range []Count{InstanceCrashes, AgentCrashes, AgentExits, Poisoned, Killed, Panics, InstanceExits, Pauses, Partitions, Disconnects} {
+	for _, c := range []Count{InstanceCrashes, AgentCrashes, AgentExits, Poisoned, Killed, Panics, InstanceExits, Pauses, ClockJumps, Partitions, Disconnects} {
 		n += k.w.tally[c]
 	}
 	return int(n) * k.w.plan.places
@@ -168,7 +168,7 @@ func (k *checker) explains(s *appSession, err *protocol.Error) bool {
 	case protocol.CodeUnknownService:
 		return true // it was opened when the service was not registered
 	case protocol.CodeCreateFailed:
-		return w.plan.on.Has(InstanceTrouble) || w.plan.on.Has(InstanceExit) || w.plan.on.Has(CrashInstance) || w.plan.on.Has(CrashAgent) || w.chaos.troubled()
+		return w.plan.on.Has(InstanceTrouble) || w.plan.on.Has(InstanceExit) || w.plan.on.Has(CrashInstance) || w.plan.on.Has(CrashAgent) || w.plan.on.Has(Clocks) || w.chaos.troubled()
 	case protocol.CodeArtefact, protocol.CodeNoCapacity:
 		return w.plan.on.Has(InstanceTrouble) || w.plan.on.Has(CrashAgent) || w.chaos.troubled()
 	}

@@ -73,7 +73,7 @@ func (w *World) startClient(s *seat) {
 	})
 	s.client = c
 	c.app.init(c, s.index == 0)
-	c.engine.Start(w.now)
+	c.engine.Start(c.process.now())
 	c.actor.ring()
 }
 
@@ -147,7 +147,7 @@ func (c *client) receive(l *line) {
 		c.handles = c.process.table.take(m, c.handles[:0])
 		w.step(atClient)
 		// The engine keeps parts of the frame.
-		c.engine.Receive(w.now, l.id, slices.Clone(m.bytes), c.handles)
+		c.engine.Receive(c.process.now(), l.id, slices.Clone(m.bytes), c.handles)
 		w.net.done(m)
 	}
 	d.in = d.in[:0]
@@ -190,20 +190,20 @@ func (c *client) gather() {
 	c.returnSent()
 	for _, id := range c.failed {
 		w.step(atClient)
-		c.engine.Unsent(w.now, id)
+		c.engine.Unsent(c.process.now(), id)
 	}
 	for _, id := range c.met {
 		w.step(atClient)
-		c.engine.Reachable(w.now, id)
+		c.engine.Reachable(c.process.now(), id)
 	}
 	c.failed, c.met = c.failed[:0], c.met[:0]
 	for i := range c.accounts {
 		c.engine.Consumed(c.accounts[i].source, c.accounts[i].bytes)
 	}
 	c.accounts = c.accounts[:0]
-	if at, ok := c.engine.Deadline(); ok && !w.now.Before(at) {
+	if at, ok := c.engine.Deadline(); ok && !c.process.now().Before(at) {
 		w.step(atClient)
-		c.engine.Tick(w.now)
+		c.engine.Tick(c.process.now())
 	}
 }
 

@@ -15,6 +15,7 @@ var scheduled = [...]struct {
 	{Partition, 4, (*chaos).partition},
 	{Disconnect, 8, (*chaos).disconnect},
 	{Pause, 4, (*chaos).pause},
+	{Clocks, 2, (*chaos).jumpClock},
 	{CrashBroker, 2, (*chaos).crashBroker},
 	{CrashClient, 2, (*chaos).crashClient},
 	{CrashAgent, 2, (*chaos).crashAgent},
@@ -77,8 +78,8 @@ func (c *chaos) silences(number int, length time.Duration) {
 			continue
 		}
 		s.unheard = max(s.unheard, w.at) + int64(length)
-		if s.unheard-w.at > int64(w.plan.clientGrace/2) {
-			s.doubted = s.unheard + int64(w.plan.clientGrace)
+		if s.unheard-w.at > int64(w.plan.clientGrace/2/w.haste()) {
+			s.doubted = s.unheard + int64(w.plan.clientGrace*w.haste())
 		}
 	}
 }
@@ -124,35 +125,45 @@ func (c *chaos) disconnect() {
 	w.net.sever(victim, late, learns, d.span(0, w.plan.notice))
 }
 
+// victim draws a process; nil: there is none of that kind.
+func (c *chaos) victim() *process {
+	w := c.w
+	d := &w.drawFault
+	switch d.n(4) {
+	case 0:
+		return w.broker.process
+	case 1:
+		return w.seats[d.n(len(w.seats))].client.process
+	case 2:
+		return w.nodes[d.n(len(w.nodes))].agent.process
+	default:
+		if len(w.instances) == 0 {
+			return nil
+		}
+		return w.instances[d.n(len(w.instances))].process
+	}
+}
+
+// hostOf is the host that is not heard while the process is not; -1: none is heard.
+func (c *chaos) hostOf(p *process) int {
+	if p.kind == brokerParty {
+		return -1
+	}
+	return p.host
+}
+
 func (c *chaos) pause() {
 	w := c.w
 	d := &w.drawFault
-	var p *process
-	switch d.n(4) {
-	case 0:
-		p = w.broker.process
-	case 1:
-		p = w.seats[d.n(len(w.seats))].client.process
-	case 2:
-		p = w.nodes[d.n(len(w.nodes))].agent.process
-	default:
-		if len(w.instances) == 0 {
-			return
-		}
-		p = w.instances[d.n(len(w.instances))].process
-	}
-	if !p.alive || p.paused > w.at {
+	p := c.victim()
+	if p == nil || !p.alive || p.paused > w.at {
 		return
 	}
 	length := d.span(10*time.Millisecond, w.plan.pauseFor)
-	p.paused = w.at + int64(length)
+	p.standStill(length, w.plan.on.Has(Clocks) && d.chance(500))
 	w.tally.add(Pauses)
 	c.suffers(length)
-	number := p.host
-	if p.kind == brokerParty {
-		number = -1
-	}
-	c.silences(number, length)
+	c.silences(c.hostOf(p), length)
 	if w.tracing {
 		w.trace("%s stands still for %v", p.name, length)
 	}

@@ -24,36 +24,28 @@ func (g *goals) heal() {
 	w := g.w
 	w.healing = true
 	p := &w.plan
-	p.stillborn, p.drop, p.hold, p.duplicate, p.reorder, p.disk = 0, 0, 0, 0, 0, 0
+	p.stillborn, p.drop, p.hold, p.duplicate, p.swarm, p.reorder, p.disk = 0, 0, 0, 0, 0, 0, 0
 	p.hooks, p.work = min(p.hooks, 20*time.Millisecond), min(p.work, 200*time.Microsecond) // what has queued up is to be done in time
 	for i := range w.net.hosts {
 		w.net.hosts[i].cut = 0
 	}
 	if w.broker != nil {
-		g.revive(w.broker.process, w.broker.control.actor)
-		for _, m := range w.broker.managers {
-			g.revive(m.broker.process, m.actor)
-		}
+		w.broker.process.revive()
 	}
 	for _, n := range w.nodes {
-		g.revive(n.agent.process, n.agent.actor)
+		n.agent.process.revive()
 	}
 	for _, s := range w.seats {
-		g.revive(s.client.process, s.client.actor)
+		s.client.process.revive()
 	}
 	for _, i := range w.instances {
-		g.revive(i.process, i.actor)
+		i.process.revive()
 	}
 	if w.tracing {
 		w.trace("everything is healed")
 	}
 	g.enter(settlingPhase)
 	w.after(probeEvery, g.probe)
-}
-
-func (g *goals) revive(p *process, a *actor) {
-	p.fuse, p.paused = 0, 0
-	a.wakeAt(g.w.at)
 }
 
 func (g *goals) enter(p phase) {

@@ -49,7 +49,7 @@ func (h *hookRun) plan() time.Duration {
 		}
 	case engine.Unbind:
 		if !w.healing && w.plan.on.Has(HookTrouble) && draw.chance(50) {
-			return draw.span(0, w.plan.slow)
+			return draw.span(0, min(w.plan.slow, 15*time.Second))
 		}
 	case engine.Destroy:
 	}

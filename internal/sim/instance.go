@@ -86,7 +86,7 @@ func (w *World) newInstance(name string, host int, hello protocol.Hello, slots i
 		Grace: w.plan.grace, Patience: engine.DefaultPatience,
 		Jitter: func(d time.Duration) time.Duration { return d*3/4 + w.drawParty.span(0, d/2+1) },
 	})
-	i.engine.Start(w.now)
+	i.engine.Start(i.process.now())
 	w.instances = append(w.instances, i)
 	w.tally.add(Instances)
 	i.actor.ring()
@@ -133,7 +133,7 @@ func (i *instance) terminate() {
 
 // turn is one turn of the driver.
 func (i *instance) turn() {
-	w, now := i.w, i.w.now
+	w, now := i.w, i.process.now()
 	for line := range engine.Lines {
 		i.receive(line)
 	}
@@ -191,14 +191,14 @@ func (i *instance) receive(line engine.Line) {
 		if d.blocked {
 			d.blocked = false
 			i.w.step(atInstance)
-			i.engine.Writable(i.w.now, line)
+			i.engine.Writable(i.process.now(), line)
 		}
 	}
 	for _, m := range d.in {
 		i.w.checker.reaches(i, line, m)
 		i.handles = i.process.table.take(m, i.handles[:0])
 		i.w.step(atInstance)
-		i.engine.Receive(i.w.now, line, m.bytes, i.handles)
+		i.engine.Receive(i.process.now(), line, m.bytes, i.handles)
 		i.w.net.done(m)
 	}
 	d.in = d.in[:0]
@@ -356,7 +356,7 @@ func (i *instance) hookDone(h *hookRun) {
 	w := i.w
 	w.step(atInstance)
 	w.checker.ends(h)
-	i.engine.Done(w.now, &h.job, &h.out)
+	i.engine.Done(i.process.now(), &h.job, &h.out)
 	if h.job.Kind == engine.Exec {
 		i.engine.Account(1, time.Duration(w.at-h.begun))
 	}

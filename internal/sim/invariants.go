@@ -30,7 +30,7 @@ func (i inspector) manager(l *managerLoop) {
 	if has.Late > 0 {
 		w.tally.add(LateTurns)
 	}
-	if w.steps[atManager]%inspectEvery != 0 {
+	if w.steps[atManager]%inspectEvery != 0 && has.Late == 0 {
 		return
 	}
 	w.tally.add(Inspections)

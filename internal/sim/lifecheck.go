@@ -164,6 +164,9 @@ func (k *checker) ends(h *hookRun) {
 				t.failures++
 			default:
 				t.successes++
+				if h.act == actSlow && k.w.at-h.begun > int64(protocol.PeerTimeout) {
+					k.w.tally.add(LongRuns)
+				}
 			}
 		}
 	}

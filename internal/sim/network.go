@@ -240,8 +240,16 @@ func (n *network) carry(c *conn, dir uint8, records []byte, handles []protocol.H
 		w.checker.leaves(c, records, m.payloads)
 	}
 	w.queue.push(at, evDeliver, m, 0)
+	twins := 0
 	if draw.chance(w.plan.duplicate) {
 		w.tally.add(Duplicated)
+		twins = 1
+	}
+	if draw.chance(w.plan.swarm) {
+		w.tally.add(Swarms)
+		twins = 99
+	}
+	for range twins {
 		twin := n.message(c, dir, records)
 		twin.payloads = append(twin.payloads, m.payloads...)
 		w.queue.push(at+int64(draw.span(0, 10*w.plan.delay+1)), evDeliver, twin, 0)

@@ -35,13 +35,15 @@ const (
 	Stall                        // clients do not read results
 	Move                         // session managers go from loop to loop
 	Operator                     // an operator closes sessions, deregisters services
+	Flood                        // every message arrives twice, and some a hundred times
+	Clocks                       // each process has a clock of its own: off, fast or slow, jumping ahead
 	faults
 )
 
 var faultNames = [faults]string{
 	"drop", "delay", "duplicate", "reorder", "partition", "disconnect", "pause", "disk", "crash-broker", "crash-client",
 	"crash-agent", "crash-instance", "client-exit", "agent-exit", "instance-exit", "hooks", "poison", "instances", "bind",
-	"stall", "move", "operator",
+	"stall", "move", "operator", "flood", "clocks",
 }
 
 // String names the class as ParseFaults reads it.
@@ -122,6 +124,7 @@ type plan struct {
 	delay, reconnect, notice time.Duration
 	drop, hold, duplicate    int // per mille of messages
 	reorder, stillborn       int
+	swarm                    int // per mille of messages, which arrive a hundred times
 	kills                    int // per mille of what applications do
 	holdFor, disk            time.Duration
 	brokerDown               time.Duration
@@ -142,7 +145,7 @@ func newPlan(o *Options) plan {
 		loops: s.between(1, 3), clients: s.between(1, 4), nodes: s.between(1, 3), services: pick(&s, 1, 1, 2, 3),
 		places: s.between(1, 4), sessions: s.between(1, 4), burst: s.between(1, 24), think: s.span(5*time.Millisecond, 400*time.Millisecond),
 		external: pick(&s, 0, 50, 300), instant: pick(&s, 0, 200, 900),
-		hooks: s.span(100*time.Microsecond, time.Duration(pick(&s, 60, 60, 800))*time.Millisecond), heeds: pick(&s, 0, 700, 1000), slow: s.span(time.Second, 15*time.Second),
+		hooks: s.span(100*time.Microsecond, time.Duration(pick(&s, 60, 60, 800))*time.Millisecond), heeds: pick(&s, 0, 700, 1000), slow: s.span(time.Second, time.Duration(pick(&s, 15, 15, 100))*time.Second),
 		resultCredit: int64(pick(&s, 2<<10, 64<<10, 0)),
 		clientGrace:  s.span(12*time.Second, 30*time.Second), grace: s.span(50*time.Millisecond, 3*time.Second),
 		doors: time.Duration(pick(&s, 0, 3, 3)) * time.Second,
@@ -230,6 +233,9 @@ func (p *plan) rate(s *source) {
 	}
 	if stillborn := s.between(1, 250); p.on.Has(Disconnect) {
 		p.stillborn = stillborn
+	}
+	if swarm := s.between(0, 3); p.on.Has(Flood) {
+		p.duplicate, p.swarm = 1000, swarm
 	}
 	if moves := s.between(5, 200); p.on.Has(Move) {
 		p.moves = moves

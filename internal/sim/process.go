@@ -28,14 +28,18 @@ type process struct {
 	host   int
 	alive  bool
 	paused int64 // until when it stands still
-	fuse   int   // effects until it dies; 0: it does not
+	frozen bool  // its clock stands still meanwhile
+	clock  clock
+	fuse   int // effects until it dies; 0: it does not
 	table  payloads
 	owner  mortal
+	actors []*actor
 }
 
 func (w *World) newProcess(kind partyKind, name string, host int, owner mortal) *process {
 	p := &process{w: w, kind: kind, name: name, host: host, alive: true, owner: owner}
 	p.table = payloads{w: w, name: name}
+	w.drawClock(p)
 	return p
 }
 
@@ -77,7 +81,9 @@ type actor struct {
 }
 
 func (p *process) newActor(name string, run func()) *actor {
-	return &actor{w: p.w, process: p, name: name, run: run}
+	a := &actor{w: p.w, process: p, name: name, run: run}
+	p.actors = append(p.actors, a)
+	return a
 }
 
 // wakeAt has the actor's next turn at a time at the latest.
@@ -105,7 +111,7 @@ func (a *actor) until(deadline time.Time, ok bool) {
 	if !ok {
 		return
 	}
-	at := int64(deadline.Sub(epochOfTime))
+	at := a.process.clock.when(int64(deadline.Sub(epochOfTime)))
 	if at > a.w.at {
 		a.idle = 0
 		a.wakeAt(at)
@@ -115,6 +121,33 @@ func (a *actor) until(deadline time.Time, ok bool) {
 		a.w.fail("busy", "%s wants to be woken again and again", a.name)
 	}
 	a.wakeAt(a.w.at + int64(time.Millisecond))
+}
+
+// standStill has the process do nothing for so long. Its clock goes on meanwhile, or stands still as well.
+func (p *process) standStill(length time.Duration, frozen bool) {
+	p.paused, p.frozen = p.w.at+int64(length), frozen
+	if frozen {
+		p.clock.jump(p.w.at, -length) // nothing looks at it before the end
+	}
+}
+
+// revive lets the process go on at once, with a clock that goes as the world's does.
+func (p *process) revive() {
+	if p.frozen && p.paused > p.w.at {
+		p.clock.jump(p.w.at, time.Duration(p.paused-p.w.at))
+	}
+	if p.clock.wild {
+		p.clock.set(p.w.at, p.clock.reads(p.w.at), clockUnit)
+	}
+	p.fuse, p.paused, p.frozen = 0, 0, false
+	p.rouse()
+}
+
+// rouse gives all actors of the process a turn.
+func (p *process) rouse() {
+	for _, a := range p.actors {
+		a.wakeAt(p.w.at)
+	}
 }
 
 // turn has the actor's turn, unless its process is dead or stands still.

@@ -11,12 +11,15 @@ const (
 	Dropped
 	Delayed
 	Duplicated
+	Swarms
 	Reordered
 	CutMessages
 	Partitions
 	Disconnects
 	Stillborn
 	Pauses
+	ClocksOff
+	ClockJumps
 	PeersGone
 	Gated
 	Commits
@@ -40,6 +43,7 @@ const (
 	CreateFails
 	Executions
 	ExecutedAgain
+	LongRuns
 	Retries
 	Panics
 	Poisoned
@@ -70,13 +74,13 @@ const (
 )
 
 var countNames = [counts]string{
-	"seeds", "connections", "messages", "messages dropped", "messages delayed", "messages duplicated", "messages reordered",
+	"seeds", "connections", "messages", "messages dropped", "messages delayed", "messages duplicated", "messages that arrived a hundred times", "messages reordered",
 	"messages cut", "partitions", "disconnects",
-	"connections in trouble from the first message on", "pauses", "sends to peers that are gone", "frames that waited for the disk",
+	"connections in trouble from the first message on", "pauses", "clocks that were fast or slow", "clocks that jumped ahead", "sends to peers that are gone", "frames that waited for the disk",
 	"commits", "crashes of brokers", "crashes of clients", "crashes of agents", "crashes of instances", "exits of clients",
 	"exits of agents", "exits of instances", "orders", "notes", "container starts", "container starts that failed",
 	"instances", "instances that ended in order", "instances killed after their grace", "hooks", "sessions bound",
-	"sessions refused", "creations that failed", "executions", "executions of a task again", "retries", "panics",
+	"sessions refused", "creations that failed", "executions", "executions of a task again", "executions longer than any time-out", "retries", "panics",
 	"instances ended by a task", "sessions", "sessions opened", "sessions ended", "sessions killed",
 	"sessions closed by an operator", "services deregistered", "session managers moved",
 	"shares given to session managers", "session managers retired before their time", "warm instances adopted on their loop",
