@@ -152,6 +152,7 @@ func (b *Broker) build(l listeners) error {
 		places.Ports = append(places.Ports, port)
 		m.core = manager.New(manager.Config{
 			Loop: i, Epoch: epoch, Incarnation: incarnation, Broker: b.cfg.Name, MaxPayload: b.cfg.MaxPayload,
+			PeerTimeout: b.cfg.PeerTimeout,
 			QueuedBytes: b.cfg.Memory, // the shares of its managers are not more together
 		})
 	}
@@ -163,7 +164,7 @@ func (b *Broker) build(l listeners) error {
 	b.control.committer = b.committer
 	b.control.core, err = control.New(control.Config{
 		Epoch: epoch, Incarnation: incarnation, Broker: b.cfg.Name, Loops: b.cfg.Loops, Places: places,
-		ClientGrace: b.cfg.ClientGrace, MaxPayload: b.cfg.MaxPayload, Token: drawToken,
+		ClientGrace: b.cfg.ClientGrace, PeerTimeout: b.cfg.PeerTimeout, MaxPayload: b.cfg.MaxPayload, Token: drawToken,
 		ManagerCPU: b.cfg.ManagerCPU, ManagerMemory: b.cfg.Memory,
 	})
 	return err

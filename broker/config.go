@@ -38,6 +38,9 @@ type Config struct {
 	IOThreads int
 	// ClientGrace is how long the sessions of a silent client live. Default: 30 s.
 	ClientGrace time.Duration
+	// PeerTimeout is the silence after which an agent is lost, with its node and all instances there, and an instance
+	// that was started by hand. Clients, agents and instances are told of it. Default: 10 s, at least 1 s.
+	PeerTimeout time.Duration
 	// MaxPayload bounds the payload of a task or result in bytes. Default: 16 MiB.
 	MaxPayload int64
 	// Memory bounds the payload bytes of all unfinished tasks. Each session manager holds a share of it while it is
@@ -79,6 +82,9 @@ func (c Config) withDefaults() (Config, error) {
 	if c.ClientGrace == 0 {
 		c.ClientGrace = 30 * time.Second
 	}
+	if c.PeerTimeout == 0 {
+		c.PeerTimeout = protocol.PeerTimeout
+	}
 	if c.MaxPayload == 0 {
 		c.MaxPayload = protocol.DefaultMaxPayload
 	}
@@ -102,8 +108,10 @@ func (c Config) withDefaults() (Config, error) {
 		return c, protocol.Errorf(protocol.CodeInvalid, "broker", "loops: %d is not within 1 to 64", c.Loops)
 	case c.IOThreads < 0 || c.IOThreads > 64:
 		return c, protocol.Errorf(protocol.CodeInvalid, "broker", "io threads: %d is not within 1 to 64", c.IOThreads)
-	case c.ClientGrace < protocol.PeerTimeout:
-		return c, protocol.Errorf(protocol.CodeInvalid, "broker", "client grace: %v is less than %v, after which a peer counts as silent", c.ClientGrace, protocol.PeerTimeout)
+	case c.PeerTimeout < protocol.MinPeerTimeout:
+		return c, protocol.Errorf(protocol.CodeInvalid, "broker", "peer timeout: %v is less than %v", c.PeerTimeout, protocol.MinPeerTimeout)
+	case c.ClientGrace < c.PeerTimeout:
+		return c, protocol.Errorf(protocol.CodeInvalid, "broker", "client grace: %v is less than the peer timeout of %v, after which a peer counts as silent", c.ClientGrace, c.PeerTimeout)
 	case c.MaxPayload < 1 || c.MaxPayload > 1<<30:
 		return c, protocol.Errorf(protocol.CodeInvalid, "broker", "max payload: %d is not within 1 byte to 1 GiB", c.MaxPayload)
 	case c.Memory < c.MaxPayload:

@@ -66,15 +66,21 @@ const (
 	DefaultSessions = 10
 	// DefaultManagerCPU is how many millicores of its loop a session manager holds.
 	DefaultManagerCPU = 20
-	// Heartbeat is the longest silence of a peer that has something unfinished.
+	// Heartbeat is the longest silence of a peer that has something unfinished, unless WELCOME says otherwise.
 	Heartbeat = time.Second
-	// PeerTimeout is the silence after which a peer counts as lost.
+	// PeerTimeout is the silence after which a peer counts as lost, unless WELCOME says otherwise.
 	PeerTimeout = 10 * time.Second
+	// MinPeerTimeout is the least that a broker may announce as the timeout.
+	MinPeerTimeout = time.Second
 	// BasePort is the control port; manager loop i listens on BasePort + LoopPort + i.
 	BasePort = 7700
 	// LoopPort is the distance of the first manager loop's port from the control port.
 	LoopPort = 10
 )
+
+// HeartbeatWithin is the longest silence that goes with a timeout: at most [Heartbeat], and at least four times in the
+// timeout.
+func HeartbeatWithin(timeout time.Duration) time.Duration { return min(Heartbeat, timeout/4) }
 
 // Negotiate gives the highest version within both the range lowest to highest and this package's, or a *[Error] with
 // [CodeVersion] that names both ranges.

@@ -259,7 +259,8 @@ var values = map[string]any{
 	"DefaultResultCredit": DefaultResultCredit, "DefaultSlots": DefaultSlots, "DefaultSessions": DefaultSessions,
 	"DefaultManagerCPU": DefaultManagerCPU, "MaxDataKey": MaxDataKey, "MaxDataValue": MaxDataValue,
 	"MaxSessionData": MaxSessionData, "PartialWindow": PartialWindow, "DefaultSessionData": DefaultSessionData,
-	"Heartbeat": Heartbeat, "PeerTimeout": PeerTimeout, "BasePort": BasePort, "LoopPort": LoopPort,
+	"Heartbeat": Heartbeat, "PeerTimeout": PeerTimeout, "MinPeerTimeout": MinPeerTimeout,
+	"BasePort": BasePort, "LoopPort": LoopPort,
 }
 
 func (s *source) constants(t *testing.T, b *strings.Builder, file string) {

@@ -83,6 +83,8 @@ type Config struct {
 	Places      Places // where they are reached
 	// ClientGrace is the silence after which a client's sessions are closed; 0: 30 s.
 	ClientGrace time.Duration
+	// PeerTimeout is the silence after which an agent, or an instance without one, is lost; 0: protocol.PeerTimeout.
+	PeerTimeout time.Duration
 	// MaxPayload bounds the payload of a task or result of any service in bytes; 0: protocol.DefaultMaxPayload.
 	MaxPayload int64
 	// ManagerCPU is what each loop has for its session managers, in millicores; 0: 1000.

@@ -8,13 +8,11 @@ import (
 	"github.com/weft-fabric/weft/protocol/link"
 )
 
-// beat is the distance of ticks: heartbeats, time-outs and restarts that were held back.
-const beat = protocol.Heartbeat / 2
-
 // Core is the control loop's state machine. Make it with [New]. It is put together from parts that each own their
 // state: who is there (lobby), sessions, session managers, where they run (hosts), containers (crew).
 type Core struct {
 	cfg      Config
+	beat     time.Duration // between ticks: heartbeats, time-outs and restarts that were held back
 	now      time.Time
 	nextBeat time.Time
 
@@ -44,6 +42,8 @@ func New(cfg Config) (*Core, error) {
 		return bad("Token: is nil; it draws the secrets of containers")
 	case cfg.ClientGrace < 0:
 		return bad("ClientGrace: %v is negative", cfg.ClientGrace)
+	case cfg.PeerTimeout < 0:
+		return bad("PeerTimeout: %v is negative", cfg.PeerTimeout)
 	case cfg.ManagerCPU < 0:
 		return bad("ManagerCPU: %d millicores are negative", cfg.ManagerCPU)
 	case cfg.ManagerMemory < 0:
@@ -51,6 +51,9 @@ func New(cfg Config) (*Core, error) {
 	}
 	if cfg.ClientGrace == 0 {
 		cfg.ClientGrace = 30 * time.Second
+	}
+	if cfg.PeerTimeout == 0 {
+		cfg.PeerTimeout = protocol.PeerTimeout
 	}
 	if cfg.MaxPayload == 0 {
 		cfg.MaxPayload = protocol.DefaultMaxPayload
@@ -64,7 +67,7 @@ func New(cfg Config) (*Core, error) {
 	if cfg.ManagerMemory == 0 {
 		cfg.ManagerMemory = max(1<<30, cfg.MaxPayload)
 	}
-	c := &Core{cfg: cfg, out: newOutbox(link.NewNode(cfg.Epoch, cfg.Incarnation))}
+	c := &Core{cfg: cfg, beat: protocol.HeartbeatWithin(cfg.PeerTimeout) / 2, out: newOutbox(link.NewNode(cfg.Epoch, cfg.Incarnation))}
 	c.lobby = newLobby(c)
 	c.sessions = newSessions(c)
 	c.managers = newManagers(c)
@@ -100,7 +103,7 @@ func (c *Core) Tick(now time.Time) {
 	if now.Before(c.nextBeat) {
 		return
 	}
-	c.nextBeat = now.Add(beat)
+	c.nextBeat = now.Add(c.beat)
 	c.lobby.beat()
 	c.crew.beat()
 	c.queries.beat()

@@ -167,7 +167,7 @@ func (l *lobby) hello(peer protocol.Peer, h protocol.Header, rec *protocol.Recor
 	l.peers[peer] = p
 	l.parties.Set(p.incarnation, p)
 	resumed := p.link.Accept(peer, h, body, protocol.Welcome{
-		Version: version, Heartbeat: protocol.Heartbeat, Timeout: protocol.PeerTimeout,
+		Version: version, Heartbeat: 2 * l.c.beat, Timeout: l.c.cfg.PeerTimeout,
 		MaxPayload: l.c.cfg.MaxPayload, Broker: l.c.cfg.Broker,
 	})
 	if !resumed {
@@ -262,10 +262,10 @@ func (l *lobby) beat() {
 				continue
 			}
 			l.c.sessions.abandon(p, "its client was not heard for "+silent.Truncate(time.Second).String())
-		case p.hello.Role == protocol.RoleAgent && silent > protocol.PeerTimeout:
+		case p.hello.Role == protocol.RoleAgent && silent > l.c.cfg.PeerTimeout:
 			l.drop(p)
 			l.c.crew.nodeGone(p, fleet.Silence, "its node was not heard for "+silent.Truncate(time.Second).String())
-		case p.hello.Role == protocol.RoleInstance && p.container != nil && p.container.Node == nil && silent > protocol.PeerTimeout:
+		case p.hello.Role == protocol.RoleInstance && p.container != nil && p.container.Node == nil && silent > l.c.cfg.PeerTimeout:
 			l.c.crew.end(p.container, "it was not heard for "+silent.Truncate(time.Second).String(), nil)
 		}
 	}

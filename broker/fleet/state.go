@@ -136,7 +136,7 @@ type NodeEvent uint8
 // The events of nodes.
 const (
 	Register NodeEvent = iota // its agent registers it
-	Silence                   // its agent was not heard for protocol.PeerTimeout, or its place was taken
+	Silence                   // its agent was not heard for too long, or its place was taken
 	Bye                       // its agent leaves in order
 )
 

@@ -13,7 +13,7 @@ import (
 // answered, sent back. Tasks come and go in frames of 1024.
 func BenchmarkTask(b *testing.B) {
 	const batch = 1024
-	c := New(Config{Epoch: protocol.NewEpoch(5, 0), Incarnation: incarnation, Broker: "b", MaxPayload: 1 << 20, QueuedBytes: 64 << 20})
+	c := New(Config{Epoch: protocol.NewEpoch(5, 0), Incarnation: incarnation, Broker: "b", MaxPayload: 1 << 20, PeerTimeout: protocol.PeerTimeout, QueuedBytes: 64 << 20})
 	now := time.Unix(1_800_000_000, 0)
 	step := func(o session.Order) { c.Step(now, Event{Kind: EventOrder, Order: o}) }
 	step(session.Order{Serve: &session.Serve{Manager: 1, Service: protocol.Service{Name: "svc"}.WithDefaults(), Share: theShare}})

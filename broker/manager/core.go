@@ -19,7 +19,8 @@ type Config struct {
 	Epoch       protocol.Epoch
 	Incarnation uint64
 	Broker      string
-	MaxPayload  int64 // bytes
+	MaxPayload  int64         // bytes
+	PeerTimeout time.Duration // the silence after which an instance that nobody vouches for is lost
 	// QueuedBytes bounds the payload bytes of all unfinished tasks of the loop; beyond it tasks are refused with
 	// CodeOverloaded.
 	QueuedBytes int64
@@ -82,7 +83,6 @@ func (b *Batch) Reset() {
 const (
 	busyTick = 50 * time.Millisecond
 	idleTick = 250 * time.Millisecond
-	beatTick = protocol.Heartbeat / 2
 )
 
 // Core is the state of one manager loop. Make it with [New].
@@ -90,6 +90,7 @@ type Core struct {
 	cfg  Config
 	node *link.Node
 	now  time.Time
+	beat time.Duration // between two looks at who is silent
 
 	peers     map[protocol.Peer]*end
 	ends      map[uint64]*end // by incarnation
@@ -129,6 +130,7 @@ type end struct {
 func New(cfg Config) *Core {
 	return &Core{
 		cfg:       cfg,
+		beat:      protocol.HeartbeatWithin(cfg.PeerTimeout) / 2,
 		node:      link.NewNode(cfg.Epoch, cfg.Incarnation),
 		peers:     make(map[protocol.Peer]*end),
 		ends:      make(map[uint64]*end),
@@ -176,8 +178,8 @@ func (c *Core) Tick(now time.Time) {
 		c.nextTick = now.Add(c.pace())
 	}
 	if !now.Before(c.nextBeat) {
-		c.beat()
-		c.nextBeat = now.Add(beatTick)
+		c.beats()
+		c.nextBeat = now.Add(c.beat)
 	}
 	if !now.Before(c.nextTell) {
 		c.tell()
@@ -240,7 +242,7 @@ func (c *Core) Take(out *Batch) bool {
 
 func (c *Core) note(n session.Note) { c.notes = append(c.notes, n) }
 
-func (c *Core) beat() {
+func (c *Core) beats() {
 	for _, e := range c.order {
 		e.link.Beat(false)
 	}
@@ -335,7 +337,7 @@ func (c *Core) welcome(e *end, peer protocol.Peer, h protocol.Header, body proto
 		limit = e.instance.manager.service.Limits.Payload
 	}
 	e.link.Accept(peer, h, body, protocol.Welcome{
-		Version: version, Heartbeat: protocol.Heartbeat, Timeout: protocol.PeerTimeout,
+		Version: version, Heartbeat: 2 * c.beat, Timeout: c.cfg.PeerTimeout,
 		MaxPayload: limit, Broker: c.cfg.Broker,
 	})
 	switch {

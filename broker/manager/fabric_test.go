@@ -92,7 +92,7 @@ func newFabric(t tester, loops int) *fabric {
 		t.Fatal(err)
 	}
 	for i := range loops {
-		f.loops = append(f.loops, manager.New(manager.Config{Loop: i, Epoch: epoch, Incarnation: 9, MaxPayload: 1 << 20, QueuedBytes: 64 << 20}))
+		f.loops = append(f.loops, manager.New(manager.Config{Loop: i, Epoch: epoch, Incarnation: 9, MaxPayload: 1 << 20, PeerTimeout: protocol.PeerTimeout, QueuedBytes: 64 << 20}))
 	}
 	return f
 }

@@ -363,8 +363,8 @@ func (m *manager) checkSilence() {
 	c := m.core
 	for k := 0; k < len(m.instances); k++ {
 		i := m.instances[k]
-		if i.byHand && i.isReady && c.now.Sub(i.heard) >= protocol.PeerTimeout {
-			reason := "not heard of for " + protocol.PeerTimeout.String()
+		if i.byHand && i.isReady && c.now.Sub(i.heard) >= c.cfg.PeerTimeout {
+			reason := "not heard of for " + c.cfg.PeerTimeout.String()
 			i.lost(reason)
 			c.note(session.Note{Silent: &session.Silent{Container: i.container, Reason: reason}})
 			k--

@@ -68,7 +68,7 @@ var theShare = protocol.Share{CPU: protocol.DefaultManagerCPU, Memory: 64 << 20}
 func newWorld(t fataler) *world {
 	return &world{
 		t:       t,
-		core:    New(Config{Epoch: protocol.NewEpoch(5, 0), Incarnation: incarnation, Broker: "b", MaxPayload: 1 << 20, QueuedBytes: 64 << 20}),
+		core:    New(Config{Epoch: protocol.NewEpoch(5, 0), Incarnation: incarnation, Broker: "b", MaxPayload: 1 << 20, PeerTimeout: protocol.PeerTimeout, QueuedBytes: 64 << 20}),
 		now:     time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC),
 		parties: map[protocol.Peer]*party{}, refs: map[protocol.Handle]int{}, bodies: map[protocol.Handle][]byte{},
 	}

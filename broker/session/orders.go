@@ -153,7 +153,7 @@ type Released struct {
 	Reason    string
 }
 
-// Silent tells that an instance without an agent was not heard of for protocol.PeerTimeout, or broke the protocol;
+// Silent tells that an instance without an agent was not heard of for the peer time-out, or broke the protocol;
 // the manager has dropped it as lost.
 type Silent struct {
 	Container string

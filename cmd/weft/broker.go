@@ -34,6 +34,8 @@ func (f *brokerFlags) add(cmd *cobra.Command) {
 	flags.StringVar(&f.cpu, "manager-cpu", "", "what each manager loop has for session managers, as 1.0 or 800m (default 1.0)")
 	flags.StringVar(&f.memory, "manager-memory", "", "bytes for the unfinished tasks of all session managers, as 4GiB "+
 		"(default a quarter of the machine's memory)")
+	flags.DurationVar(&f.config.PeerTimeout, "peer-timeout", 0, "silence after which an agent is lost, with all that runs on its node, "+
+		"at least 1s (default 10s)")
 	flags.StringVar(&f.config.Name, "name", "", "name of the broker, for people (default broker)")
 	logFlag(cmd, &f.level)
 }

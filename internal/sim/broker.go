@@ -183,7 +183,7 @@ func (w *World) startBroker() {
 		m.out = b.newOutlet(m.actor)
 		m.core = manager.New(manager.Config{
 			Loop: i, Epoch: b.epoch, Incarnation: incarnation, Broker: "b",
-			MaxPayload: protocol.DefaultMaxPayload, QueuedBytes: w.plan.managerMemory,
+			MaxPayload: protocol.DefaultMaxPayload, PeerTimeout: protocol.PeerTimeout, QueuedBytes: w.plan.managerMemory,
 		})
 		b.managers = append(b.managers, m)
 	}

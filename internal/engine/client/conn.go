@@ -33,6 +33,7 @@ type conn struct {
 	phase    phase
 	epoch    protocol.Epoch // of its last WELCOME
 	broker   string         // its name, of the same
+	timeout  time.Duration  // of silence, of the same
 	heard    time.Time      // of the other end, or when nothing was expected of it
 	retry    time.Time
 	attempts int
@@ -47,7 +48,7 @@ type Source struct{ conn, generation uint32 }
 
 func (e *Engine) dial(now time.Time, endpoint string, control bool) *conn {
 	e.lastConn++
-	c := &conn{engine: e, id: e.lastConn, endpoint: endpoint, control: control, link: e.node.Dial(e.lastConn)}
+	c := &conn{engine: e, id: e.lastConn, endpoint: endpoint, control: control, link: e.node.Dial(e.lastConn), timeout: protocol.PeerTimeout}
 	e.conns = append(e.conns, c)
 	e.out.Dials = append(e.out.Dials, Dial{Conn: c.id, Endpoint: endpoint})
 	c.greet(now)
@@ -125,7 +126,7 @@ func (c *conn) beat(now time.Time) {
 	}
 	if c.link.Unacked() == 0 {
 		c.heard = now
-	} else if now.Sub(c.heard) > protocol.PeerTimeout {
+	} else if now.Sub(c.heard) > c.timeout {
 		c.greet(now)
 		return
 	}
@@ -152,7 +153,7 @@ func (e *Engine) Receive(now time.Time, id uint32, frame []byte, payloads []prot
 		c.bare(now, rest)
 	case c.phase == opening:
 		e.releaseAll(payloads)
-		c.welcome(h, rest)
+		c.welcome(now, h, rest)
 		if raised {
 			e.raise(now, c)
 		}
@@ -238,7 +239,7 @@ func (c *conn) serves() bool {
 }
 
 // welcome takes a frame that came while c is opening. Any but the WELCOME is of the conversation before.
-func (c *conn) welcome(h protocol.Header, rest []byte) {
+func (c *conn) welcome(now time.Time, h protocol.Header, rest []byte) {
 	e := c.engine
 	var rec protocol.Record
 	r := protocol.NewReader(rest)
@@ -250,6 +251,7 @@ func (c *conn) welcome(h protocol.Header, rest []byte) {
 		return
 	}
 	c.phase, c.attempts, c.retry, c.epoch, c.broker = up, 0, time.Time{}, h.Epoch, w.Broker
+	c.pace(now, &w)
 	if w.Version >= protocol.MinVersion && w.Version <= protocol.MaxVersion {
 		e.node.Version = w.Version
 	}
@@ -264,6 +266,20 @@ func (c *conn) welcome(h protocol.Header, rest []byte) {
 		e.rebuild()
 	case c == e.lead && !w.Resumed:
 		e.rebuild()
+	}
+}
+
+// pace takes what the other end says of silence. Signs of life are sent as often as whoever wants them most often says.
+func (c *conn) pace(now time.Time, w *protocol.Welcome) {
+	e := c.engine
+	if w.Timeout > 0 {
+		c.timeout = w.Timeout
+	}
+	if every := w.Heartbeat / 2; every > 0 && every < e.every {
+		e.every = every
+		if at := now.Add(every); at.Before(e.nextBeat) {
+			e.nextBeat = at
+		}
 	}
 }
 

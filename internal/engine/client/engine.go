@@ -8,9 +8,6 @@ import (
 	"github.com/weft-fabric/weft/protocol/link"
 )
 
-// beatEvery is how often silence is looked at and broken.
-const beatEvery = protocol.Heartbeat / 2
-
 // Config says who the client is.
 type Config struct {
 	Endpoints    []string // control endpoints of the brokers
@@ -33,6 +30,7 @@ type Engine struct {
 	lead     *conn // the control connection that requests go to; nil before the first WELCOME
 	refusal  *protocol.Error
 	nextBeat time.Time
+	every    time.Duration // between two looks at silence
 	shut     bool
 
 	sessions []*Session // that are not over, in the order of their keys
@@ -104,12 +102,13 @@ func New(cfg Config) *Engine {
 		node:    link.NewNode(0, cfg.Incarnation),
 		random:  rand.New(rand.NewPCG(cfg.Seed, cfg.Incarnation)),
 		numbers: map[protocol.SessionNumber]*Session{},
+		every:   protocol.Heartbeat / 2,
 	}
 }
 
 // Start dials the brokers.
 func (e *Engine) Start(now time.Time) {
-	e.nextBeat = now.Add(beatEvery)
+	e.nextBeat = now.Add(e.every)
 	for _, endpoint := range e.cfg.Endpoints {
 		e.dial(now, endpoint, true)
 	}
@@ -214,7 +213,7 @@ func (e *Engine) Tick(now time.Time) {
 	if now.Before(e.nextBeat) {
 		return
 	}
-	e.nextBeat = now.Add(beatEvery)
+	e.nextBeat = now.Add(e.every)
 	for _, c := range e.conns {
 		c.beat(now)
 	}

@@ -21,6 +21,7 @@ type modelBroker struct {
 	payloads [][]byte               // by handle - 1
 	credits  protocol.SessionOpened
 	refuse   *protocol.Error // of OpenSession
+	timeout  time.Duration   // that it announces; 0: none
 	errors   []protocol.Code // that a client sent to a loop
 	hold     bool            // sessions are not referred when they are opened
 }
@@ -180,7 +181,9 @@ func (r *router) hello(peer protocol.Peer, h protocol.Header, rec *protocol.Reco
 		e = &end{link: r.broker.node.Link(), incarnation: h.Incarnation}
 		r.ends[h.Incarnation] = e
 	}
-	if !e.link.Accept(peer, h, hello, protocol.Welcome{Version: 1}) {
+	if !e.link.Accept(peer, h, hello, protocol.Welcome{
+		Version: 1, Timeout: r.broker.timeout, Heartbeat: protocol.HeartbeatWithin(r.broker.timeout),
+	}) {
 		e.sent, e.consumed = 0, 0
 	}
 	e.credit = hello.ResultCredit

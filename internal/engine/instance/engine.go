@@ -24,7 +24,6 @@ const (
 )
 
 const (
-	beatEvery = protocol.Heartbeat / 2
 	flushWait = 250 * time.Millisecond // for the acknowledgement of the last frames
 	minGreet  = 100 * time.Millisecond // before HELLO is said again where it was refused
 	helloWait = 500 * time.Millisecond // for the answer to the first HELLO; then twice that, and so on
@@ -125,7 +124,7 @@ func New(cfg Config) *Engine {
 		cfg.Jitter = func(d time.Duration) time.Duration { return d }
 	}
 	e := &Engine{cfg: cfg}
-	e.lines = lines{cfg: &e.cfg, orders: &e.orders}
+	e.lines = lines{cfg: &e.cfg, orders: &e.orders, beatEvery: protocol.Heartbeat / 2}
 	for i := range e.lines.wires {
 		e.lines.wires[i] = newWire(&e.cfg)
 	}

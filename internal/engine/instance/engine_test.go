@@ -372,7 +372,7 @@ func TestTriesEndpointsInTurn(t *testing.T) {
 		if w.ends[Control].dialed != want {
 			t.Errorf("dialled %q, want %q", w.ends[Control].dialed, want)
 		}
-		w.pass(switchAfter + beatEvery)
+		w.pass(switchAfter + protocol.Heartbeat/2)
 	}
 	w.ends[Control].refuse = nil
 	w.run(nil)
@@ -385,7 +385,7 @@ func TestTriesEndpointsInTurn(t *testing.T) {
 	if w.ends[Control].dialed != at {
 		t.Error("a broker that was there is given up at once")
 	}
-	w.pass(protocol.PeerTimeout/2 + 2*beatEvery)
+	w.pass(protocol.PeerTimeout/2 + 2*protocol.Heartbeat/2)
 	if w.ends[Control].dialed == at {
 		t.Error("a broker that is gone is not given up")
 	}

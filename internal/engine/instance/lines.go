@@ -15,13 +15,15 @@ type lines struct {
 	epoch  protocol.Epoch // the highest that was heard
 	refer  string         // where the service is served; empty when unknown
 	beatAt time.Time
+
+	beatEvery time.Duration
 }
 
 func (l *lines) at(line Line) *wire { return &l.wires[line] }
 
 // start dials the first control endpoint.
 func (l *lines) start(now time.Time) {
-	l.beatAt = now.Add(beatEvery)
+	l.beatAt = now.Add(l.beatEvery)
 	l.dial(now, Control, l.cfg.Endpoints[0])
 }
 
@@ -104,11 +106,19 @@ func (l *lines) tick(now time.Time) {
 	if now.Before(l.beatAt) {
 		return
 	}
-	l.beatAt = now.Add(beatEvery)
+	l.beatAt = now.Add(l.beatEvery)
 	for i := range l.wires {
 		l.wires[i].beat(now)
 	}
 	l.tryNext(now)
+}
+
+// hurry has signs of life sent as often as the other end of a line wants, if that is more often than before.
+func (l *lines) hurry(now time.Time, heartbeat time.Duration) {
+	if every := heartbeat / 2; every > 0 && every < l.beatEvery {
+		l.beatEvery = every
+		l.beatAt = sooner(l.beatAt, now.Add(every))
+	}
 }
 
 // tryNext dials the next control endpoint when the one in use does not answer.

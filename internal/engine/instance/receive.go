@@ -131,6 +131,7 @@ func (in *intake) open(h protocol.Header, rest []byte) {
 		return
 	}
 	w.welcomed(in.now, welcome)
+	e.lines.hurry(in.now, welcome.Heartbeat)
 	if in.line == Data && !welcome.Resumed {
 		if w.opened {
 			e.newEra()

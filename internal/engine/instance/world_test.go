@@ -44,8 +44,9 @@ type world struct {
 	nextH   protocol.Handle
 	jobs    []Job // taken and not done
 	cancels []*Session
-	all     bool // CancelAll was ordered
-	moves   int  // of the manager
+	all     bool          // CancelAll was ordered
+	moves   int           // of the manager
+	timeout time.Duration // that WELCOME announces; 0: none
 }
 
 const refer = "tcp://loop"
@@ -147,7 +148,9 @@ func (w *world) arrive(line Line, frame []byte, payloads []protocol.Handle) {
 			return
 		}
 		d.fresh = false
-		resumed := d.link.Accept(1, h, hello, protocol.Welcome{Version: 1, MaxPayload: 1000})
+		resumed := d.link.Accept(1, h, hello, protocol.Welcome{
+			Version: 1, MaxPayload: 1000, Timeout: w.timeout, Heartbeat: protocol.HeartbeatWithin(w.timeout),
+		})
 		d.said = append(d.said, said{kind: rec.Kind})
 		if line == Control && !resumed {
 			w.refer(refer)
@@ -224,7 +227,7 @@ func (w *world) pump() {
 // pass lets time go by, with every timer and heartbeat of both sides.
 func (w *world) pass(d time.Duration) {
 	for end := w.now.Add(d); w.now.Before(end); {
-		next := w.now.Add(beatEvery)
+		next := w.now.Add(protocol.Heartbeat / 2)
 		if at, ok := w.e.Deadline(); ok && at.Before(next) {
 			next = at
 		}

@@ -8,8 +8,6 @@ import (
 	"github.com/weft-fabric/weft/protocol/link"
 )
 
-const beatEvery = protocol.Heartbeat / 2
-
 // The wait between two greetings that nobody answers grows from the half of greetFirst, doubling, up to greetMost.
 const (
 	greetFirst = 200 * time.Millisecond
@@ -38,6 +36,7 @@ type lines struct {
 	hello       protocol.Hello // without the endpoint
 	jitter      func() float64
 	epoch       protocol.Epoch // the highest that was heard of
+	beatEvery   time.Duration
 	nextBeat    time.Time
 	lastRefusal string        // noted last
 	frames      []*link.Frame // scratch
@@ -50,8 +49,9 @@ func newLines(now time.Time, config Config, do *actions) *lines {
 			MinVersion: protocol.MinVersion, MaxVersion: protocol.MaxVersion, Role: protocol.RoleAgent,
 			Name: config.Node.Name, Host: config.Host, KeepsScheme: config.KeepsScheme,
 		},
-		jitter: config.Jitter, nextBeat: now.Add(beatEvery), do: do,
+		jitter: config.Jitter, beatEvery: protocol.Heartbeat / 2, do: do,
 	}
+	l.nextBeat = now.Add(l.beatEvery)
 	for _, endpoint := range config.Brokers {
 		node := link.NewNode(0, config.Incarnation)
 		l.brokers = append(l.brokers, &broker{endpoint: endpoint, node: node, link: node.Link(), greetAt: now})
@@ -103,12 +103,20 @@ func (l *lines) tick(now time.Time) {
 	}
 }
 
+// hurry has the brokers shown as often that the agent lives as this one wants, if that is more often than before.
+func (l *lines) hurry(now time.Time, heartbeat time.Duration) {
+	if every := heartbeat / 2; every > 0 && every < l.beatEvery {
+		l.beatEvery = every
+		l.nextBeat = sooner(l.nextBeat, now.Add(every))
+	}
+}
+
 // beat shows the brokers, when it is time to, that the agent lives.
 func (l *lines) beat(now time.Time) {
 	if now.Before(l.nextBeat) {
 		return
 	}
-	l.nextBeat = now.Add(beatEvery)
+	l.nextBeat = now.Add(l.beatEvery)
 	for _, b := range l.brokers {
 		b.link.Beat(true)
 	}

@@ -94,6 +94,7 @@ func (l *lines) welcomed(now time.Time, b *broker, h protocol.Header, rec *proto
 	if b.timeout <= 0 {
 		b.timeout = protocol.PeerTimeout
 	}
+	l.hurry(now, body.Heartbeat)
 	how := "anew"
 	if body.Resumed {
 		how = "resumed"

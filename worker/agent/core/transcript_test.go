@@ -188,7 +188,7 @@ func (w *world) welcome(i int, e protocol.Epoch, timeout time.Duration) {
 	if b.header.Sequence == 0 {
 		w.t.Fatal("there was no HELLO to welcome")
 	}
-	b.link.Accept(b.peer, b.header, b.hello, protocol.Welcome{Version: 1, Broker: fmt.Sprintf("b%d", i), Timeout: timeout})
+	b.link.Accept(b.peer, b.header, b.hello, protocol.Welcome{Version: 1, Broker: fmt.Sprintf("b%d", i), Timeout: timeout, Heartbeat: protocol.HeartbeatWithin(timeout)})
 }
 
 // bare sends an error outside of any conversation.

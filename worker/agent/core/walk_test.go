@@ -260,3 +260,21 @@ func FuzzReceived(f *testing.F) {
 		}
 	})
 }
+
+// TestBeatsAsTheBrokerSays: a broker with a short time-out is shown more often that the agent lives.
+func TestBeatsAsTheBrokerSays(t *testing.T) {
+	l := newLines(time.Unix(0, 0), Config{}, nil)
+	now := time.Unix(10, 0)
+	l.nextBeat = now.Add(l.beatEvery)
+	for _, c := range []struct{ says, want time.Duration }{
+		{0, protocol.Heartbeat / 2},
+		{time.Minute, protocol.Heartbeat / 2},
+		{protocol.HeartbeatWithin(2 * time.Second), 250 * time.Millisecond},
+		{protocol.HeartbeatWithin(time.Minute), 250 * time.Millisecond},
+	} {
+		l.hurry(now, c.says)
+		if l.beatEvery != c.want || l.nextBeat != now.Add(c.want) {
+			t.Errorf("heartbeat %v: the next is in %v, and then every %v, want %v", c.says, l.nextBeat.Sub(now), l.beatEvery, c.want)
+		}
+	}
+}
