@@ -127,11 +127,9 @@ func listEvents(c *Core, p *party, r *protocol.Record) error {
 			return protocol.Errorf(protocol.CodeInvalid, "list events", "after: %q is not the number of an event", req.After)
 		}
 	}
-	s, ok := c.sessions.open.Get(req.Session)
-	if !ok {
-		if s, ok = c.sessions.over.Get(req.Session); !ok {
-			return protocol.Errorf(protocol.CodeUnknownSession, "list events", "no session has the number %d", req.Session)
-		}
+	s, _, err := c.sessions.find(req.Session, "list events")
+	if err != nil {
+		return err
 	}
 	for i, e := range s.diary.events {
 		number := s.diary.first + uint64(i) + 1

@@ -23,6 +23,8 @@ func handlerOf(k protocol.Kind) (h handler, ok bool) {
 		return handler{protocol.RoleClient, openSession}, true
 	case protocol.KindCloseSession:
 		return handler{protocol.RoleClient, closeSession}, true
+	case protocol.KindSteerSession:
+		return handler{protocol.RoleClient, steerSession}, true
 	case protocol.KindRegisterService:
 		return handler{protocol.RoleClient, registerService}, true
 	case protocol.KindDeregisterService:

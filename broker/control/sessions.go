@@ -31,6 +31,7 @@ type sess struct {
 	verdict  *protocol.Error // with which it ended; nil: in order
 	seen     session.Figures
 	diary    diary
+	steering steering
 
 	environment *environment
 }
@@ -163,6 +164,7 @@ func (t *sessions) serve(s *sess) {
 			Principal: s.client.hello.Principal, Parameters: req.Parameters,
 		},
 		TaskCredit: m.service.Limits.Tasks, ByteCredit: m.byteCredit(), MinInst: req.MinInst, MaxInst: req.MaxInst,
+		Stopped: s.steering.stopped, Suspended: s.steering.suspended,
 	}})
 }
 
@@ -187,17 +189,12 @@ func closeSession(c *Core, p *party, r *protocol.Record) error {
 	if req.Mode != protocol.CloseFinish && req.Mode != protocol.CloseKill {
 		return protocol.Errorf(protocol.CodeInvalid, "close session", "mode: %q is neither %s nor %s", req.Mode, protocol.CloseFinish, protocol.CloseKill)
 	}
-	s, ok := c.sessions.open.Get(req.Session)
-	if !ok {
-		if s, ok = c.sessions.over.Get(req.Session); !ok {
-			return protocol.Errorf(protocol.CodeUnknownSession, "close session", "no session has the number %d", req.Session)
-		}
-	} else {
-		by := itsClient
-		if s.client != p {
-			by = p.name()
-		}
-		c.sessions.close(s, by, req)
+	s, over, err := c.sessions.find(req.Session, "close session")
+	if err != nil {
+		return err
+	}
+	if !over {
+		c.sessions.close(s, s.askedBy(p), req)
 	}
 	p.answer(c.out, s.position, protocol.KindDone, r.Task, nil)
 	return nil
@@ -355,7 +352,7 @@ func (t *sessions) info(s *sess) protocol.SessionInfo {
 		Session: s.number, Name: cut(s.request.Name), Service: s.manager.service.Name, Version: s.manager.service.Version,
 		Environment: s.environment.name, Client: s.client.name(), State: s.state.String(),
 		Opened: s.opened, Ended: s.ended, Queued: s.seen.Queued, InFlight: s.seen.InFlight, Done: s.seen.Done, Failed: s.seen.Failed,
-		Nodes: s.seen.Nodes, Loop: nowhere,
+		Nodes: s.seen.Nodes, Loop: nowhere, Stopped: s.steering.stopped, Suspended: s.steering.suspended,
 	}
 	if !s.state.Over() && s.closing != "" {
 		i.State = protocol.SessionClosing

@@ -34,13 +34,10 @@ func (s *hosted) dispatch() {
 	if s.closed {
 		return
 	}
-	if s.suspects.n > 0 {
+	if s.suspects.n > 0 && !s.suspended {
 		s.placeSuspects()
 	}
-	if s.client.blocked() {
-		return
-	}
-	for s.queue.n > 0 {
+	for s.ready() > 0 {
 		best, room := (*seat)(nil), 0
 		for _, t := range s.seats {
 			if t.state == seatBound {
@@ -59,7 +56,7 @@ func (s *hosted) dispatch() {
 		}
 		best.send(n)
 	}
-	if s.queue.n > 0 {
+	if s.ready() > 0 {
 		s.wait()
 	}
 }
@@ -71,7 +68,7 @@ func (s *hosted) wait() {
 		if t.state != seatBound || !t.instance.serves() {
 			continue
 		}
-		if t.flight == 0 && !t.instance.reserved && s.queue.n > 0 {
+		if t.flight == 0 && !t.instance.reserved && s.ready() > 0 {
 			t.send(1)
 		}
 		if !t.turning {
@@ -79,7 +76,7 @@ func (s *hosted) wait() {
 			t.instance.turns = append(t.instance.turns, t)
 		}
 	}
-	if s.queue.n > 0 {
+	if s.ready() > 0 {
 		s.widen()
 	}
 }
@@ -95,7 +92,7 @@ func (i *instance) serveTurns() {
 		t := i.turns[0]
 		i.turns = i.turns[1:]
 		s := t.session
-		if t.state != seatBound || s.queue.n == 0 || s.closed || s.client.blocked() {
+		if t.state != seatBound || s.closed || s.ready() == 0 {
 			t.turning = false
 			continue
 		}
@@ -104,7 +101,7 @@ func (i *instance) serveTurns() {
 			share = max(1, i.credit/16)
 		}
 		t.send(min(share, i.room()))
-		if s.queue.n > 0 {
+		if s.ready() > 0 {
 			i.turns = append(i.turns, t)
 		} else {
 			t.turning = false
@@ -112,7 +109,7 @@ func (i *instance) serveTurns() {
 	}
 	// A seat that has nothing here gets its one task in any case.
 	for _, t := range i.turns {
-		if t.flight == 0 && t.state == seatBound && i.serves() && !i.reserved && t.session.queue.n > 0 && !t.session.client.blocked() {
+		if t.flight == 0 && t.state == seatBound && i.serves() && !i.reserved && t.session.ready() > 0 {
 			t.send(1)
 		}
 	}
@@ -139,8 +136,8 @@ func (t *seat) send(n int) {
 	t.used = c.clock
 	s.touch()
 	for ; n > 0 && s.queue.n > 0; n-- {
-		k := s.queue.head
-		m.slab.remove(&s.queue, k)
+		k := s.queue.first()
+		m.unqueue(k)
 		m.fly(k, t)
 		if i := t.instance; i.bytes >= instanceBytes {
 			return
@@ -206,7 +203,7 @@ func (i *instance) recalled(rec *protocol.Record) {
 	}
 	suspect := m.slab.slots[k].suspect
 	m.putBack(k)
-	if s := m.slab.slots[k].session; !suspect && !s.client.blocked() {
+	if s := m.slab.slots[k].session; !suspect && s.ready() > 0 {
 		if t := s.freeSeat(i); t != nil {
 			t.send(1) // it is first in the queue; by credit alone it might go back to where it was
 		}
@@ -232,7 +229,7 @@ func (m *manager) putBack(k uint32) {
 		m.slab.pushFront(&s.suspects, k)
 	} else {
 		t.move(taskQueued)
-		m.slab.pushFront(&s.queue, k)
+		m.requeue(k)
 	}
 	s.fill()
 }

@@ -10,6 +10,7 @@ import (
 // extra is what few tasks have beside their slot. The plain path never makes one.
 type extra struct {
 	deadline time.Time // when the task is given up; zero: never
+	priority int8      // in its session
 }
 
 // extraOf gives the extra of a task, nil when it has none.
@@ -37,10 +38,14 @@ func (s *slab) needExtra(i uint32) *extra {
 // optioned takes what a task says of itself. What cannot be read is as if it were not there.
 func (m *manager) optioned(k uint32, rec *protocol.Record) {
 	o, ok := rec.Options()
-	if !ok || o.Timeout <= 0 {
+	if !ok || o.Timeout <= 0 && o.Priority == 0 {
 		return
 	}
 	x := m.slab.needExtra(k)
+	x.priority = o.Priority
+	if o.Timeout <= 0 {
+		return
+	}
 	x.deadline = m.core.now.Add(o.Timeout)
 	m.alarms.set(alarm{at: x.deadline, task: m.slab.wireID(k), kind: alarmDeadline})
 }
@@ -51,7 +56,7 @@ func (m *manager) expire(k uint32) {
 	s := t.session
 	switch t.state {
 	case taskQueued:
-		m.slab.remove(&s.queue, k)
+		m.unqueue(k)
 	case taskSuspect:
 		m.slab.remove(&s.suspects, k)
 	case taskFree, taskFlying, taskRecalling, taskStates:

@@ -73,15 +73,24 @@ func (c *Core) Verify() error {
 func (s *hosted) verify() error {
 	m := s.manager
 	bytes := int64(0)
-	for _, l := range []struct {
+	type named struct {
 		name string
 		list list
 		may  uint8
-	}{
-		{"queue", s.queue, 1 << taskQueued},
+	}
+	lists := []named{
 		{"suspects", s.suspects, 1 << taskSuspect},
 		{"flight", s.flight, 1<<taskFlying | 1<<taskRecalling},
-	} {
+	}
+	queued := 0
+	for _, l := range s.queue.lists() {
+		queued += l.n
+		lists = append(lists, named{"queue", *l, 1 << taskQueued})
+	}
+	if queued != s.queue.n {
+		return fmt.Errorf("%d tasks are queued, by its count %d", queued, s.queue.n)
+	}
+	for _, l := range lists {
 		n := 0
 		for k := l.list.head; k != 0; k = m.slab.slots[k].next {
 			t := &m.slab.slots[k]

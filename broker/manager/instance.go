@@ -284,7 +284,7 @@ func (m *manager) again(n uint32, rec *protocol.Record) bool {
 		return true
 	}
 	t.move(taskQueued)
-	m.slab.pushBack(&s.queue, n)
+	m.enqueue(n)
 	s.fill()
 	return true
 }

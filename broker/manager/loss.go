@@ -117,7 +117,7 @@ func (i *instance) nextSuspect() {
 	}
 	var pick *seat
 	for _, t := range i.seats {
-		if t.state == seatBound && t.session.suspects.n > 0 && (pick == nil || t.used < pick.used) {
+		if t.state == seatBound && t.session.suspects.n > 0 && !t.session.suspended && (pick == nil || t.used < pick.used) {
 			pick = t
 		}
 	}

@@ -231,11 +231,11 @@ func (s *hosted) place(i *instance) {
 	s.bind(i)
 }
 
-// idleSeat gives the seat that was used longest ago of those whose session has nothing unfinished.
+// idleSeat gives the seat that was used longest ago of those whose session has nothing unfinished, or is suspended.
 func (i *instance) idleSeat() *seat {
 	var best *seat
 	for _, t := range i.seats {
-		if t.state == seatBound && t.flight == 0 && t.session.unfinished() == 0 && (best == nil || t.used < best.used) {
+		if t.state == seatBound && t.flight == 0 && (t.session.unfinished() == 0 || t.session.suspended) && (best == nil || t.used < best.used) {
 			best = t
 		}
 	}

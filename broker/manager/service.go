@@ -44,6 +44,10 @@ func (c *Core) obey(o session.Order) {
 		if s := c.sessions[o.Close.Session]; s != nil {
 			s.close(o.Close.Kill, o.Close.Error)
 		}
+	case o.Steer != nil:
+		if s := c.sessions[o.Steer.Session]; s != nil {
+			steering{s}.take(o.Steer.Action)
+		}
 	case o.Admit != nil:
 		c.admit(o.Admit)
 	case o.Lost != nil:
@@ -144,7 +148,8 @@ func (m *manager) demand() {
 }
 
 // bounds gives the least and greatest number of instances that the sessions ask for, each by its own word or else the
-// service's, and the tasks that wait for an instance: not those of a client that takes no results.
+// service's, and the tasks that wait for an instance: not those of a session that is suspended, or of a
+// client that takes no results.
 func (m *manager) bounds() (low, high, queued int) {
 	for _, s := range m.sessions {
 		least, most := s.minInst, s.maxInst
@@ -155,9 +160,7 @@ func (m *manager) bounds() (low, high, queued int) {
 			most = max(m.service.Instances.Max, least)
 		}
 		low, high = max(low, least), max(high, most)
-		if !s.client.blocked() {
-			queued += s.queue.n
-		}
+		queued += s.ready()
 	}
 	return low, max(low, high), queued
 }

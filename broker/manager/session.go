@@ -21,7 +21,7 @@ type hosted struct {
 	allowed int64 // bytes of them
 
 	seen     seen
-	queue    list
+	queue    queue
 	suspects list
 	flight   list
 	bytes    int64
@@ -29,6 +29,8 @@ type hosted struct {
 
 	done, failed uint64
 	running      bool // an instance was bound
+	stopped      bool // takes no further tasks
+	suspended    bool // nothing more of it is begun
 	closing      bool // to be closed when its tasks are done
 	closed       bool // tells nothing any more, lets its seats go
 	waits        bool // in manager.waiting
@@ -62,6 +64,7 @@ func (c *Core) open(o *session.Open) {
 	s := &hosted{
 		number: o.Session, manager: m, client: cl, binding: protocol.Marshal(o.Bind),
 		minInst: o.MinInst, maxInst: o.MaxInst, credit: o.TaskCredit, allowed: o.ByteCredit,
+		stopped: o.Stopped, suspended: o.Suspended,
 	}
 	c.sessions[s.number] = s
 	m.sessions = append(m.sessions, s)
@@ -195,7 +198,7 @@ func (cl *client) task(rec *protocol.Record, buf *buffer, off uint32, h protocol
 	s.bytes += int64(rec.Size)
 	s.manager.bytes += int64(rec.Size)
 	c.bytes += int64(rec.Size)
-	m.slab.pushBack(&s.queue, i)
+	m.enqueue(i)
 	s.fill()
 }
 
@@ -220,6 +223,8 @@ func (s *hosted) admissible(rec *protocol.Record) *protocol.Error {
 	case int64(rec.Size) > limits.Payload:
 		return protocol.Errorf(protocol.CodePayloadTooLarge, "Task", "payload of %d bytes, service %s takes at most %d (limits.payload)",
 			rec.Size, s.manager.service.Name, limits.Payload)
+	case s.stopped:
+		return protocol.Errorf(protocol.CodeNotAccepting, "Task", "session %d takes no further tasks for now: its submission was stopped", s.number)
 	case s.closing:
 		return protocol.Errorf(protocol.CodeSessionClosed, "Task", "session %d is closing", s.number)
 	case s.unfinished() >= s.credit || (s.bytes+int64(rec.Size) > s.allowed && s.unfinished() > 0):
@@ -294,7 +299,7 @@ func (s *hosted) close(kill bool, why *protocol.Error) {
 		s.settleClose()
 		return
 	}
-	for _, l := range []*list{&s.queue, &s.suspects, &s.flight} {
+	for _, l := range append(s.queue.lists(), &s.suspects, &s.flight) {
 		for l.head != 0 {
 			i := l.head
 			m.slab.remove(l, i)
@@ -302,6 +307,7 @@ func (s *hosted) close(kill bool, why *protocol.Error) {
 			s.failed++
 		}
 	}
+	s.queue = queue{}
 	s.end(true, why)
 }
 

@@ -11,6 +11,7 @@ type Order struct {
 	Retire  *Retire
 	Open    *Open
 	Close   *Close
+	Steer   *Steer
 	Admit   *Admit
 	Lost    *Lost
 	Dismiss *Dismiss
@@ -42,6 +43,8 @@ type Open struct {
 	ByteCredit int64
 	MinInst    int // 0: as the service says
 	MaxInst    int
+	Stopped    bool // it was steered before a manager had it
+	Suspended  bool
 }
 
 // Close closes a session; [Changed] with a final state follows. With Kill its unfinished tasks fail with Error,
@@ -50,6 +53,12 @@ type Close struct {
 	Session protocol.SessionNumber
 	Kill    bool
 	Error   *protocol.Error
+}
+
+// Steer has a session do what [protocol.SteerSession] says, but for a cancel.
+type Steer struct {
+	Session protocol.SessionNumber
+	Action  string
 }
 
 // Admit announces an instance, which will say HELLO with this incarnation, or which a retired manager has left behind.

@@ -1,0 +1,77 @@
+package manager
+
+import "slices"
+
+// queue is the queued tasks of a session: by priority, the higher first, and in order of arrival within one.
+type queue struct {
+	n     int    // tasks in it
+	plain list   // of priority 0, as nearly all are
+	ranks []rank // of others, the highest first; one that was used once stays
+}
+
+type rank struct {
+	priority int8
+	list
+}
+
+// of gives the list of a priority.
+func (q *queue) of(priority int8) *list {
+	if priority == 0 {
+		return &q.plain
+	}
+	at, ok := slices.BinarySearchFunc(q.ranks, priority, func(r rank, p int8) int { return int(p) - int(r.priority) })
+	if !ok {
+		q.ranks = slices.Insert(q.ranks, at, rank{priority: priority})
+	}
+	return &q.ranks[at].list
+}
+
+// first is the task that is next; 0 when there is none.
+func (q *queue) first() uint32 {
+	for i := range q.ranks {
+		r := &q.ranks[i]
+		if r.priority < 0 && q.plain.n > 0 {
+			break
+		}
+		if r.n > 0 {
+			return r.head
+		}
+	}
+	return q.plain.head
+}
+
+// lists gives the lists that it consists of.
+func (q *queue) lists() []*list {
+	all := []*list{&q.plain}
+	for i := range q.ranks {
+		all = append(all, &q.ranks[i].list)
+	}
+	return all
+}
+
+// ready is how many of the session's queued tasks may be dispatched now, given an instance.
+func (s *hosted) ready() int {
+	if s.suspended || s.client.blocked() {
+		return 0
+	}
+	return s.queue.n
+}
+
+// enqueue puts a task that is in no list behind the others of its priority.
+func (m *manager) enqueue(k uint32) { m.slab.pushBack(m.queueFor(k, 1), k) }
+
+// requeue puts a task that is in no list before the others of its priority.
+func (m *manager) requeue(k uint32) { m.slab.pushFront(m.queueFor(k, 1), k) }
+
+// unqueue takes a queued task out of its list.
+func (m *manager) unqueue(k uint32) { m.slab.remove(m.queueFor(k, -1), k) }
+
+// queueFor gives the list of a queued task, and counts it in (1) or out (-1).
+func (m *manager) queueFor(k uint32, sign int) *list {
+	q := &m.slab.slots[k].session.queue
+	q.n += sign
+	if x := m.slab.extraOf(k); x != nil {
+		return q.of(x.priority)
+	}
+	return &q.plain
+}
