@@ -19,6 +19,9 @@ var (
 	ErrNoEnvironment   error = &protocol.Error{Code: protocol.CodeNoEnvironment}
 	ErrSessionClosed   error = &protocol.Error{Code: protocol.CodeSessionClosed}
 	ErrSessionKilled   error = &protocol.Error{Code: protocol.CodeSessionKilled}
+	ErrSessionExpired  error = &protocol.Error{Code: protocol.CodeSessionExpired}
+	ErrDetached        error = &protocol.Error{Code: protocol.CodeDetached}
+	ErrNotAccepting    error = &protocol.Error{Code: protocol.CodeNotAccepting}
 	ErrCancelled       error = &protocol.Error{Code: protocol.CodeCancelled}
 	ErrDeadline        error = &protocol.Error{Code: protocol.CodeDeadline}
 	ErrClosed          error = &protocol.Error{Code: protocol.CodeClosed}

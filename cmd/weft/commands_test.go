@@ -60,6 +60,10 @@ func (s *scripted) CloseSession(_ context.Context, n protocol.SessionNumber, mod
 	return s.tell("close %d %s", n, mode)
 }
 
+func (s *scripted) SteerSession(_ context.Context, n protocol.SessionNumber, action, reason string) error {
+	return s.tell("%s %d %q", action, n, reason)
+}
+
 func (s *scripted) Close() error { return s.tell("bye") }
 
 func (s *scripted) Services(_ context.Context, f client.Filter) iter.Seq2[protocol.ServiceInfo, error] {
@@ -156,6 +160,12 @@ func TestCommands(t *testing.T) {
 		{"service move price@3 --loop 0", "service price@3 moves to loop 0\n", `move price "3" 0`},
 		{"session close 7", "session 7: closes when its tasks are finished\n", "close 7 finish"},
 		{"session kill 7", "session 7: killed\n", "close 7 kill"},
+		{"session kill 7 8", "session 7: killed\nsession 8: killed\n", "close 7 kill; close 8 kill"},
+		{"session suspend 7", "session 7: suspended\n", `suspend 7 "by an operator"`},
+		{"session resume 7 9 --reason lunch", "session 7: resumed\nsession 9: resumed\n", `resume 7 "lunch"; resume 9 "lunch"`},
+		{"session stop 7", "session 7: takes no further tasks\n", `stop-submission 7 "by an operator"`},
+		{"session accept 7", "session 7: takes tasks again\n", `accept 7 "by an operator"`},
+		{"session cancel 7", "session 7: its unfinished tasks are being cancelled\n", `cancel 7 "by an operator"`},
 		{"environment create ci", "environment ci created\n", "create ci map[]"},
 		{"environment create ci --label a=1 --label b=x=y", "environment ci created\n", "create ci map[a:1 b:x=y]"},
 		{"environment delete ci", "environment ci deleted\n", "delete ci false"},

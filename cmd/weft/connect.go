@@ -49,6 +49,7 @@ type sessionOperator interface {
 	Sessions(ctx context.Context, f client.Filter) iter.Seq2[protocol.SessionInfo, error]
 	Events(ctx context.Context, number protocol.SessionNumber, from uint64) (events []protocol.SessionEvent, over bool, err error)
 	CloseSession(ctx context.Context, number protocol.SessionNumber, mode, reason string) error
+	SteerSession(ctx context.Context, number protocol.SessionNumber, action, reason string) error
 }
 
 type environmentOperator interface {

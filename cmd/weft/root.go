@@ -151,3 +151,13 @@ func takes(names ...string) cobra.PositionalArgs {
 		}
 	}
 }
+
+// takesSome is [takes] of one argument that may be repeated.
+func takesSome(name string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return takes(name)(cmd, args)
+		}
+		return nil
+	}
+}

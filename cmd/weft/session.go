@@ -9,9 +9,10 @@ import (
 )
 
 func newSession(a *app) *cobra.Command {
-	cmd := group(&cobra.Command{Use: "session", Short: "See sessions and what happened to them, and close them"})
+	cmd := group(&cobra.Command{Use: "session", Short: "See sessions and what happened to them, steer and close them"})
 	a.brokerFlag(cmd)
 	cmd.AddCommand(newSessionList(a), newSessionGet(a), newSessionEvents(a), newSessionClose(a), newSessionKill(a))
+	cmd.AddCommand(sessionSteers(a)...)
 	return cmd
 }
 

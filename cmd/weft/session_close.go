@@ -10,34 +10,48 @@ import (
 )
 
 func newSessionClose(a *app) *cobra.Command {
-	return sessionEnd(a, "close", protocol.CloseFinish, "closes when its tasks are finished", "Close a session when its tasks are finished")
+	return sessionEnd(a, "close", protocol.CloseFinish, "closes when its tasks are finished", "Close sessions when their tasks are finished")
 }
 
 func newSessionKill(a *app) *cobra.Command {
-	return sessionEnd(a, "kill", protocol.CloseKill, "killed", "Close a session at once: its unfinished tasks fail")
+	return sessionEnd(a, "kill", protocol.CloseKill, "killed", "Close sessions at once: their unfinished tasks fail")
 }
 
-// sessionEnd makes a command that ends a session in a mode.
+// sessionEnd makes a command that ends sessions in a mode.
 func sessionEnd(a *app, verb, mode, done, short string) *cobra.Command {
+	return forSessions(a, &cobra.Command{Use: verb, Short: short}, done, "closed by an operator",
+		func(ctx context.Context, c operator, number protocol.SessionNumber, reason string) error {
+			return c.CloseSession(ctx, number, mode, reason)
+		})
+}
+
+// forSessions completes a command that does one thing to each of the sessions that it is given, and says so.
+func forSessions(
+	a *app, cmd *cobra.Command, done, why string, do func(ctx context.Context, c operator, number protocol.SessionNumber, reason string) error,
+) *cobra.Command {
 	var reason string
-	cmd := &cobra.Command{
-		Use:   verb + " NUMBER",
-		Short: short,
-		Args:  takes("NUMBER"),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			number, err := sessionNumber(args[0])
-			if err != nil {
+	cmd.Use += " NUMBER..."
+	cmd.Args = takesSome("NUMBER")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		numbers := make([]protocol.SessionNumber, len(args))
+		for i, arg := range args {
+			var err error
+			if numbers[i], err = sessionNumber(arg); err != nil {
 				return err
 			}
-			return a.ask(cmd.Context(), func(ctx context.Context, c operator) error {
-				if err := c.CloseSession(ctx, number, mode, reason); err != nil {
+		}
+		return a.ask(cmd.Context(), func(ctx context.Context, c operator) error {
+			for _, number := range numbers {
+				if err := do(ctx, c, number, reason); err != nil {
 					return err
 				}
-				_, err := fmt.Fprintf(a.out, "session %d: %s\n", number, done)
-				return err
-			})
-		},
+				if _, err := fmt.Fprintf(a.out, "session %d: %s\n", number, done); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
 	}
-	cmd.Flags().StringVar(&reason, "reason", "closed by an operator", "why, for its client and its events")
+	cmd.Flags().StringVar(&reason, "reason", why, "why, for the sessions' events")
 	return cmd
 }

@@ -149,7 +149,7 @@ func sessionColumns(now time.Time) []column[protocol.SessionInfo] {
 		{"NAME", false, func(s info) string { return s.Name }},
 		{"SERVICE", false, func(s info) string { return s.Service }},
 		{"CLIENT", false, func(s info) string { return s.Client }},
-		{"STATE", false, func(s info) string { return s.State }},
+		{"STATE", false, stateOf},
 		{"AGE", true, func(s info) string { return humanDuration(now.Sub(s.Opened)) }},
 		{"QUEUED", true, func(s info) string { return humanCount(s.Queued) }},
 		{"IN FLIGHT", true, func(s info) string { return humanCount(s.InFlight) }},
@@ -175,7 +175,7 @@ func describeSession(s sessionInFull, now time.Time) []pair {
 		{"service", strings.TrimSpace(s.Service + " " + s.Version)},
 		{"environment", s.Environment},
 		{"client", s.Client},
-		{"state", s.State},
+		{"state", stateOf(s.SessionInfo)},
 		{"reason", s.Reason},
 		{"opened", humanDuration(now.Sub(s.Opened)) + " ago"},
 		{"running", started},
@@ -186,6 +186,20 @@ func describeSession(s sessionInFull, now time.Time) []pair {
 		{"loop", loopOf(s.SessionInfo)},
 		{"events", lastEvents(s.Events, now)},
 	}
+}
+
+// stateOf is the state of a session, with what it was steered to.
+func stateOf(s protocol.SessionInfo) string {
+	words := []string{s.State}
+	for _, f := range []struct {
+		is   bool
+		word string
+	}{{s.Suspended, "suspended"}, {s.Stopped, "stopped"}, {s.Detached, "detached"}} {
+		if f.is {
+			words = append(words, f.word)
+		}
+	}
+	return strings.Join(words, ", ")
 }
 
 // loopOf names the manager loop that serves a session, "" when none does.

@@ -186,3 +186,16 @@ func TestHumanize(t *testing.T) {
 		}
 	}
 }
+
+func TestStateSaysWhatASessionWasSteeredTo(t *testing.T) {
+	for want, s := range map[string]protocol.SessionInfo{
+		"running":                               {State: "running"},
+		"running, suspended":                    {State: "running", Suspended: true},
+		"queued, suspended, stopped":            {State: "queued", Suspended: true, Stopped: true},
+		"closing, suspended, stopped, detached": {State: "closing", Suspended: true, Stopped: true, Detached: true},
+	} {
+		if got := stateOf(s); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}
