@@ -105,6 +105,7 @@ func (c *Core) Tick(now time.Time) {
 	}
 	c.nextBeat = now.Add(c.beat)
 	c.lobby.beat()
+	c.sessions.expiry.beat()
 	c.crew.beat()
 	c.queries.beat()
 	c.managers.beat()

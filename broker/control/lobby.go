@@ -256,17 +256,28 @@ func (l *lobby) beat() {
 		p.link.Beat(true)
 		silent := l.c.now.Sub(p.heard)
 		switch {
-		case p.hello.Role == protocol.RoleClient && silent > l.c.cfg.ClientGrace:
-			l.drop(p)
-			if planted.Is(planted.CloseDropped) {
-				continue
-			}
-			l.c.sessions.abandon(p, "its client was not heard for "+silent.Truncate(time.Second).String())
+		case p.hello.Role == protocol.RoleClient:
+			l.missed(p, silent)
 		case p.hello.Role == protocol.RoleAgent && silent > l.c.cfg.PeerTimeout:
 			l.drop(p)
 			l.c.crew.nodeGone(p, fleet.Silence, "its node was not heard for "+silent.Truncate(time.Second).String())
 		case p.hello.Role == protocol.RoleInstance && p.container != nil && p.container.Node == nil && silent > l.c.cfg.PeerTimeout:
 			l.c.crew.end(p.container, "it was not heard for "+silent.Truncate(time.Second).String(), nil)
 		}
+	}
+}
+
+// missed gives up a client that was silent for too long, and the sessions whose grace that is above.
+func (l *lobby) missed(p *party, silent time.Duration) {
+	gone := silent > l.c.cfg.ClientGrace
+	if silent <= l.c.cfg.PeerTimeout && !gone {
+		return
+	}
+	if !planted.Is(planted.CloseDropped) && !l.c.sessions.expiry.missed(p, silent) {
+		return
+	}
+	if gone {
+		l.drop(p)
+		l.c.sessions.forget(p)
 	}
 }

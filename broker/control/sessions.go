@@ -27,11 +27,12 @@ type sess struct {
 	ended    time.Time
 	closing  string          // the mode in which it was asked to close
 	failure  *protocol.Error // why it is being given up
-	killed   *protocol.Error // why it is being killed
+	ending   *protocol.Error // why it is being closed, when that is not in order
 	verdict  *protocol.Error // with which it ended; nil: in order
 	seen     session.Figures
 	diary    diary
 	steering steering
+	active   time.Time // when it was opened, or had something unfinished last
 
 	environment *environment
 }
@@ -43,9 +44,14 @@ type sessions struct {
 	over   ordered.Map[uint32, *sess] // the last that ended
 	ended  []protocol.SessionNumber   // of over, in the order in which they ended
 	number protocol.SessionNumber
+	expiry expiry
 }
 
-func newSessions(c *Core) *sessions { return &sessions{c: c} }
+func newSessions(c *Core) *sessions {
+	t := &sessions{c: c}
+	t.expiry.sessions = t
+	return t
+}
 
 func openSession(c *Core, p *party, r *protocol.Record) error {
 	req, err := body[protocol.OpenSession](r)
@@ -99,7 +105,7 @@ func checkOpen(r *protocol.OpenSession) error {
 	case r.Nodes < 0:
 		return bad("nodes: %d is negative", r.Nodes)
 	}
-	return nil
+	return checkTimes(r)
 }
 
 // add opens a session.
@@ -127,11 +133,12 @@ func (t *sessions) add(p *party, req *protocol.OpenSession) (*sess, error) {
 		return nil, err
 	}
 	t.number++
-	s := &sess{number: t.number, client: p, request: *req, manager: m, environment: environment, opened: c.now}
+	s := &sess{number: t.number, client: p, request: *req, manager: m, environment: environment, opened: c.now, active: c.now}
 	s.position = c.out.record(&Record{At: c.now, Open: &OpenRecord{
 		Session: s.number, Client: p.incarnation, Version: e.Service.Version, Request: *req,
 	}})
 	t.open.Set(s.number, s)
+	t.expiry.watch(s)
 	environment.sessions.Set(s.number, s)
 	t.happened(s, protocol.EventOpened, fmt.Sprintf("by %s, with version %s of service %s, in environment %s",
 		p.name(), e.Service.Version, e.Service.Name, environment.name))
@@ -206,6 +213,20 @@ const itsClient = "its client"
 // close passes on that a session is to be closed; by is who wants it, "" when nobody does. What was asked before and is no
 // less counts.
 func (t *sessions) close(s *sess, by string, req *protocol.CloseSession) {
+	code := protocol.CodeSessionClosed
+	if req.Mode == protocol.CloseKill {
+		code = protocol.CodeSessionKilled
+	}
+	t.closeAs(s, by, req, code)
+}
+
+// kill closes a session at once that nobody asked to close.
+func (t *sessions) kill(s *sess, why string) {
+	t.close(s, "", &protocol.CloseSession{Session: s.number, Mode: protocol.CloseKill, Reason: why})
+}
+
+// closeAs is close with the code of the error for what comes of it.
+func (t *sessions) closeAs(s *sess, by string, req *protocol.CloseSession, code protocol.Code) {
 	kill := req.Mode == protocol.CloseKill
 	if s.closing == req.Mode || s.closing == protocol.CloseKill || s.failure != nil {
 		return
@@ -213,21 +234,17 @@ func (t *sessions) close(s *sess, by string, req *protocol.CloseSession) {
 	s.closing = req.Mode
 	t.happened(s, protocol.EventClosing, closingDetail(by, req))
 	s.position = t.c.out.record(&Record{At: t.c.now, Close: req})
-	code := protocol.CodeSessionClosed
-	if kill {
-		code = protocol.CodeSessionKilled
-	}
 	reason := req.Reason
 	if reason == "" {
 		reason = "it was closed on request"
 	}
 	err := protocol.Errorf(code, fmt.Sprintf("session %d", s.number), "%s", reason)
-	if kill {
-		s.killed = err
+	if kill || code == protocol.CodeSessionExpired {
+		s.ending = err
 	}
 	if s.manager.hosting == 0 { // nobody else knows of it
 		if by == itsClient { // which has no tasks that wait to be sent, or gives them up
-			err = s.killed
+			err = s.ending
 		}
 		t.end(s, session.Ended, err)
 		return
@@ -251,7 +268,7 @@ func (t *sessions) fail(s *sess, err *protocol.Error) {
 // abandon closes the sessions of a client that is gone.
 func (t *sessions) abandon(p *party, why string) {
 	for _, s := range p.client.open.All() {
-		t.close(s, "", &protocol.CloseSession{Session: s.number, Mode: protocol.CloseKill, Reason: why})
+		t.kill(s, why)
 	}
 	t.forget(p)
 }
@@ -289,7 +306,7 @@ func (t *sessions) changed(n *session.Changed) {
 		case s.failure != nil:
 			t.end(s, session.Broke, s.failure)
 		case why == nil:
-			t.end(s, session.Ended, s.killed)
+			t.end(s, session.Ended, s.ending)
 		default:
 			t.end(s, session.Ended, why)
 		}
@@ -305,6 +322,7 @@ func (t *sessions) end(s *sess, e session.Event, err *protocol.Error) {
 	s.position = t.c.out.record(&Record{At: t.c.now, End: &state})
 	s.tell(t.c.out, err)
 	t.open.Delete(s.number)
+	t.expiry.timed.Delete(s.number)
 	t.over.Set(s.number, s)
 	if t.ended = append(t.ended, s.number); len(t.ended) > keptOver {
 		t.over.Delete(t.ended[0])
@@ -341,7 +359,11 @@ func (t *sessions) misdirected(client uint64, number protocol.SessionNumber) {
 // figures takes the figures of a session.
 func (t *sessions) figures(n *session.Figures) {
 	if s, ok := t.open.Get(n.Session); ok {
-		s.manager.finished += n.Done + n.Failed - s.seen.Done - s.seen.Failed
+		finished := n.Done + n.Failed - s.seen.Done - s.seen.Failed
+		s.manager.finished += finished
+		if finished > 0 || n.Queued+n.InFlight > 0 {
+			s.active = t.c.now
+		}
 		s.seen = *n
 	}
 }

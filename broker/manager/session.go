@@ -28,14 +28,15 @@ type hosted struct {
 	seats    []*seat
 
 	done, failed uint64
-	running      bool // an instance was bound
-	stopped      bool // takes no further tasks
-	suspended    bool // nothing more of it is begun
-	closing      bool // to be closed when its tasks are done
-	closed       bool // tells nothing any more, lets its seats go
-	waits        bool // in manager.waiting
-	dirty        bool // in Core.filled
-	told         bool // in Core.changed
+	running      bool            // an instance was bound
+	stopped      bool            // takes no further tasks
+	suspended    bool            // nothing more of it is begun
+	closing      bool            // to be closed when its tasks are done
+	why          *protocol.Error // when it is closing: what further tasks are refused with
+	closed       bool            // tells nothing any more, lets its seats go
+	waits        bool            // in manager.waiting
+	dirty        bool            // in Core.filled
+	told         bool            // in Core.changed
 
 	floods []flood
 	index  map[uint64]uint32 // slots by sequence, since somebody has asked; until the next tick
@@ -226,7 +227,7 @@ func (s *hosted) admissible(rec *protocol.Record) *protocol.Error {
 	case s.stopped:
 		return protocol.Errorf(protocol.CodeNotAccepting, "Task", "session %d takes no further tasks for now: its submission was stopped", s.number)
 	case s.closing:
-		return protocol.Errorf(protocol.CodeSessionClosed, "Task", "session %d is closing", s.number)
+		return s.why
 	case s.unfinished() >= s.credit || (s.bytes+int64(rec.Size) > s.allowed && s.unfinished() > 0):
 		return protocol.Errorf(protocol.CodeOverloaded, "Task", "session %d has %d tasks and %d bytes unfinished, its credit is %d and %d",
 			s.number, s.unfinished(), s.bytes, s.credit, s.allowed)
@@ -294,7 +295,10 @@ func (s *hosted) close(kill bool, why *protocol.Error) {
 	if s.closed {
 		return
 	}
-	s.closing = true
+	s.closing, s.why = true, why
+	if why == nil {
+		s.why = protocol.Errorf(protocol.CodeSessionClosed, "Task", "session %d is closing", s.number)
+	}
 	if !kill {
 		s.settleClose()
 		return

@@ -1,0 +1,83 @@
+package control
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/weft-fabric/weft/internal/ordered"
+	"github.com/weft-fabric/weft/protocol"
+)
+
+// How sessions end by time: when they are idle for too long, have lived for too long, or their client is lost.
+
+// checkTimes says what is wrong with the times that a session is to have.
+func checkTimes(r *protocol.OpenSession) error {
+	for _, f := range []struct {
+		name string
+		d    time.Duration
+	}{{"idle", r.Idle}, {"lifetime", r.Lifetime}, {"grace", r.Grace}} {
+		if f.d < 0 {
+			return protocol.Errorf(protocol.CodeInvalid, "open session", "%s: %v is negative; 0 is without limit, or as the broker says", f.name, f.d)
+		}
+	}
+	if r.Disconnect != "" && r.Disconnect != protocol.DisconnectClose {
+		return protocol.Errorf(protocol.CodeInvalid, "open session", "disconnect: %q is not %s", r.Disconnect, protocol.DisconnectClose)
+	}
+	return nil
+}
+
+// expiry looks after the sessions whose end is a matter of time.
+type expiry struct {
+	sessions *sessions
+	timed    ordered.Map[uint32, *sess] // that have a limit
+}
+
+// watch looks after a session if it has a limit.
+func (x *expiry) watch(s *sess) {
+	if s.request.Idle > 0 || s.request.Lifetime > 0 {
+		x.timed.Set(s.number, s)
+	}
+}
+
+// beat ends the sessions whose time is over.
+func (x *expiry) beat() {
+	for _, s := range x.timed.All() {
+		if mode, why := s.expired(x.sessions.c.now); why != "" {
+			x.sessions.closeAs(s, "", &protocol.CloseSession{Session: s.number, Mode: mode, Reason: why}, protocol.CodeSessionExpired)
+		}
+	}
+}
+
+// expired says how and why a session is to end, "" when its time is not over.
+func (s *sess) expired(now time.Time) (mode, why string) {
+	r := &s.request
+	switch age, idle := now.Sub(s.opened), now.Sub(s.active); {
+	case r.Lifetime > 0 && age >= r.Lifetime:
+		return protocol.CloseKill, fmt.Sprintf("it has lived for its lifetime of %v", r.Lifetime)
+	case r.Idle > 0 && idle >= r.Idle && s.seen.Queued+s.seen.InFlight == 0 && s.manager.hosting != 0:
+		return protocol.CloseFinish, fmt.Sprintf("it was without an unfinished task for its idle limit of %v", r.Idle)
+	default:
+		return "", ""
+	}
+}
+
+// graceOf is how long a session whose client is silent lives.
+func (x *expiry) graceOf(s *sess) time.Duration {
+	if s.request.Grace == 0 {
+		return x.sessions.c.cfg.ClientGrace
+	}
+	return max(s.request.Grace, x.sessions.c.cfg.PeerTimeout) // before that, nobody counts as lost
+}
+
+// missed looks at the sessions of a client that is silent, and says whether none is left that waits for it.
+func (x *expiry) missed(p *party, silent time.Duration) bool {
+	none := true
+	for _, s := range p.client.open.All() {
+		if silent > x.graceOf(s) {
+			x.sessions.kill(s, "its client was not heard for "+silent.Truncate(time.Second).String())
+		} else {
+			none = false
+		}
+	}
+	return none
+}
