@@ -148,5 +148,5 @@ func (c *sessionConfig) validate() error {
 	case len(s.Parameters) > protocol.MaxBody/2:
 		return bad("WithParameters: %d bytes, at most %d are allowed", len(s.Parameters), protocol.MaxBody/2)
 	}
-	return nil
+	return checkTimes(s)
 }
