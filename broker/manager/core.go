@@ -113,6 +113,7 @@ type Core struct {
 	nextTell time.Time
 	clock    uint64 // counts uses of seats
 
+	stuck  stuckSeats
 	late   late
 	ledger ledger
 }
@@ -170,6 +171,7 @@ func (c *Core) Tick(now time.Time) {
 		for _, m := range c.managers {
 			m.tick()
 		}
+		c.stuck.look(now)
 		if c.buffers.sparse() {
 			for _, m := range c.managers {
 				c.buffers.compact(&m.slab)

@@ -158,11 +158,15 @@ func (m *manager) fly(k uint32, t *seat) {
 	i.bytes += int64(task.size)
 	attempt := uint8(min(int(task.attempts)+int(task.losses)+1, 255))
 	id := m.slab.wireID(k)
+	x := protocol.Execution{ID: task.id, Attempt: attempt}
+	if task.special || s.run > 0 {
+		endings{m}.bound(k, &x)
+	}
 	if task.handle != 0 {
 		h := m.core.node.Retain(task.handle)
-		i.link.AppendDispatchExternal(s.number, id, task.size, h, protocol.Execution{ID: task.id, Attempt: attempt})
+		i.link.AppendDispatchExternal(s.number, id, task.size, h, x)
 	} else {
-		i.link.AppendDispatch(s.number, id, task.buf.data[task.off:task.off+task.size], protocol.Execution{ID: task.id, Attempt: attempt})
+		i.link.AppendDispatch(s.number, id, task.buf.data[task.off:task.off+task.size], x)
 	}
 	if task.suspect {
 		i.last = link.Last(i.link)
@@ -197,6 +201,9 @@ func (i *instance) recalled(rec *protocol.Record) {
 		return
 	}
 	m.land(k)
+	if (endings{m}).unanswered(k, i) {
+		return
+	}
 	if planted.Is(planted.RecalledForgotten) {
 		m.finish(k)
 		return

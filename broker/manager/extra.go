@@ -9,8 +9,12 @@ import (
 
 // extra is what few tasks have beside their slot. The plain path never makes one.
 type extra struct {
-	deadline time.Time // when the task is given up; zero: never
-	priority int8      // in its session
+	priority int8          // in its session
+	deadline time.Time     // when the task is given up; zero: never
+	run      time.Duration // that it may execute; 0: as its session says
+	begun    time.Time     // when its hook began, where the instance said so
+	until    time.Time     // when it has executed for long enough, since it began
+	stop     *stop         // in state taskStopping
 }
 
 // extraOf gives the extra of a task, nil when it has none.
@@ -37,32 +41,19 @@ func (s *slab) needExtra(i uint32) *extra {
 
 // optioned takes what a task says of itself. What cannot be read is as if it were not there.
 func (m *manager) optioned(k uint32, rec *protocol.Record) {
-	o, ok := rec.Options()
-	if !ok || o.Timeout <= 0 && o.Priority == 0 {
-		return
+	o, _ := rec.Options()
+	if o.Priority != 0 {
+		m.slab.needExtra(k).priority = o.Priority
 	}
-	x := m.slab.needExtra(k)
-	x.priority = o.Priority
-	if o.Timeout <= 0 {
-		return
+	if o.Run > 0 {
+		m.slab.needExtra(k).run = o.Run
 	}
-	x.deadline = m.core.now.Add(o.Timeout)
-	m.alarms.set(alarm{at: x.deadline, task: m.slab.wireID(k), kind: alarmDeadline})
-}
-
-// expire gives a task up whose deadline has come, unless it is at an instance.
-func (m *manager) expire(k uint32) {
-	t := &m.slab.slots[k]
-	s := t.session
-	switch t.state {
-	case taskQueued:
-		m.unqueue(k)
-	case taskSuspect:
-		m.slab.remove(&s.suspects, k)
-	case taskFree, taskFlying, taskRecalling, taskStates:
-		return
+	if o.Timeout == 0 {
+		o.Timeout = m.slab.slots[k].session.timeout
 	}
-	m.giveUp(k, protocol.Errorf(protocol.CodeDeadline, "task", "its time was over before it was begun"))
+	if o.Timeout > 0 {
+		endings{m}.timed(k, o.Timeout)
+	}
 }
 
 // alarmKind says what is due.
@@ -71,6 +62,8 @@ type alarmKind uint8
 // The kinds of alarms.
 const (
 	alarmDeadline alarmKind = iota // the task is given up
+	alarmRun                       // the task has executed for long enough
+	alarmGrace                     // the task has had its time to stop
 )
 
 // alarm is something that is due to a task at a time.
@@ -133,7 +126,11 @@ func (m *manager) ring() {
 		}
 		switch v.kind {
 		case alarmDeadline:
-			m.expire(k)
+			endings{m}.expire(k)
+		case alarmRun:
+			endings{m}.overrun(k)
+		case alarmGrace:
+			endings{m}.graceOver(k)
 		}
 	}
 }

@@ -18,6 +18,7 @@ type parcel struct {
 	manager  *manager
 	sessions []lodger
 	clock    uint64
+	stuck    stuckSeats
 }
 
 // lodger is a session in a parcel, with what is known of its client.
@@ -35,7 +36,7 @@ func (c *Core) handOver(id uint32) {
 		return
 	}
 	c.settleAll() // nothing of the manager is in served, filled and late afterwards
-	p := &parcel{manager: m, clock: c.clock}
+	p := &parcel{manager: m, clock: c.clock, stuck: c.stuck.of(m)}
 	for _, s := range m.all() {
 		p.sessions = append(p.sessions, c.release(s))
 	}
@@ -96,6 +97,7 @@ func (c *Core) takeIn(state any) {
 	c.managers = append(c.managers, m)
 	c.byID[m.id] = m
 	c.clock = max(c.clock, p.clock)
+	c.stuck = append(c.stuck, p.stuck...)
 	c.buffers.admit(&m.slab)
 	for _, l := range p.sessions {
 		if !l.gone { // nothing is said to the client of one that is

@@ -80,7 +80,7 @@ func (s *hosted) verify() error {
 	}
 	lists := []named{
 		{"suspects", s.suspects, 1 << taskSuspect},
-		{"flight", s.flight, 1<<taskFlying | 1<<taskRecalling},
+		{"flight", s.flight, 1<<taskFlying | 1<<taskRecalling | 1<<taskStopping},
 	}
 	queued := 0
 	for _, l := range s.queue.lists() {

@@ -20,12 +20,11 @@ const (
 // instance is one running copy of a service.
 type instance struct {
 	*end
-	container string
-	node      string
-	manager   *manager
-	slots     int
-	places    int // sessions that it holds at once
-	byHand    bool
+	place
+	manager *manager
+	slots   int
+	places  int // sessions that it holds at once
+	byHand  bool
 
 	seats    []*seat // bound, being bound or being let go
 	turns    []*seat // seats whose session has tasks that found no credit, in order
@@ -42,10 +41,23 @@ type instance struct {
 	last     link.Mark // the frame with the suspect that it was given last
 	queued   bool      // in Core.served
 	busy     time.Time
+	killed   bool // was asked to be ended at once
+	killedAt time.Time
+}
+
+// place names an instance.
+type place struct{ container, node string }
+
+// where names it for people.
+func (p place) where() string {
+	if p.node == "" {
+		return p.container
+	}
+	return p.container + " on node " + p.node
 }
 
 // serves says whether the instance can be given sessions and tasks.
-func (i *instance) serves() bool { return i.isReady && !i.draining && !i.isLost }
+func (i *instance) serves() bool { return i.isReady && !i.draining && !i.isLost && !i.killed }
 
 // room is the number of tasks that the instance may be given now.
 func (i *instance) room() int {
@@ -69,7 +81,7 @@ func (c *Core) admit(o *session.Admit) {
 		return
 	}
 	i := &instance{
-		end: c.newEnd(o.Incarnation), container: o.Container, node: o.Node, manager: m,
+		end: c.newEnd(o.Incarnation), place: place{o.Container, o.Node}, manager: m,
 		slots: max(o.Slots, 1), places: max(o.Sessions, 1), byHand: o.ByHand, busy: c.now,
 	}
 	i.credit = 2 * i.slots
@@ -88,7 +100,7 @@ func (i *instance) adopted(m *manager) {
 	for _, t := range i.seats {
 		s := t.session
 		s.seats = without(s.seats, t)
-		t.session = &hosted{number: s.number, manager: m, closed: true, seats: []*seat{t}}
+		t.session = &hosted{number: s.number, manager: m, closed: true, killed: s.killed, seats: []*seat{t}}
 	}
 	i.manager.instances = without(i.manager.instances, i)
 	i.manager = m
@@ -135,7 +147,9 @@ func (i *instance) anew() {
 			next = m.slab.slots[k].prev
 			if m.slab.slots[k].seat == t {
 				m.land(k)
-				m.putBack(k)
+				if !(endings{m}).unanswered(k, i) {
+					m.putBack(k)
+				}
 			}
 		}
 		i.flight -= t.flight // of a killed session
@@ -173,6 +187,10 @@ func (i *instance) fromInstance(in *intake) error {
 			i.serve()
 		case protocol.KindRecalled:
 			i.recalled(&rec)
+		case protocol.KindStarted:
+			endings{i.manager}.started(i, &rec)
+		case protocol.KindStopping:
+			endings{i.manager}.stopping(i, &rec)
 		case protocol.KindBound:
 			i.bound(rec.Session)
 		case protocol.KindRefused:
@@ -213,6 +231,7 @@ func (i *instance) answer(rec *protocol.Record, h protocol.Handle) {
 	n := m.slab.flying(i, rec)
 	if n == 0 {
 		c.node.Release(h) // stale: the task was run again, or its session was killed
+		i.seatOf(rec.Session).returned()
 		return
 	}
 	t := &m.slab.slots[n]
@@ -222,6 +241,11 @@ func (i *instance) answer(rec *protocol.Record, h protocol.Handle) {
 	}
 	s := t.session
 	m.land(n)
+	if rec.Kind == protocol.KindFailure && t.state == taskStopping {
+		c.node.Release(h)
+		m.giveUp(n, m.slab.extraOf(n).stop.why)
+		return
+	}
 	if rec.Kind == protocol.KindFailure && m.again(n, rec) {
 		c.node.Release(h)
 		if planted.Is(planted.HandleReleasedTwice) {
@@ -363,8 +387,16 @@ func (m *manager) checkSilence() {
 	c := m.core
 	for k := 0; k < len(m.instances); k++ {
 		i := m.instances[k]
-		if i.byHand && i.isReady && c.now.Sub(i.heard) >= c.cfg.PeerTimeout {
+		if !i.byHand || !i.isReady {
+			continue
+		}
+		// One that was told to leave without waiting for its hooks does so, or is not to be reckoned with any more.
+		overdue := i.killed && c.now.Sub(i.killedAt) >= c.cfg.PeerTimeout
+		if overdue || c.now.Sub(i.heard) >= c.cfg.PeerTimeout {
 			reason := "not heard of for " + c.cfg.PeerTimeout.String()
+			if overdue {
+				reason = "it was told to leave at once, and is still there"
+			}
 			i.lost(reason)
 			c.note(session.Note{Silent: &session.Silent{Container: i.container, Reason: reason}})
 			k--

@@ -52,6 +52,9 @@ func (m *manager) suspect(k uint32, alone bool, i *instance, reason string) {
 	s := t.session
 	m.slab.remove(&s.flight, k)
 	t.seat = nil
+	if (endings{m}).unanswered(k, i) {
+		return
+	}
 	if planted.Is(planted.TaskLostWithHost) {
 		m.finish(k)
 		return

@@ -20,6 +20,8 @@ func (n inquiry) answer(q *session.Query) {
 	switch {
 	case q.Task != nil:
 		a.Task, err = n.task(q.Task.Session, q.Task.Sequence)
+	case q.Cancel != nil:
+		a.Task, err = n.cancel(q.Cancel)
 	case q.Tasks != nil:
 		a.Tasks, err = n.tasks(q.Tasks)
 	default:
@@ -51,6 +53,16 @@ func (n inquiry) task(number protocol.SessionNumber, sequence uint64) (*protocol
 		return &protocol.TaskInfo{Session: number, Sequence: sequence, State: protocol.TaskOver}, nil
 	}
 	return nil, protocol.Errorf(protocol.CodeNotFound, "task", "session %d has had no task %d", number, sequence)
+}
+
+// cancel ends a task, and tells of it as it is then.
+func (n inquiry) cancel(o *session.Cancel) (*protocol.TaskInfo, *protocol.Error) {
+	s, err := n.session(o.Session)
+	if err != nil {
+		return nil, err
+	}
+	endings{s.manager}.cancel(s, o)
+	return n.task(o.Session, o.Sequence)
 }
 
 // tasks tells of unfinished tasks in the order of their sequences.
@@ -135,13 +147,30 @@ func (s *hosted) info(k uint32) protocol.TaskInfo {
 		i.State = protocol.TaskSuspect
 	case taskFlying, taskRecalling:
 		i.State = protocol.TaskScheduled
+	case taskStopping:
+		i.State, i.Stage = protocol.TaskStopping, protocol.StageRequested
 	case taskFree, taskStates:
 	}
 	if t.seat != nil {
 		i.Container, i.Node = t.seat.instance.container, t.seat.instance.node
 	}
 	if x := m.slab.extraOf(k); x != nil {
-		i.Deadline = x.deadline
+		i.Deadline, i.Run = x.deadline, x.run
+		if t.seat != nil && !x.begun.IsZero() {
+			i.Since = x.begun
+			if i.State == protocol.TaskScheduled {
+				i.State = protocol.TaskRunning
+			}
+		}
+		if x.stop != nil {
+			i.Error = x.stop.why
+			switch {
+			case t.seat.instance.killed:
+				i.Stage = protocol.StageKilling
+			case x.stop.acknowledged:
+				i.Stage = protocol.StageAcknowledged
+			}
+		}
 	}
 	return i
 }

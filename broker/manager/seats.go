@@ -31,6 +31,9 @@ type seat struct {
 	used     uint64 // when it was last given a task, by Core.clock
 	since    time.Time
 	turning  bool // in instance.turns
+
+	stuck   int       // hooks of a killed session that have not returned
+	overdue time.Time // when they are taken not to return
 }
 
 // bind gives a session a seat at an instance, which must have a place.
@@ -61,6 +64,7 @@ func (i *instance) bound(number protocol.SessionNumber) {
 	c := i.manager.core
 	t := i.seatOf(number)
 	if t == nil || t.state != seatBinding {
+		t.returned()
 		return
 	}
 	t.state = seatBound

@@ -66,6 +66,10 @@ func (c *Core) obey(o session.Order) {
 		c.handOver(o.Move.Manager)
 	case o.Adopt != nil:
 		c.takeIn(o.Adopt.State)
+	case o.Cancel != nil:
+		if s := c.sessions[o.Cancel.Session]; s != nil && !s.closed {
+			endings{s.manager}.cancel(s, o.Cancel)
+		}
 	case o.Query != nil:
 		inquiry{c}.answer(o.Query)
 	}

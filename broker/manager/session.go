@@ -17,8 +17,10 @@ type hosted struct {
 	binding []byte // encoded body of Bind
 	minInst int
 	maxInst int
-	credit  int   // unfinished tasks
-	allowed int64 // bytes of them
+	credit  int           // unfinished tasks
+	allowed int64         // bytes of them
+	timeout time.Duration // of a task that says nothing else; 0: none
+	run     time.Duration // that a task may execute which says nothing else; 0: without limit
 
 	seen     seen
 	queue    queue
@@ -37,6 +39,8 @@ type hosted struct {
 	waits        bool            // in manager.waiting
 	dirty        bool            // in Core.filled
 	told         bool            // in Core.changed
+	cancelled    uint64          // of failed: cancelled, or their time was over
+	killed       bool            // is closed, and its unfinished tasks were given up
 
 	floods []flood
 	index  map[uint64]uint32 // slots by sequence, since somebody has asked; until the next tick
@@ -67,6 +71,7 @@ func (c *Core) open(o *session.Open) {
 		minInst: o.MinInst, maxInst: o.MaxInst, credit: o.TaskCredit, allowed: o.ByteCredit,
 		stopped: o.Stopped, suspended: o.Suspended,
 	}
+	s.timeout, s.run = m.limitsOf(o.Timeout, o.Run)
 	c.sessions[s.number] = s
 	m.sessions = append(m.sessions, s)
 	cl.sessions = append(cl.sessions, s)
@@ -138,6 +143,9 @@ func (cl *client) fromClient(records []byte, in *intake) error {
 			case protocol.KindCredit:
 				c.node.Release(h)
 				cl.credit(int64(min(rec.Task, 1<<62)))
+			case protocol.KindCancel:
+				c.node.Release(h)
+				cl.cancel(&rec)
 			case protocol.KindBye:
 				c.node.Release(h)
 			default:
@@ -193,7 +201,7 @@ func (cl *client) task(rec *protocol.Record, buf *buffer, off uint32, h protocol
 		t.buf = buf
 		c.buffers.hold(buf, rec.Size)
 	}
-	if len(rec.Ext) > 0 {
+	if len(rec.Ext) > 0 || s.timeout > 0 {
 		m.optioned(i, rec)
 	}
 	s.bytes += int64(rec.Size)
@@ -283,6 +291,9 @@ func (m *manager) giveUp(i uint32, e *protocol.Error) {
 	t := &m.slab.slots[i]
 	s := t.session
 	s.failed++
+	if e.Code == protocol.CodeCancelled || e.Code == protocol.CodeDeadline {
+		s.cancelled++
+	}
 	s.client.fail(s, t.id, e)
 	m.finish(i)
 	s.touch()
@@ -325,7 +336,7 @@ func (s *hosted) settleClose() {
 // end closes a session that has no tasks left, lets its seats go and tells of it: of one that was killed at once, of
 // another when OnSessionUnbind has returned everywhere.
 func (s *hosted) end(killed bool, why *protocol.Error) {
-	s.closed = true
+	s.closed, s.killed = true, killed
 	s.client.recent = nil
 	for _, t := range slices.Clone(s.seats) {
 		t.unbind()

@@ -16,6 +16,7 @@ const (
 	taskSuspect                    // waits to run alone: an instance died while it was unanswered
 	taskFlying                     // dispatched and unanswered
 	taskRecalling                  // dispatched, asked back, unanswered
+	taskStopping                   // dispatched, to be ended, unanswered
 	taskStates
 )
 
@@ -24,8 +25,9 @@ var taskMoves = [taskStates]uint8{
 	taskFree:      1 << taskQueued,
 	taskQueued:    1<<taskFlying | 1<<taskFree,
 	taskSuspect:   1<<taskFlying | 1<<taskFree,
-	taskFlying:    1<<taskFree | 1<<taskRecalling | 1<<taskSuspect | 1<<taskQueued,
-	taskRecalling: 1<<taskFree | 1<<taskQueued | 1<<taskSuspect,
+	taskFlying:    1<<taskFree | 1<<taskRecalling | 1<<taskStopping | 1<<taskSuspect | 1<<taskQueued,
+	taskRecalling: 1<<taskFree | 1<<taskStopping | 1<<taskQueued | 1<<taskSuspect,
+	taskStopping:  1 << taskFree,
 }
 
 // slot holds one unfinished task. Its place in the slab and its generation make the id by which instances know it, so

@@ -12,8 +12,9 @@ func TestTaskStatesMoveByTheTable(t *testing.T) {
 		taskFree:      {taskQueued},
 		taskQueued:    {taskFlying, taskFree},
 		taskSuspect:   {taskFlying, taskFree},
-		taskFlying:    {taskFree, taskRecalling, taskSuspect, taskQueued},
-		taskRecalling: {taskFree, taskQueued, taskSuspect},
+		taskFlying:    {taskFree, taskRecalling, taskStopping, taskSuspect, taskQueued},
+		taskRecalling: {taskFree, taskStopping, taskQueued, taskSuspect},
+		taskStopping:  {taskFree},
 	}
 	for from := range taskStates {
 		for to := range taskStates {

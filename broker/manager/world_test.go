@@ -33,22 +33,26 @@ type world struct {
 
 // party is a simulated client or instance.
 type party struct {
-	w        *world
-	name     string
-	node     *link.Node
-	link     *link.Link
-	peer     protocol.Peer
-	dead     bool
-	hello    protocol.Hello
-	answers  map[protocol.TaskID][]string // of a client: results and failures by task
-	refused  []string                     // errors outside of the conversation
-	tasks    []given                      // of an instance: dispatched and unanswered, in order
-	bound    map[uint32]bool
-	left     bool
-	returned int  // tasks of an instance that it gave back
-	keeps    bool // a client that takes no results
-	consumed int
-	hold     bool // an instance that answers Bind and Unbind only when told
+	w          *world
+	name       string
+	node       *link.Node
+	link       *link.Link
+	peer       protocol.Peer
+	dead       bool
+	hello      protocol.Hello
+	answers    map[protocol.TaskID][]string // of a client: results and failures by task
+	refused    []string                     // errors outside of the conversation
+	tasks      []given                      // of an instance: dispatched and unanswered, in order
+	bound      map[uint32]bool
+	left       bool
+	returned   int  // tasks of an instance that it gave back
+	keeps      bool // a client that takes no results
+	consumed   int
+	hold       bool                          // an instance that answers Bind and Unbind only when told
+	stubborn   bool                          // an instance whose hooks do not end when they are told to
+	dismissed  string                        // an instance that was told to leave at once: why
+	executions map[uint64]protocol.Execution // of an instance, by task
+	began      map[uint64]bool               // whose beginning was told
 }
 
 // given is a task at an instance.
@@ -92,7 +96,7 @@ func (w *world) party(name string, inc uint64, hello protocol.Hello) *party {
 	w.nextPeer++
 	p := &party{
 		w: w, name: name, node: link.NewNode(protocol.NewEpoch(5, 0), inc), peer: w.nextPeer,
-		answers: map[protocol.TaskID][]string{}, bound: map[uint32]bool{},
+		answers: map[protocol.TaskID][]string{}, bound: map[uint32]bool{}, executions: map[uint64]protocol.Execution{}, began: map[uint64]bool{},
 	}
 	p.hello = hello
 	p.hello.MinVersion, p.hello.MaxVersion, p.hello.Name = protocol.MinVersion, protocol.MaxVersion, name
@@ -292,6 +296,8 @@ func (p *party) record(rec *protocol.Record, payload []byte) {
 			p.w.t.Fatalf("%s was given a task of session %d, which is not bound to it", p.name, rec.Session)
 		}
 		p.tasks = append(p.tasks, given{rec.Session, rec.Task, string(payload), x.ID, x.Attempt})
+		p.executions[rec.Task] = x
+		p.begin()
 	case protocol.KindBind:
 		if p.bound[rec.Session] {
 			p.w.t.Fatalf("%s was bound to session %d twice", p.name, rec.Session)
@@ -305,6 +311,10 @@ func (p *party) record(rec *protocol.Record, payload []byte) {
 			p.w.t.Fatalf("%s was unbound from session %d, which is not bound", p.name, rec.Session)
 		}
 		delete(p.bound, rec.Session)
+		if len(p.tasks) > 0 && p.tasks[0].session == rec.Session && p.stubborn {
+			p.link.Append(protocol.KindStopping, rec.Session, 0, nil)
+			return
+		}
 		kept := p.tasks[:0]
 		for _, g := range p.tasks {
 			if g.session != rec.Session {
@@ -324,11 +334,51 @@ func (p *party) record(rec *protocol.Record, payload []byte) {
 				break
 			}
 		}
+	case protocol.KindAbort:
+		p.abort(rec, payload)
 	case protocol.KindLeave:
 		p.left = true
+		var e protocol.Error
+		if protocol.Unmarshal(rec.Kind, payload, &e) == nil {
+			p.dismissed = e.Msg
+		}
 	case protocol.KindError:
 		p.refused = append(p.refused, "record")
 	default:
+	}
+}
+
+// begin has the first task run, and tells of it where that was asked for.
+func (p *party) begin() {
+	if len(p.tasks) == 0 {
+		return
+	}
+	g := p.tasks[0]
+	if !p.began[g.id] && p.executions[g.id].Watch {
+		p.began[g.id] = true
+		p.link.Append(protocol.KindStarted, g.session, g.id, nil)
+	}
+}
+
+// abort ends a task: the first one runs, and goes on when the instance is stubborn.
+func (p *party) abort(rec *protocol.Record, payload []byte) {
+	for n, g := range p.tasks {
+		if g.id != rec.Task {
+			continue
+		}
+		if n == 0 {
+			p.link.Append(protocol.KindStopping, rec.Session, rec.Task, nil)
+		}
+		if n > 0 || !p.stubborn {
+			p.tasks = append(p.tasks[:n], p.tasks[n+1:]...)
+			body := payload
+			if n == 0 {
+				body = protocol.Marshal(protocol.Errorf(protocol.CodeTaskFailed, "OnTaskExec", "context canceled"))
+			}
+			p.link.Append(protocol.KindFailure, rec.Session, rec.Task, body)
+			p.begin()
+		}
+		return
 	}
 }
 
@@ -355,6 +405,7 @@ func (p *party) run(n int) int {
 			p.link.Append(protocol.KindResult, g.session, g.id, []byte(out))
 		}
 		done++
+		p.begin()
 	}
 	return done
 }
@@ -433,7 +484,7 @@ func (w *world) check() {
 	used := c.eachTask(func(i int, t *slot) {
 		bytes += int64(t.size)
 		inSession[t.session]++
-		if (t.state == taskFlying || t.state == taskRecalling) != (t.seat != nil) {
+		if (t.state == taskFlying || t.state == taskRecalling || t.state == taskStopping) != (t.seat != nil) {
 			w.t.Fatalf("slot %d: state %d, seat %v", i, t.state, t.seat != nil)
 		}
 		if t.seat != nil {

@@ -1,6 +1,8 @@
 package session
 
 import (
+	"time"
+
 	"github.com/weft-fabric/weft/protocol"
 )
 
@@ -45,6 +47,8 @@ type Open struct {
 	MaxInst    int
 	Stopped    bool // it was steered before a manager had it
 	Suspended  bool
+	Timeout    time.Duration // of a task from its arrival to its result; 0: as the service says
+	Run        time.Duration // that a task may execute; 0: as the service says
 }
 
 // Close closes a session; [Changed] with a final state follows. With Kill its unfinished tasks fail with Error,
