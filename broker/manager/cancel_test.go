@@ -27,6 +27,40 @@ func (p *party) cancel(number uint32, seq uint64) {
 	p.w.settle()
 }
 
+// begin has the first task run, and tells of it where that was asked for.
+func (p *party) begin() {
+	if len(p.tasks) == 0 {
+		return
+	}
+	g := p.tasks[0]
+	if !p.began[g.id] && p.executions[g.id].Watch {
+		p.began[g.id] = true
+		p.link.Append(protocol.KindStarted, g.session, g.id, nil)
+	}
+}
+
+// abort ends a task: the first one runs, and goes on when the instance is stubborn.
+func (p *party) abort(rec *protocol.Record, payload []byte) {
+	for n, g := range p.tasks {
+		if g.id != rec.Task {
+			continue
+		}
+		if n == 0 {
+			p.link.Append(protocol.KindStopping, rec.Session, rec.Task, nil)
+		}
+		if n > 0 || !p.stubborn {
+			p.tasks = append(p.tasks[:n], p.tasks[n+1:]...)
+			body := payload
+			if n == 0 {
+				body = protocol.Marshal(protocol.Errorf(protocol.CodeTaskFailed, "OnTaskExec", "context canceled"))
+			}
+			p.link.Append(protocol.KindFailure, rec.Session, rec.Task, body)
+			p.begin()
+		}
+		return
+	}
+}
+
 // kills gives the containers that were to be killed.
 func (w *world) kills() (all []string) {
 	for _, n := range w.notes {

@@ -348,40 +348,6 @@ func (p *party) record(rec *protocol.Record, payload []byte) {
 	}
 }
 
-// begin has the first task run, and tells of it where that was asked for.
-func (p *party) begin() {
-	if len(p.tasks) == 0 {
-		return
-	}
-	g := p.tasks[0]
-	if !p.began[g.id] && p.executions[g.id].Watch {
-		p.began[g.id] = true
-		p.link.Append(protocol.KindStarted, g.session, g.id, nil)
-	}
-}
-
-// abort ends a task: the first one runs, and goes on when the instance is stubborn.
-func (p *party) abort(rec *protocol.Record, payload []byte) {
-	for n, g := range p.tasks {
-		if g.id != rec.Task {
-			continue
-		}
-		if n == 0 {
-			p.link.Append(protocol.KindStopping, rec.Session, rec.Task, nil)
-		}
-		if n > 0 || !p.stubborn {
-			p.tasks = append(p.tasks[:n], p.tasks[n+1:]...)
-			body := payload
-			if n == 0 {
-				body = protocol.Marshal(protocol.Errorf(protocol.CodeTaskFailed, "OnTaskExec", "context canceled"))
-			}
-			p.link.Append(protocol.KindFailure, rec.Session, rec.Task, body)
-			p.begin()
-		}
-		return
-	}
-}
-
 // submit sends task number seq of a session.
 func (p *party) submit(number uint32, seq uint64, payload string) {
 	id := uint64(protocol.NewTaskID(seq, uint32(seq)))
