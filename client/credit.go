@@ -16,6 +16,7 @@ type account struct {
 	source engine.Source
 	step   int64
 	bytes  atomic.Int64 // consumed, and not told to the engine
+	wanted atomic.Int64 // how many of them the engine wants to be told of at once, when it is less than step
 
 	// Guarded by the client's mu.
 	held  int64 // of results of tasks, here and not taken
@@ -34,12 +35,14 @@ func (c *Client) account(done *engine.Completion) *account {
 	}
 	live := c.accounts[:0]
 	for _, a := range c.accounts {
-		if c.eng.Live(a.source) {
+		if _, lives := c.eng.Wanted(a.source); lives {
 			live = append(live, a)
 		}
 	}
 	clear(c.accounts[len(live):])
 	a := &account{client: c, source: done.Source, step: min(1<<20, c.cfg.resultCredit/4)}
+	wanted, _ := c.eng.Wanted(done.Source)
+	a.wanted.Store(wanted)
 	c.accounts = append(live, a)
 	return a
 }
@@ -68,12 +71,28 @@ func (a *account) add(n int64) {
 	if a == nil {
 		return
 	}
-	if now := a.bytes.Add(n); now >= a.step && now-n < a.step {
+	enough := min(a.step, a.wanted.Load())
+	if now := a.bytes.Add(n); now >= enough && now-n < enough {
 		a.client.mu.Lock()
 		ring := a.client.poke()
 		a.client.mu.Unlock()
 		if ring {
 			a.client.wake.Ring()
+		}
+	}
+}
+
+// report tells the engine what was consumed. The caller holds the client's mu.
+func (a *account) report() {
+	eng := a.client.eng
+	for {
+		if n := a.bytes.Swap(0); n > 0 {
+			eng.Consumed(a.source, n)
+		}
+		wanted, _ := eng.Wanted(a.source)
+		a.wanted.Store(wanted)
+		if n := a.bytes.Load(); n < a.step && n < wanted { // what was added before the store did not see it
+			return
 		}
 	}
 }

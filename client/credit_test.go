@@ -2,8 +2,11 @@ package client
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"testing"
+
+	"github.com/weft-fabric/weft/protocol"
 )
 
 // untaken submits tasks whose results are a multiple of the client's credit, and waits until the broker holds results,
@@ -114,5 +117,46 @@ func TestMapStopsWhenResultsFillTheCredit(t *testing.T) {
 	}
 	if out, err := next.Task.Wait(soon(t)); err != nil || string(out) != "x" {
 		t.Errorf("%q, %v", out, err)
+	}
+}
+
+// TestTheBrokerLearnsWhenResultsAreTaken asks the client to tell when a result, which is far below what it tells by itself,
+// was taken: it tells then, and not before.
+func TestTheBrokerLearnsWhenResultsAreTaken(t *testing.T) {
+	b := newFakeBroker(t, "inproc")
+	c := b.dial()
+	s, err := c.OpenSession(soon(t), "echo")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var tasks []*Task
+	for range 3 {
+		tasks = append(tasks, submit(t, s, []byte("12345")))
+	}
+	for _, task := range tasks {
+		select {
+		case <-task.Done():
+		case <-soon(t).Done():
+			t.Fatal("a task was not finished")
+		}
+	}
+	told := func() (n int64) {
+		b.do(func() {
+			for _, e := range b.loop.ends {
+				n = e.consumed
+			}
+		})
+		return n
+	}
+	b.do(func() {
+		for _, e := range b.loop.ends {
+			e.link.Append(protocol.KindAskCredit, 0, 10, nil)
+		}
+	})
+	for i, want := range []int64{0, 10, 10} {
+		if _, err := tasks[i].Wait(soon(t)); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, fmt.Sprintf("the broker was told %d after %d of 3 results", want, i+1), func() bool { return told() == want })
 	}
 }

@@ -194,9 +194,7 @@ func (c *Client) gather(now time.Time) time.Duration {
 	c.io.sent = c.io.sent[:0]
 	c.io.lines.report(func(id uint32) { c.eng.Unsent(now, id) }, func(id uint32) { c.eng.Reachable(now, id) })
 	for _, a := range c.accounts {
-		if n := a.bytes.Swap(0); n > 0 {
-			c.eng.Consumed(a.source, n)
-		}
+		a.report()
 	}
 	at, ok := c.eng.Deadline()
 	if ok && !now.Before(at) {

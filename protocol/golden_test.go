@@ -133,6 +133,7 @@ func goldenClientManager() []golden {
 		{"Cancel all", "End all tasks of session 7 that were sent before.", client(6, 3), plain(KindCancel, 7, 0, ""), nil},
 		{"Progress", "The first task has done half of its work.", broker(3, 3), with(KindProgress, 7, id, Progress{Percent: 50, Text: "3 of 6 markets", Attempt: 1}), nil},
 		{"Partial", "The third part of its result.", broker(3, 3), AppendPartial(nil, 7, id, []byte("HEL"), 1, 2), nil},
+		{"AskCredit", "The manager asks to be told when 6 bytes of results were consumed.", broker(4, 3), plain(KindAskCredit, 0, 6, ""), nil},
 		{"Taken", "Of a kept session: the application has taken the results of tasks 1 and 2.", client(7, 3), with(KindTaken, 7, 0, Taken{Tasks: []uint64{id, next}}), nil},
 		{"Error", "A bare frame: this loop serves nothing of the client. It asks its control connection again.", from(theBroker, 0, 0, 0), with(KindError, 0, 0, Error{Code: CodeUnknownSession, Op: "Hello", Msg: "ask the control endpoint again"}), nil},
 	}

@@ -83,6 +83,7 @@ const (
 	KindGetData      Kind = 72 // instance to manager, body GetData; answer SessionData
 	KindSessionData  Kind = 73 // manager to instance, body SessionData: the answer to GetData
 	KindTaken        Kind = 74 // client to manager, body Taken: results that the application has taken, of a kept session
+	KindAskCredit    Kind = 75 // manager to client: say Credit as soon as it is at least the task field
 )
 
 // Kinds of the control plane, continued: what is asked of sessions and of single tasks.
@@ -123,7 +124,7 @@ var kindNames = map[Kind]string{
 	KindContainerState: "ContainerState", KindInstanceFailed: "InstanceFailed",
 	KindCancel: "Cancel", KindAbort: "Abort", KindStarted: "Started", KindStopping: "Stopping",
 	KindProgress: "Progress", KindPartial: "Partial", KindPartialGrant: "PartialGrant",
-	KindPutData: "PutData", KindGetData: "GetData", KindSessionData: "SessionData", KindTaken: "Taken",
+	KindPutData: "PutData", KindGetData: "GetData", KindSessionData: "SessionData", KindTaken: "Taken", KindAskCredit: "AskCredit",
 	KindAttachSession: "AttachSession", KindDetachSession: "DetachSession", KindSteerSession: "SteerSession",
 	KindCancelTask: "CancelTask", KindGetTask: "GetTask", KindTaskInfo: "TaskInfo", KindListTasks: "ListTasks",
 	KindTaskPage: "TaskPage", KindListDead: "ListDead", KindDeadPage: "DeadPage", KindGetDead: "GetDead",

@@ -1,6 +1,9 @@
 package manager
 
-import "math/bits"
+import (
+	"math/bits"
+	"time"
+)
 
 // The retry copy of inline payloads: one copy of the whole received frame, which its tasks share by reference.
 // Buffers come in sizes of powers of two, so that a frame with one small task holds no large buffer.
@@ -13,6 +16,7 @@ const (
 // buffer is a reference counted copy of a frame's records.
 type buffer struct {
 	data  []byte
+	at    time.Time // when the frame came
 	refs  int32
 	live  int32 // bytes of payloads that are still referred to
 	class uint8
@@ -24,8 +28,8 @@ type buffers struct {
 	live   int64 // bytes of payloads in them
 }
 
-// copyOf gives a buffer with a copy of b and one reference.
-func (p *buffers) copyOf(b []byte) *buffer {
+// copyOf gives a buffer with a copy of b, which came at a time, and one reference.
+func (p *buffers) copyOf(b []byte, at time.Time) *buffer {
 	class := max(bits.Len(uint(max(len(b), 1)-1)), minClass)
 	var buf *buffer
 	if class <= maxClass && len(p.free[class]) > 0 {
@@ -37,7 +41,7 @@ func (p *buffers) copyOf(b []byte) *buffer {
 		buf = &buffer{data: make([]byte, 0, 1<<class), class: uint8(class)}
 	}
 	buf.data = append(buf.data[:0], b...)
-	buf.refs, buf.live = 1, 0
+	buf.at, buf.refs, buf.live = at, 1, 0
 	p.pinned += int64(cap(buf.data))
 	return buf
 }
@@ -73,7 +77,7 @@ func (p *buffers) compact(s *slab) {
 		if t.buf == nil || int(t.buf.live)*4 > cap(t.buf.data) || cap(t.buf.data) <= 1<<minClass {
 			continue
 		}
-		b := p.copyOf(t.buf.data[t.off : t.off+t.size])
+		b := p.copyOf(t.buf.data[t.off:t.off+t.size], t.buf.at)
 		p.hold(b, t.size)
 		p.drop(b, 0)
 		p.drop(t.buf, t.size)

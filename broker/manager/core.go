@@ -172,6 +172,11 @@ func (c *Core) Tick(now time.Time) {
 			m.tick()
 		}
 		c.stuck.look(now)
+		for _, e := range c.order {
+			if e.client != nil {
+				e.client.look()
+			}
+		}
 		if c.buffers.sparse() {
 			for _, m := range c.managers {
 				c.buffers.compact(&m.slab)

@@ -135,14 +135,17 @@ func (t *seat) send(n int) {
 	c.clock++
 	t.used = c.clock
 	s.touch()
+	out := dispatched{session: s}
 	for ; n > 0 && s.queue.n > 0; n-- {
 		k := s.queue.first()
 		m.unqueue(k)
+		out.add(&m.slab.slots[k])
 		m.fly(k, t)
 		if i := t.instance; i.bytes >= instanceBytes {
-			return
+			break
 		}
 	}
+	out.settle()
 }
 
 // fly dispatches one task that is in no list.
@@ -157,7 +160,13 @@ func (m *manager) fly(k uint32, t *seat) {
 	i.flight++
 	i.bytes += int64(task.size)
 	attempt := uint8(min(int(task.attempts)+int(task.losses)+1, 255))
+	if attempt > 1 {
+		s.stats.Retried++
+	}
 	id := m.slab.wireID(k)
+	if i.sample.task == 0 {
+		i.sample = sample{id, m.core.now}
+	}
 	x := protocol.Execution{ID: task.id, Attempt: attempt}
 	if task.special || s.run > 0 {
 		endings{m}.bound(k, &x)

@@ -78,6 +78,7 @@ func (c *Core) release(s *hosted) lodger {
 		if cl.recent == s {
 			cl.recent = nil
 		}
+		cl.unlook(s)
 		delete(c.sessions, s.number)
 		c.bytes -= s.bytes
 		s.figures()
@@ -140,7 +141,7 @@ func (p *buffers) extract(s *slab) {
 	s.inline(func(t *slot) { refs[t.buf]++ })
 	s.inline(func(t *slot) {
 		if t.buf.refs != refs[t.buf] {
-			b := p.copyOf(t.buf.data[t.off : t.off+t.size])
+			b := p.copyOf(t.buf.data[t.off:t.off+t.size], t.buf.at)
 			p.hold(b, t.size)
 			p.drop(b, 0)
 			refs[t.buf]--

@@ -43,6 +43,8 @@ type instance struct {
 	busy     time.Time
 	killed   bool // was asked to be ended at once
 	killedAt time.Time
+	since    time.Time // when it was announced, or adopted
+	sample   sample
 }
 
 // place names an instance.
@@ -82,7 +84,7 @@ func (c *Core) admit(o *session.Admit) {
 	}
 	i := &instance{
 		end: c.newEnd(o.Incarnation), place: place{o.Container, o.Node}, manager: m,
-		slots: max(o.Slots, 1), places: max(o.Sessions, 1), byHand: o.ByHand, busy: c.now,
+		slots: max(o.Slots, 1), places: max(o.Sessions, 1), byHand: o.ByHand, busy: c.now, since: c.now,
 	}
 	i.credit = 2 * i.slots
 	i.instance = i
@@ -103,6 +105,7 @@ func (i *instance) adopted(m *manager) {
 		t.session = &hosted{number: s.number, manager: m, closed: true, killed: s.killed, seats: []*seat{t}}
 	}
 	i.manager.instances = without(i.manager.instances, i)
+	i.sample, i.since = sample{}, m.core.now
 	i.manager = m
 	m.instances = append(m.instances, i)
 	if i.serves() {
@@ -214,6 +217,7 @@ func (i *instance) executed(n int64, took time.Duration) {
 	if n <= 0 {
 		return
 	}
+	account(i, n, took)
 	m := max(took/time.Duration(n), 1)
 	if i.mean == 0 {
 		i.mean = m
@@ -229,9 +233,15 @@ func (i *instance) answer(rec *protocol.Record, h protocol.Handle) {
 	m := i.manager
 	c := m.core
 	n := m.slab.flying(i, rec)
+	if rec.Task == i.sample.task {
+		i.sample.answered(m, n)
+	}
 	if n == 0 {
 		c.node.Release(h) // stale: the task was run again, or its session was killed
 		i.seatOf(rec.Session).returned()
+		if s := c.sessions[rec.Session]; s != nil && s.manager == m {
+			s.stats.Late++
+		}
 		return
 	}
 	t := &m.slab.slots[n]
@@ -240,6 +250,7 @@ func (i *instance) answer(rec *protocol.Record, h protocol.Handle) {
 		c.note(session.Note{Delivered: &session.Delivered{Container: i.container}})
 	}
 	s := t.session
+	t.seat.answered++
 	m.land(n)
 	if rec.Kind == protocol.KindFailure && t.state == taskStopping {
 		c.node.Release(h)
@@ -269,8 +280,12 @@ func (i *instance) answer(rec *protocol.Record, h protocol.Handle) {
 	}
 	if rec.Kind == protocol.KindResult {
 		s.done++
+		s.stats.BytesOut += uint64(rec.Size)
 	} else {
 		s.failed++
+	}
+	if cl.due && cl.sent > cl.consumed {
+		cl.probing(s, true)
 	}
 	m.finish(n)
 	s.touch()

@@ -24,6 +24,8 @@ func (n inquiry) answer(q *session.Query) {
 		a.Task, err = n.cancel(q.Cancel)
 	case q.Tasks != nil:
 		a.Tasks, err = n.tasks(q.Tasks)
+	case q.Stats != nil:
+		a.Stats, err = n.stats(q)
 	default:
 		err = protocol.Errorf(protocol.CodeUnknownKind, "query", "manager loop %d knows no such question", c.cfg.Loop)
 	}

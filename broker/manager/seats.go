@@ -28,6 +28,7 @@ type seat struct {
 	state    seatState
 	flight   int    // tasks of the session at the instance, unanswered
 	bytes    int64  // payload bytes of them
+	answered uint64 // since the instance reported last what it executed
 	used     uint64 // when it was last given a task, by Core.clock
 	since    time.Time
 	turning  bool // in instance.turns

@@ -26,6 +26,7 @@ type manager struct {
 	share    protocol.Share
 	bytes    int64 // payload bytes of unfinished tasks
 	usage    usage
+	watch    watch
 	retired  bool // what is left of it are instances that wait for another manager
 }
 
@@ -33,7 +34,7 @@ type manager struct {
 func (c *Core) obey(o session.Order) {
 	switch {
 	case o.Serve != nil:
-		m := &manager{core: c, id: o.Serve.Manager, service: o.Serve.Service, share: o.Serve.Share, slab: newSlab()}
+		m := &manager{core: c, id: o.Serve.Manager, service: o.Serve.Service, share: o.Serve.Share, slab: newSlab(), watch: watch{c.now, c.now}}
 		c.managers = append(c.managers, m)
 		c.byID[m.id] = m
 	case o.Retire != nil:
@@ -109,6 +110,7 @@ func (m *manager) tick() {
 		s.index = nil
 		s.settleFloods(false)
 	}
+	m.watch.look(m)
 	m.rotate()
 	m.rebalance()
 	m.demand()
@@ -156,17 +158,24 @@ func (m *manager) demand() {
 // client that takes no results.
 func (m *manager) bounds() (low, high, queued int) {
 	for _, s := range m.sessions {
-		least, most := s.minInst, s.maxInst
-		if least == 0 {
-			least = m.service.Instances.Min
-		}
-		if most == 0 {
-			most = max(m.service.Instances.Max, least)
-		}
+		least, most := s.bounds()
 		low, high = max(low, least), max(high, most)
 		queued += s.ready()
 	}
 	return low, max(low, high), queued
+}
+
+// bounds gives the least and greatest number of instances that the session asks for.
+func (s *hosted) bounds() (least, most int) {
+	service := &s.manager.service
+	least, most = s.minInst, s.maxInst
+	if least == 0 {
+		least = service.Instances.Min
+	}
+	if most == 0 {
+		most = max(service.Instances.Max, least)
+	}
+	return least, most
 }
 
 func (m *manager) serving() (n int) {

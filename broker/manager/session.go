@@ -42,6 +42,7 @@ type hosted struct {
 	cancelled    uint64          // of failed: cancelled, or their time was over
 	killed       bool            // is closed, and its unfinished tasks were given up
 
+	stats  counts
 	floods []flood
 	index  map[uint64]uint32 // slots by sequence, since somebody has asked; until the next tick
 }
@@ -55,6 +56,11 @@ type client struct {
 	allowed  int64   // bytes of results that it takes unconsumed; 0: without limit
 	sent     int64   // bytes of results sent
 	consumed int64
+
+	probe  probe
+	probed int64   // the mark of the last one that was answered
+	due    bool    // the next result is to carry a probe
+	latest *hosted // whose result was seen last
 }
 
 func (s *hosted) unfinished() int { return s.queue.n + s.suspects.n + s.flight.n }
@@ -72,6 +78,7 @@ func (c *Core) open(o *session.Open) {
 		stopped: o.Stopped, suspended: o.Suspended,
 	}
 	s.timeout, s.run = m.limitsOf(o.Timeout, o.Run)
+	s.stats.Since = c.now
 	c.sessions[s.number] = s
 	m.sessions = append(m.sessions, s)
 	cl.sessions = append(cl.sessions, s)
@@ -103,7 +110,7 @@ func (cl *client) welcomed(body protocol.Hello, goesOn bool) {
 	was := cl.blocked()
 	cl.allowed = body.ResultCredit
 	if !goesOn {
-		cl.sent, cl.consumed = 0, 0
+		cl.sent, cl.consumed, cl.probed, cl.probe = 0, 0, 0, probe{}
 	}
 	cl.resume(was)
 }
@@ -137,7 +144,7 @@ func (cl *client) fromClient(records []byte, in *intake) error {
 			switch rec.Kind {
 			case protocol.KindTask:
 				if buf == nil && !rec.External {
-					buf = c.buffers.copyOf(records)
+					buf = c.buffers.copyOf(records, c.now)
 				}
 				cl.task(&rec, buf, uint32(in.reader.Offset()), h)
 			case protocol.KindCredit:
@@ -183,6 +190,7 @@ func (cl *client) task(rec *protocol.Record, buf *buffer, off uint32, h protocol
 	if e := s.admissible(rec); e != nil {
 		c.node.Release(h)
 		s.failed++
+		s.stats.Refused++
 		cl.fail(s, id, e)
 		s.touch()
 		return
@@ -196,7 +204,7 @@ func (cl *client) task(rec *protocol.Record, buf *buffer, off uint32, h protocol
 		s.index[id.Sequence()] = i
 	}
 	if rec.External {
-		t.handle = h
+		t.handle, t.off = h, m.watch.stamp(c.now)
 	} else {
 		t.buf = buf
 		c.buffers.hold(buf, rec.Size)
@@ -205,6 +213,8 @@ func (cl *client) task(rec *protocol.Record, buf *buffer, off uint32, h protocol
 		m.optioned(i, rec)
 	}
 	s.bytes += int64(rec.Size)
+	s.stats.Submitted++
+	s.stats.BytesIn += uint64(rec.Size)
 	s.manager.bytes += int64(rec.Size)
 	c.bytes += int64(rec.Size)
 	m.enqueue(i)
@@ -264,6 +274,7 @@ func (cl *client) credit(total int64) {
 	}
 	was := cl.blocked()
 	cl.consumed = total
+	cl.took()
 	cl.resume(was)
 }
 
@@ -338,6 +349,7 @@ func (s *hosted) settleClose() {
 func (s *hosted) end(killed bool, why *protocol.Error) {
 	s.closed, s.killed = true, killed
 	s.client.recent = nil
+	s.client.unlook(s)
 	for _, t := range slices.Clone(s.seats) {
 		t.unbind()
 	}
@@ -359,6 +371,7 @@ func (s *hosted) gone(why *protocol.Error) {
 	delete(c.sessions, s.number)
 	s.settleFloods(true)
 	s.figures()
+	c.note(session.Note{Counted: &session.Counted{Session: s.number, Stats: s.stats.report(s)}})
 	c.note(session.Note{Changed: &session.Changed{Session: s.number, State: protocol.SessionClosed, Error: why}})
 }
 

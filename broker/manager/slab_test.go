@@ -3,6 +3,7 @@ package manager
 import (
 	"slices"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 )
@@ -80,7 +81,7 @@ func TestSparseBuffersAreCompacted(t *testing.T) {
 	s := newSlab()
 	// Of each 64 KiB frame one small task is left.
 	for range 2000 {
-		b := p.copyOf(make([]byte, 60<<10))
+		b := p.copyOf(make([]byte, 60<<10), time.Time{})
 		p.hold(b, 16)
 		i := s.take()
 		s.slots[i].buf, s.slots[i].size, s.slots[i].off = b, 16, 100

@@ -9,7 +9,7 @@ import (
 // arrive puts a task into a session whose client has not said HELLO to this loop: it came with a manager that moved.
 func (w *world) arrive(number uint32, seq uint64, payload string) {
 	s := w.core.sessions[number]
-	buf := w.core.buffers.copyOf([]byte(payload))
+	buf := w.core.buffers.copyOf([]byte(payload), w.core.now)
 	s.client.task(&protocol.Record{
 		Kind: protocol.KindTask, Session: number, Task: uint64(protocol.NewTaskID(seq, uint32(seq))), Size: uint32(len(payload)),
 	}, buf, 0, 0)

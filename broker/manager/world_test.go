@@ -48,6 +48,7 @@ type party struct {
 	returned   int  // tasks of an instance that it gave back
 	keeps      bool // a client that takes no results
 	consumed   int
+	asked      []uint64                      // totals of consumed bytes that a client was asked to tell of
 	hold       bool                          // an instance that answers Bind and Unbind only when told
 	stubborn   bool                          // an instance whose hooks do not end when they are told to
 	dismissed  string                        // an instance that was told to leave at once: why
@@ -336,6 +337,8 @@ func (p *party) record(rec *protocol.Record, payload []byte) {
 		}
 	case protocol.KindAbort:
 		p.abort(rec, payload)
+	case protocol.KindAskCredit:
+		p.asked = append(p.asked, rec.Task)
 	case protocol.KindLeave:
 		p.left = true
 		var e protocol.Error

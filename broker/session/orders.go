@@ -111,6 +111,7 @@ type Query struct {
 	Task    *protocol.TaskRef     // what is known of a task
 	Tasks   *protocol.ListRequest // unfinished tasks of a session; After is a sequence as a decimal number
 	Cancel  *Cancel               // is carried out; the answer is Task
+	Stats   *protocol.GetStats    // of a session; without one, of all open sessions of the manager together
 }
 
 // Note is what a manager loop tells the control loop. Exactly one field is set.
@@ -129,6 +130,7 @@ type Note struct {
 	Answer      *Answer
 	Event       *Happened
 	Kill        *Kill
+	Counted     *Counted
 }
 
 // Wanted says how many instances a manager would have: from the service's min to max while it has sessions, and as
@@ -208,6 +210,7 @@ type Answer struct {
 	Error *protocol.Error
 	Task  *protocol.TaskInfo
 	Tasks *protocol.TaskPage
+	Stats *protocol.Stats
 }
 
 // Happened tells of something that happened to a session, for its event log. Its manager has seen to it that there are not
@@ -216,6 +219,12 @@ type Happened struct {
 	Session protocol.SessionNumber
 	Kind    string // protocol.EventRetry and its like
 	Detail  string
+}
+
+// Counted tells what was counted of a session that is over; [Changed] follows.
+type Counted struct {
+	Session protocol.SessionNumber
+	Stats   *protocol.Stats
 }
 
 // Kill asks that an instance be ended at once, because it does not stop what it was told to stop. Its manager gives it

@@ -41,6 +41,7 @@ type conn struct {
 	// Results consumed since the HELLO of the last conversation that was not resumed, and what was told of them.
 	generation     uint32
 	consumed, told int64
+	asked          int64 // the total at which the manager wants to be told; 0: whenever
 }
 
 // Source names the conversation that a result came by.
@@ -303,6 +304,9 @@ func (c *conn) records(now time.Time, rest []byte, payloads []protocol.Handle) {
 			continue
 		case c.control:
 			e.controlled(now, c, &rec)
+		case rec.Kind == protocol.KindAskCredit:
+			c.asked = int64(min(rec.Task, 1<<62))
+			c.consume(0)
 		case rec.Kind != protocol.KindError && rec.Kind != protocol.KindBye:
 			c.refuse(&rec)
 		}

@@ -275,12 +275,12 @@ func TestResultCreditIsTold(t *testing.T) {
 			t.Errorf("after %d of 3: %d consumed, want %d", i+1, at.consumed, want)
 		}
 	}
-	if !w.e.Live(w.order[0].Source) {
+	if !live(w, w.order[0].Source) {
 		t.Error("the source of the conversation counts no more")
 	}
 	w.restart()
 	w.run(5 * time.Second)
-	if w.e.Live(w.order[0].Source) {
+	if live(w, w.order[0].Source) {
 		t.Error("the source of a conversation that is over still counts")
 	}
 	w.e.Consumed(w.order[0].Source, 1<<30) // the model fails on credit beyond what it sent

@@ -1,6 +1,8 @@
 package client
 
 import (
+	"math"
+
 	"github.com/weft-fabric/weft/internal/planted"
 	"github.com/weft-fabric/weft/protocol"
 	"github.com/weft-fabric/weft/protocol/link"
@@ -201,23 +203,38 @@ func (c *conn) consume(n int64) {
 		n *= 2
 	}
 	c.consumed += n
-	if c.consumed-c.told >= min(creditStep, e.cfg.ResultCredit/4) && c.consumed > c.told {
+	if c.consumed > c.told && (c.consumed-c.told >= min(creditStep, e.cfg.ResultCredit/4) || c.wanted() <= 0) {
 		c.told = c.consumed
 		c.link.Append(protocol.KindCredit, 0, uint64(c.consumed), nil)
 	}
+	if c.wanted() <= 0 {
+		c.asked = 0
+	}
 }
 
-// Live says whether Consumed still counts for the source.
-func (e *Engine) Live(from Source) bool {
+// wanted is how many more bytes are to be consumed until the manager wants to be told, MaxInt64 when it has not asked.
+func (c *conn) wanted() int64 {
+	if c.asked == 0 {
+		return math.MaxInt64
+	}
+	return c.asked - c.consumed
+}
+
+// Wanted is how many more bytes of results of the source are to be consumed until the broker is to be told, beside what
+// Consumed tells anyway; MaxInt64 when there is no such number. It says as well whether Consumed still counts for it.
+func (e *Engine) Wanted(from Source) (n int64, live bool) {
 	c := e.conn(from.conn)
-	return c != nil && c.generation == from.generation
+	if c == nil || c.generation != from.generation || e.shut {
+		return math.MaxInt64, false
+	}
+	return c.wanted(), true
 }
 
 // renew begins anew on a data connection whose other end knows nothing of what was said before.
 func (c *conn) renew() {
 	e := c.engine
 	c.generation++
-	c.consumed, c.told = 0, 0
+	c.consumed, c.told, c.asked = 0, 0, 0
 	for _, s := range e.sessions {
 		if s.conn == c {
 			s.resend()

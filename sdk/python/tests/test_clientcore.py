@@ -381,6 +381,23 @@ class Credit(ClientTest):
             self.result(n << 24, big)
         self.assertEqual(self.told(), [1_200_000])
 
+    def test_the_manager_is_told_when_it_asks(self) -> None:
+        dialog = self.open()
+        first, second = (self.submit(dialog, deferred=True) for _ in range(2))
+        self.result(1 << 24, b"12345")
+        self.w.say(LOOP, wire.ASK_CREDIT, 0, 10)
+        self.core.consumed(first.receipts[0])
+        self.w.run()
+        self.assertEqual(self.told(), [])  # it is not so many
+        self.result(2 << 24, b"12345")
+        self.core.consumed(second.receipts[0])
+        self.w.run()
+        self.assertEqual(self.told(), [10])
+        self.submit(dialog)
+        self.result(3 << 24, b"12345")  # it has not asked again
+        self.w.run()
+        self.assertEqual(self.told(), [])
+
 
 if __name__ == "__main__":
     unittest.main()

@@ -112,6 +112,7 @@ class _Line:
         self.link = link
         self.consumed = 0
         self.told = 0
+        self.wanted = 0  # the total at which the manager wants to be told; 0: whenever
         self.asked = 0.0  # when the controller was asked because this endpoint knows nothing of the client
 
 
@@ -326,7 +327,7 @@ class ClientCore:
         if line is None:
             return
         if not event.resumed:
-            line.consumed = line.told = 0
+            line.consumed = line.told = line.wanted = 0
         for dialog in list(self._numbers.values()):
             if dialog.endpoint == link.endpoint:
                 if not event.resumed:
@@ -478,7 +479,9 @@ class ClientCore:
             elif kind == wire.FAILURE:
                 error = _failure(payload)
             else:
-                if kind not in (wire.BYE, wire.ERROR):
+                if kind == wire.ASK_CREDIT:
+                    line.wanted = task
+                elif kind not in (wire.BYE, wire.ERROR):
                     self._answer_error(link, task, Code.UNKNOWN_KIND, f"a client takes no record of kind {kind} here")
                 continue
             dialog = numbers.get(number)
@@ -512,9 +515,12 @@ class ClientCore:
 
     def _consume(self, line: _Line, size: int) -> None:
         line.consumed += size
-        if line.consumed - line.told >= _CREDIT_STEP:
+        asked = 0 < line.wanted <= line.consumed
+        if line.consumed > line.told and (asked or line.consumed - line.told >= _CREDIT_STEP):
             line.told = line.consumed
             line.link.push(wire.CREDIT, 0, line.consumed)
+        if asked:
+            line.wanted = 0
 
 
 class _Finish:

@@ -27,6 +27,7 @@ SERVICE_PAGE, SESSION_PAGE, NODE_PAGE = 45, 46, 47
 CREATE_ENVIRONMENT, DELETE_ENVIRONMENT, LIST_ENVIRONMENTS, ENVIRONMENT_PAGE = 48, 49, 50, 51
 LIST_EVENTS, EVENT_PAGE, MOVE_SERVICE = 52, 53, 54
 INSTANCE_FAILED = 61
+ASK_CREDIT = 75
 
 Bytes = Union[bytes, bytearray, memoryview]
 # A record as it was read: kind, session field, task field, payload, the elements after it (as they were encoded).
