@@ -37,7 +37,7 @@ type SessionContext struct {
 	bind   protocol.Bind
 	log    zerolog.Logger
 	ctx    context.Context //nolint:containedctx // of the session's hooks; it is handed to them
-	cancel context.CancelFunc
+	cancel context.CancelCauseFunc
 	state  any // of Stateful
 
 	mu   sync.Mutex
@@ -113,6 +113,7 @@ type TaskContext struct {
 	id      protocol.TaskID
 	attempt uint8
 	payload []byte
+	ctx     *taskContext
 }
 
 // Session is the task's session.
@@ -134,10 +135,10 @@ func (t *TaskContext) Attempt() int { return int(t.attempt) }
 func (t *TaskContext) Payload() []byte { return t.payload }
 
 // Context is the context that OnTaskExec got.
-func (t *TaskContext) Context() context.Context { return t.session.ctx }
+func (t *TaskContext) Context() context.Context { return t.ctx }
 
-// Deadline is when the task's context ends by itself, and whether it does.
-func (t *TaskContext) Deadline() (time.Time, bool) { return t.session.ctx.Deadline() }
+// Deadline is when the task's context ends by itself, because the time of the task is over, and whether it does.
+func (t *TaskContext) Deadline() (time.Time, bool) { return t.ctx.Deadline() }
 
 // Logger is a logger with the numbers of session and task.
 func (t *TaskContext) Logger() zerolog.Logger {

@@ -18,7 +18,7 @@ import (
 // boundSession is a session as prepare leaves it.
 func boundSession(s *server) *instance.Session {
 	s.root = context.Background()
-	s.hooks, s.endHooks = context.WithCancel(s.root)
+	s.hooks, s.endHooks = context.WithCancelCause(s.root)
 	h := hand{job: instance.Job{Kind: instance.Bind, Session: &instance.Session{Bind: protocol.Bind{Session: 4, Name: "n"}}}}
 	s.prepare(&h)
 	return h.job.Session
@@ -79,8 +79,10 @@ type trade struct {
 func runTyped(t *testing.T, service Service, payload []byte) ([]byte, *protocol.Error) {
 	t.Helper()
 	s := &server{service: service}
-	h := hand{job: instance.Job{Session: boundSession(s), Payload: payload, MaxPayload: 1 << 20}}
-	s.run(&h)
+	h := newHand()
+	h.job = instance.Job{Session: boundSession(s), Payload: payload, MaxPayload: 1 << 20}
+	s.prepare(h)
+	s.run(h)
 	return h.out.Result, h.out.Err
 }
 

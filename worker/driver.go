@@ -81,13 +81,17 @@ type hand struct {
 	job  instance.Job
 	out  instance.Outcome
 	task TaskContext
+	busy bool // a hook of its job runs
 }
+
+func newHand() *hand { return &hand{task: TaskContext{ctx: new(taskContext)}} }
 
 // work is the life of each of the goroutines.
 func (s *server) work() {
-	h := new(hand)
+	h := newHand()
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.hands = append(s.hands, h)
 	for !s.over {
 		switch {
 		case !s.baton.driven:
@@ -178,6 +182,7 @@ func (s *server) runInline(h *hand) (more, mine bool) {
 			return false, false
 		}
 		b.inHook = false
+		h.through()
 		s.engine.Done(s.now, &h.job, &h.out)
 		if !task {
 			continue
@@ -204,6 +209,7 @@ func (s *server) account(n uint32, start time.Time) {
 
 // done takes the outcome of a hook that was run beside the driver, after before tasks since start.
 func (s *server) done(h *hand, start time.Time, before uint32) {
+	h.through()
 	s.engine.Done(time.Now(), &h.job, &h.out)
 	if h.job.Kind == instance.Exec {
 		before++

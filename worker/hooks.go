@@ -8,18 +8,49 @@ import (
 	"github.com/weft-fabric/weft/protocol"
 )
 
-// prepare makes the context of a session that is about to be bound. The caller holds s.mu.
+// prepare makes the context of a hook that is about to run. The caller holds s.mu.
 func (s *server) prepare(h *hand) {
-	if h.job.Kind != instance.Bind {
+	h.busy = true
+	switch h.job.Kind {
+	case instance.Exec:
+		t := &h.task
+		t.session, _ = h.job.Session.Shell.(*SessionContext)
+		t.ctx.begin(t.session, h.job.Limits.DueFrom(s.now))
+		return
+	case instance.Bind:
+	case instance.Create, instance.Unbind, instance.Destroy:
 		return
 	}
 	c := &SessionContext{
 		bind: h.job.Session.Bind,
 		log:  s.log.With().Uint32("session", h.job.Session.Bind.Session).Logger(),
 	}
-	c.ctx, c.cancel = context.WithCancel(s.hooks)
+	c.ctx, c.cancel = context.WithCancelCause(s.hooks)
 	h.job.Session.Shell = c
 }
+
+// through notes that a hook has returned. The caller holds s.mu.
+func (h *hand) through() {
+	h.busy = false
+	if h.job.Kind == instance.Exec {
+		h.task.ctx = h.task.ctx.end()
+	}
+}
+
+// abort ends the context of the task that an order names. The caller holds s.mu.
+func (s *server) abort(o *instance.Order) {
+	for _, h := range s.hands {
+		if h.busy && o.For(&h.job) {
+			h.task.ctx.abort(o.Err)
+		}
+	}
+}
+
+// Causes of the end of the context of hooks that are not those of a task.
+var (
+	errLetGo  error = protocol.Errorf(protocol.CodeSessionClosed, "session", "it was let go")
+	errEnding error = protocol.Errorf(protocol.CodeClosed, "instance", "it is ending")
+)
 
 // run runs the hook of a job and puts how it ended into h.out. The caller does not hold s.mu.
 func (s *server) run(h *hand) {
@@ -42,7 +73,7 @@ func (s *server) run(h *hand) {
 			return s.service.OnSessionBind(session.ctx, session)
 		})
 		if h.out.Err != nil {
-			session.cancel()
+			session.cancel(errLetGo)
 		}
 	case instance.Unbind:
 		ctx, cancel := context.WithTimeout(s.root, s.grace)
@@ -50,7 +81,7 @@ func (s *server) run(h *hand) {
 			return s.service.OnSessionUnbind(ctx, session)
 		})
 		cancel()
-		session.cancel()
+		session.cancel(errLetGo)
 	case instance.Destroy:
 		ctx, cancel := context.WithTimeout(s.root, s.grace)
 		h.guard(protocol.CodeInternal, "OnDestroyService", func() error {
@@ -79,7 +110,6 @@ func (h *hand) guard(code protocol.Code, op string, hook func() error) {
 // exec runs OnTaskExec.
 func (s *server) exec(h *hand) {
 	job, t := &h.job, &h.task
-	t.session, _ = job.Session.Shell.(*SessionContext)
 	t.id, t.attempt, t.payload = job.ID, job.Attempt, job.Payload
 	if job.Handle != 0 {
 		t.payload = bytes.Clone(s.payloads.Bytes(job.Handle))
@@ -91,7 +121,7 @@ func (s *server) exec(h *hand) {
 	case h.out.Panicked:
 		s.log.Error().Err(h.out.Err).Msg("OnTaskExec panicked; the instance drains")
 	case err != nil:
-		h.out.Err = s.taskFailure(err)
+		h.out.Err = s.taskFailure(t.ctx, err)
 	case int64(n) > job.MaxPayload:
 		h.out.Err = protocol.Errorf(protocol.CodePayloadTooLarge, "result",
 			"the result of task %s has %d bytes, at most %d are allowed", t.Key(), n, job.MaxPayload)
@@ -109,12 +139,17 @@ func (s *server) call(h *hand) (result []byte, err error) {
 			h.out.Err, h.out.Panicked = panicked(what, protocol.CodeTaskPanicked, "OnTaskExec"), true
 		}
 	}()
-	return s.service.OnTaskExec(h.task.session.ctx, &h.task)
+	return s.service.OnTaskExec(h.task.ctx, &h.task)
 }
 
-// taskFailure is what is said of a task that failed. One that was broken off because the instance ends may run again.
-func (s *server) taskFailure(err error) *protocol.Error {
+// taskFailure is what is said of a task that failed. One that was to end failed because of that, whatever its hook made
+// of it. One that was broken off because the instance ends may run again.
+func (s *server) taskFailure(ctx *taskContext, err error) *protocol.Error {
 	f := failure(err, protocol.CodeTaskFailed, "OnTaskExec")
+	if e := ctx.verdict(); e != nil {
+		f = &protocol.Error{Code: e.Code, Op: e.Op, Msg: shorten(e.Msg + "; OnTaskExec returned: " + f.Msg)}
+		return f
+	}
 	if f.Retry == 0 && s.hooks.Err() != nil {
 		f.Retry = retryYes
 	}

@@ -29,6 +29,10 @@ import (
 // The error is nil when the instance ended in order; it wraps the *protocol.Error of OnCreateService, of
 // OnDestroyService, of a panic ([ErrPanicked]) or of a broker that does not take the instance. All goroutines that
 // Serve started have ended when it returns.
+//
+// There is one exception: when a hook does not return though its context has ended, because its task was cancelled, its
+// time is over or its session was killed, an agent ends the process after the service's grace. Of a program that was
+// started by hand Serve then returns an error, with CodeCancelled, and leaves that hook behind.
 func Serve(ctx context.Context, service Service, opts ...Option) error {
 	host, inside := hosted.From(ctx)
 	identity := host.Identity
@@ -79,7 +83,7 @@ type server struct {
 	wake     *zmqx.Wake
 	ended    chan struct{}
 
-	endHooks context.CancelFunc
+	endHooks context.CancelCauseFunc
 
 	// Owned by the driver.
 	waiter  *zmqx.Waiter
@@ -93,6 +97,7 @@ type server struct {
 	killed bool      // to end without a word
 	over   bool
 	baton  baton
+	hands  []*hand
 }
 
 func newServer(ctx context.Context, service Service, o options) (*server, error) {
@@ -109,7 +114,7 @@ func newServer(ctx context.Context, service Service, o options) (*server, error)
 		log: o.log, grace: o.grace, root: context.WithoutCancel(ctx),
 		payloads: zmqx.NewPayloads(), wake: wake, ended: make(chan struct{}),
 	}
-	s.hooks, s.endHooks = context.WithCancel(s.root)
+	s.hooks, s.endHooks = context.WithCancelCause(s.root)
 	s.waiter = zmqx.NewWaiter(wake)
 	s.baton.init(&s.mu, id.Slots)
 	s.engine = instance.New(instance.Config{
@@ -143,21 +148,29 @@ func (s *server) serve(ctx context.Context, killed <-chan struct{}) error {
 	}
 	all.Go(s.watch)
 	defer stop()
+	leave := func() { // what runs is left alone
+		all.Wait()
+		s.wake.Close() //nolint:errcheck // nobody is left to be told
+	}
 	if s.awaitEnd(killed) {
-		go func() {
-			all.Wait()
-			s.wake.Close() //nolint:errcheck // nobody is left to be told
-		}()
+		go leave()
 		return errKilled
+	}
+	s.mu.Lock()
+	abandons, err := s.engine.Abandons(), s.engine.Err()
+	s.mu.Unlock()
+	if abandons {
+		go leave()
+		return fmt.Errorf("worker: service %s: %w", s.context.Service, err)
 	}
 	all.Wait()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.endHooks()
+	s.endHooks(errEnding)
 	if err := s.wake.Close(); err != nil {
 		return fmt.Errorf("worker: %w", err)
 	}
-	if err := s.engine.Err(); err != nil {
+	if err != nil {
 		return fmt.Errorf("worker: service %s: %w", s.context.Service, err)
 	}
 	return nil
@@ -194,7 +207,7 @@ func (s *server) finish() {
 // flush carries out what the engine wants done. The driver calls it, holding s.mu.
 func (s *server) flush() {
 	if s.killed {
-		s.endHooks()
+		s.endHooks(errEnding)
 		s.finish()
 	}
 	if s.over {
@@ -225,10 +238,12 @@ func (s *server) obey(o instance.Order) {
 		s.hangUp(o.Line)
 	case instance.Cancel:
 		if c, ok := o.Session.Shell.(*SessionContext); ok {
-			c.cancel()
+			c.cancel(errLetGo)
 		}
+	case instance.Abort:
+		s.abort(&o)
 	case instance.CancelAll:
-		s.endHooks()
+		s.endHooks(errEnding)
 	}
 }
 

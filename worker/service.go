@@ -26,7 +26,9 @@ import "context"
 // no hooks overlap at all.
 //
 // The context of a hook ends when its session is killed and when the instance is shut down: a hook that runs then has
-// the grace of [WithGrace] first. OnSessionUnbind and OnDestroyService always have that grace for themselves.
+// the grace of [WithGrace] first. That of OnTaskExec also ends when its task is cancelled or its time is over, and
+// context.Cause says which; a hook that does not return within the service's grace (limits.grace) after that costs its
+// instance: the process is killed, or, where it was started by hand, Serve returns. OnSessionUnbind and OnDestroyService always have that grace for themselves.
 type Service interface {
 	// OnCreateService prepares the instance: loads a model, opens a device. An error ends the instance; the broker is
 	// told of it.

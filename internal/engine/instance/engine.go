@@ -64,6 +64,7 @@ const (
 	Dial      OrderKind = iota // close the socket of Line if there is one, and connect one to Endpoint
 	HangUp                     // close the socket of Line
 	Cancel                     // end the contexts of Session's hooks
+	Abort                      // end the context of one task of Session, because of Err
 	CancelAll                  // end the contexts of all hooks
 )
 
@@ -73,6 +74,14 @@ type Order struct {
 	Line     Line
 	Endpoint string
 	Session  *Session
+	Err      *protocol.Error
+
+	task uint64
+}
+
+// For says whether an Abort is of the task that a job runs.
+func (o *Order) For(j *Job) bool {
+	return j.Kind == Exec && j.task == o.task && j.Session == o.Session
 }
 
 // orders is what the shell is to do, in order.
@@ -188,9 +197,22 @@ func (e *Engine) advance(now time.Time) {
 // idle says whether no hook runs and no session is left.
 func (e *Engine) idle() bool { return e.running == 0 && len(e.roster.sessions) == 0 }
 
+// dismissed takes the word of the manager that the instance is to end at once, since a hook does not end that was told
+// to: what runs is left alone, and nothing is begun any more.
+func (e *Engine) dismissed(now time.Time, why *protocol.Error) {
+	e.life.blame(why)
+	e.life.forced = true
+	e.roster.releaseAll(true)
+	e.move(now, Leave)
+	e.advance(now)
+}
+
+// Abandons says whether the instance ends, or has ended, without waiting for its hooks.
+func (e *Engine) Abandons() bool { return e.life.forced }
+
 // sayBye says BYE when all hooks have ended, and ends when that was heard.
 func (e *Engine) sayBye(now time.Time) {
-	if !e.idle() || !e.life.undone() {
+	if !e.life.forced && (!e.idle() || !e.life.undone()) {
 		return
 	}
 	if e.life.sayFarewell(now) {

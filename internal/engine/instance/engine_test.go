@@ -178,7 +178,8 @@ func TestUnbindWaitsForWhatRuns(t *testing.T) {
 		t.Fatalf("jobs %+v, want Bind", w.jobs)
 	}
 	w.finish(0, nil)
-	w.want("unbind", said{kind: protocol.KindResult, session: 1, task: 1, body: "a"}, said{kind: protocol.KindResult, session: 1, task: 2, body: "b"},
+	w.want("unbind", said{kind: protocol.KindStopping, session: 1}, said{kind: protocol.KindStopping, session: 1},
+		said{kind: protocol.KindResult, session: 1, task: 1, body: "a"}, said{kind: protocol.KindResult, session: 1, task: 2, body: "b"},
 		said{kind: protocol.KindUnbound, session: 1}, said{kind: protocol.KindBound, session: 1})
 }
 
@@ -197,7 +198,7 @@ func TestUnbindDuringBind(t *testing.T) {
 		w.pump()
 		w.finish(0, func(_ *Job, out *Outcome) { out.Err = c.err })
 		w.run(nil)
-		w.want(name, c.want...)
+		w.want(name, append([]said{{kind: protocol.KindStopping, session: 1}}, c.want...)...)
 	}
 }
 

@@ -30,9 +30,28 @@ type Job struct {
 	Payload    []byte          // inline; it stays as it is for as long as it is referred to
 	Handle     protocol.Handle // of an external payload, whose reference is now the shell's; else 0
 	MaxPayload int64           // bytes that a result may have; the shell turns a larger one into a failure
+	Limits     *Limits         // of its time; nil: none
 
 	task uint64
 	era  uint32
+}
+
+// Limits is how long a task may take. The manager ends what takes longer; that the task knows of it is a help.
+type Limits struct {
+	Due   time.Time     // when the manager gives it up; zero: never
+	Run   time.Duration // that it may execute; 0: without limit
+	watch bool          // the manager is to be told when it begins
+}
+
+// DueFrom is when a task has to be done that begins at now; zero: never.
+func (l *Limits) DueFrom(now time.Time) time.Time {
+	if l == nil {
+		return time.Time{}
+	}
+	if l.Run <= 0 {
+		return l.Due
+	}
+	return sooner(l.Due, now.Add(l.Run))
 }
 
 // Outcome is how a job ended.
@@ -55,6 +74,8 @@ func (e *Engine) Next(job *Job) bool {
 		return false
 	}
 	switch {
+	case e.life.forced:
+		return false
 	case e.roster.mayServe():
 		e.roster.nextTask(job)
 	case e.life.beginCreate():

@@ -10,6 +10,7 @@ type lifetime struct {
 	created   progress  // OnCreateService
 	destroyed progress  // OnDestroyService
 	farewell  bool      // BYE was said
+	forced    bool      // hooks are not waited for, and none is begun
 	stopAt    time.Time // when draining began
 	graceAt   time.Time // when contexts of hooks end; zero: not pending
 	flushAt   time.Time // when a leaving instance waits no longer

@@ -20,6 +20,8 @@ type ledger struct {
 	open     map[uint64]uint32 // tasks without answer, by session
 	order    map[uint32]uint64 // last task of a session that began
 	began    map[uint64]bool
+	aborted  map[uint64]bool
+	stopping map[uint32]int // hooks of a session that was unbound which have not returned
 	hooks    map[uint32]int // Bind and Unbind under way
 	execs    map[uint32]int
 	held     map[uint32]bool // OnSessionBind returned nil and OnSessionUnbind did not run
@@ -33,7 +35,7 @@ func TestModel(t *testing.T) {
 		slots := rapid.IntRange(1, 3).Draw(t, "slots")
 		l := &ledger{
 			w: newWorld(t, Config{Slots: slots}), asked: map[uint32]bool{}, sessions: map[uint32]bool{}, bound: map[uint32]bool{},
-			open: map[uint64]uint32{}, order: map[uint32]uint64{}, began: map[uint64]bool{}, hooks: map[uint32]int{},
+			open: map[uint64]uint32{}, order: map[uint32]uint64{}, began: map[uint64]bool{}, aborted: map[uint64]bool{}, stopping: map[uint32]int{}, hooks: map[uint32]int{},
 			execs: map[uint32]int{}, held: map[uint32]bool{},
 		}
 		l.w.run(nil)
@@ -73,6 +75,15 @@ func TestModel(t *testing.T) {
 					task := rapid.Uint64Range(1, l.next).Draw(t, "task")
 					if n, ok := l.open[task]; ok {
 						l.w.tell(protocol.KindRecall, n, task, nil)
+					}
+				}
+			},
+			"abort": func(t *rapid.T) {
+				if l.next > 0 {
+					task := rapid.Uint64Range(1, l.next).Draw(t, "task")
+					if n, ok := l.open[task]; ok && !l.asked[n] {
+						l.aborted[task] = true
+						l.w.tell(protocol.KindAbort, n, task, protocol.Errorf(protocol.CodeCancelled, "task", "as drawn"))
 					}
 				}
 			},
@@ -173,14 +184,27 @@ func (l *ledger) listen(t *rapid.T) {
 			delete(l.sessions, s.session)
 			if s.kind == protocol.KindUnbound {
 				delete(l.asked, s.session)
+				delete(l.stopping, s.session)
 			} else if l.asked[s.session] {
 				l.sessions[s.session] = true // Unbound is still to come
 			}
+		case protocol.KindStopping:
+			if s.task == 0 {
+				if l.stopping[s.session]++; !l.asked[s.session] || l.stopping[s.session] > 3 {
+					t.Fatalf("%+v, and Unbind was sent: %v", s, l.asked[s.session])
+				}
+			} else if !l.aborted[s.task] || !l.began[s.task] {
+				t.Fatalf("%+v: to be ended %v, began %v", s, l.aborted[s.task], l.began[s.task])
+			}
 		case protocol.KindResult, protocol.KindFailure, protocol.KindRecalled:
-			if n, ok := l.open[s.task]; !ok || n != s.session || l.began[s.task] == (s.kind == protocol.KindRecalled) {
+			back := s.kind == protocol.KindRecalled || s.kind == protocol.KindFailure && l.aborted[s.task] && !l.began[s.task]
+			if n, ok := l.open[s.task]; !ok || n != s.session || l.began[s.task] == back {
 				t.Fatalf("%+v: session %d, open %v, began %v", s, n, ok, l.began[s.task])
 			}
 			delete(l.open, s.task)
+			if l.asked[s.session] && l.stopping[s.session] > 0 {
+				l.stopping[s.session]--
+			}
 		default:
 			t.Fatalf("the instance said %+v", s)
 		}

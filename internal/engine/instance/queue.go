@@ -10,6 +10,7 @@ type task struct {
 	size    uint32
 	handle  protocol.Handle
 	attempt uint8
+	limits  *Limits // nil: none
 }
 
 // queue is the tasks of one session that have not started, first in first out.

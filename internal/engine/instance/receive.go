@@ -188,7 +188,7 @@ func (in *intake) record(rec *protocol.Record) {
 	}
 	if in.line == Data && rec.Kind == protocol.KindDispatch {
 		if rec.External == (handle != 0) {
-			e.roster.dispatch(rec, handle)
+			e.roster.dispatch(in.now, rec, handle)
 		}
 		return
 	}
@@ -230,8 +230,17 @@ func (in *intake) data(rec *protocol.Record) {
 		e.roster.unbind(rec.Session)
 	case protocol.KindRecall:
 		e.roster.recall(rec.Session, rec.Task)
+	case protocol.KindAbort:
+		why := &protocol.Error{}
+		if protocol.Unmarshal(rec.Kind, rec.Payload, why) == nil {
+			e.roster.abort(rec.Session, rec.Task, why)
+		}
 	case protocol.KindLeave:
-		e.move(in.now, Leave)
+		if why := (&protocol.Error{}); len(rec.Payload) > 0 && protocol.Unmarshal(protocol.KindError, rec.Payload, why) == nil {
+			e.dismissed(in.now, why)
+		} else {
+			e.move(in.now, Leave)
+		}
 	case protocol.KindBye:
 		e.lines.at(in.line).bye(in.now)
 	}

@@ -1,6 +1,8 @@
 package instance
 
 import (
+	"time"
+
 	"github.com/weft-fabric/weft/internal/planted"
 	"github.com/weft-fabric/weft/protocol"
 )
@@ -86,10 +88,15 @@ func (r *roster) unbind(number protocol.SessionNumber) {
 		r.manager.link.Append(protocol.KindUnbound, number, 0, nil)
 		return
 	}
-	s.asked = true
 	if s.running > 0 {
 		r.orders.add(Order{Kind: Cancel, Session: s})
+		if !s.asked && s.seat != unbinding {
+			for range s.running {
+				r.manager.link.Append(protocol.KindStopping, number, 0, nil)
+			}
+		}
 	}
+	s.asked = true
 	r.release(s)
 }
 
@@ -169,7 +176,7 @@ func (r *roster) drop(s *Session) {
 }
 
 // dispatch queues a task.
-func (r *roster) dispatch(rec *protocol.Record, handle protocol.Handle) {
+func (r *roster) dispatch(now time.Time, rec *protocol.Record, handle protocol.Handle) {
 	s := r.find(rec.Session)
 	if s == nil || s.seat > bound {
 		r.manager.node.Release(handle)
@@ -179,9 +186,16 @@ func (r *roster) dispatch(rec *protocol.Record, handle protocol.Handle) {
 		return
 	}
 	x, _ := rec.Execution()
-	s.queue.push(task{
+	t := task{
 		task: rec.Task, id: x.ID, attempt: x.Attempt, payload: rec.Payload, size: rec.Size, handle: handle,
-	})
+	}
+	if x.Timeout > 0 || x.Run > 0 || x.Watch {
+		t.limits = &Limits{Run: x.Run, watch: x.Watch}
+		if x.Timeout > 0 {
+			t.limits.Due = now.Add(x.Timeout)
+		}
+	}
+	s.queue.push(t)
 	if s.queue.live == 1 && s.seat == bound {
 		r.turns.activate(s)
 	}
@@ -204,6 +218,26 @@ func (r *roster) recall(number protocol.SessionNumber, name uint64) {
 	r.manager.link.Append(protocol.KindRecalled, number, name, nil)
 }
 
+// abort ends a task: one that has not started never will, and is answered by why; the context of one that runs ends.
+func (r *roster) abort(number protocol.SessionNumber, name uint64, why *protocol.Error) {
+	s := r.find(number)
+	if s == nil {
+		return
+	}
+	if t, ok := s.queue.remove(name); ok {
+		r.manager.node.Release(t.handle)
+		if s.queue.live == 0 {
+			r.turns.retire(s)
+		}
+		r.manager.link.Append(protocol.KindFailure, number, name, protocol.Marshal(why))
+		return
+	}
+	if s.running > 0 { // of a task that was answered meanwhile, nothing comes of it
+		r.orders.add(Order{Kind: Abort, Session: s, Err: why, task: name})
+		r.manager.link.Append(protocol.KindStopping, number, name, nil)
+	}
+}
+
 // mayServe says whether a task is to run now: hooks of sessions go first, and results are not piled up.
 func (r *roster) mayServe() bool {
 	return len(r.turns.active) > 0 && len(r.turns.hooks) == 0 && r.life.state == Serving &&
@@ -218,7 +252,10 @@ func (r *roster) nextTask(job *Job) {
 	s.running++
 	*job = Job{
 		Kind: Exec, Session: s, ID: t.id, Attempt: t.attempt, Payload: t.payload, Handle: t.handle,
-		MaxPayload: r.manager.maxPayload, task: t.task, era: r.era,
+		MaxPayload: r.manager.maxPayload, Limits: t.limits, task: t.task, era: r.era,
+	}
+	if t.limits != nil && t.limits.watch {
+		r.manager.link.Append(protocol.KindStarted, s.Bind.Session, t.task, nil)
 	}
 }
 

@@ -44,7 +44,8 @@ type world struct {
 	nextH   protocol.Handle
 	jobs    []Job // taken and not done
 	cancels []*Session
-	all     bool          // CancelAll was ordered
+	all     bool // CancelAll was ordered
+	aborts  []Order
 	moves   int           // of the manager
 	timeout time.Duration // that WELCOME announces; 0: none
 }
@@ -97,6 +98,8 @@ func (w *world) take() bool {
 			w.ends[o.Line].dialed = ""
 		case Cancel:
 			w.cancels = append(w.cancels, o.Session)
+		case Abort:
+			w.aborts = append(w.aborts, o)
 		case CancelAll:
 			w.all = true
 		}
