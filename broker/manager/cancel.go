@@ -52,7 +52,7 @@ func (m endings) withdraw(k uint32) bool {
 		m.unqueue(k)
 	case taskSuspect:
 		m.slab.remove(&s.suspects, k)
-	case taskFree, taskFlying, taskRecalling, taskStopping, taskStates:
+	case taskFree, taskFlying, taskRecalling, taskStopping, taskDone, taskFailed, taskStates:
 		return false
 	}
 	return true

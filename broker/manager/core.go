@@ -102,6 +102,7 @@ type Core struct {
 
 	buffers buffers
 	bytes   int64 // payload bytes of unfinished tasks
+	kept    int64 // bytes of answers that nobody has taken, of kept sessions
 
 	raw      []Raw
 	notes    []session.Note

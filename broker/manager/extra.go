@@ -121,7 +121,7 @@ func (m *manager) ring() {
 			return
 		}
 		k := m.slab.find(v.task)
-		if k == 0 {
+		if k == 0 || m.slab.slots[k].answered() {
 			continue
 		}
 		switch v.kind {

@@ -24,7 +24,7 @@ type parcel struct {
 // lodger is a session in a parcel, with what is known of its client.
 type lodger struct {
 	*hosted
-	client  uint64 // incarnation
+	client  uint64 // incarnation; 0: it has left
 	allowed int64  // bytes of results that it takes
 	gone    bool   // its end was told; only its seats are left
 }
@@ -81,6 +81,7 @@ func (c *Core) release(s *hosted) lodger {
 		cl.unlook(s)
 		delete(c.sessions, s.number)
 		c.bytes -= s.bytes
+		c.kept -= s.kept.bytes
 		s.figures()
 	}
 	s.told, s.client = false, nil
@@ -122,6 +123,13 @@ func (c *Core) takeIn(state any) {
 // lodge takes a session in. Its client may be here already, or come when it was referred.
 func (c *Core) lodge(l lodger) {
 	s := l.hosted
+	c.sessions[s.number] = s
+	c.bytes += s.bytes
+	c.kept += s.kept.bytes
+	if l.client == 0 {
+		s.client = keeper{s}.nobody(l.allowed)
+		return
+	}
 	cl := c.clientOf(l.client)
 	if cl.link.Other() == 0 {
 		cl.allowed = l.allowed // until its HELLO says it again
@@ -130,8 +138,6 @@ func (c *Core) lodge(l lodger) {
 	if !s.closed {
 		cl.sessions = append(cl.sessions, s)
 	}
-	c.sessions[s.number] = s
-	c.bytes += s.bytes
 }
 
 // extract takes the buffers of a manager's tasks out. A buffer that tasks of other managers refer to as well stays, and

@@ -35,8 +35,6 @@ func (c *Core) Verify() error {
 	if c.late.turns > patience {
 		return fmt.Errorf("managers beyond their share have waited for %d turns, at most %d are allowed", c.late.turns, patience)
 	}
-	bytes := int64(0)
-	tasks, held := make(map[*manager]int), make(map[*manager]int64)
 	for _, e := range c.order {
 		if e.client == nil {
 			continue
@@ -44,28 +42,33 @@ func (c *Core) Verify() error {
 		if cl := e.client; cl.consumed > cl.sent {
 			return fmt.Errorf("client %x has consumed %d of %d bytes of results", e.other, cl.consumed, cl.sent)
 		}
-		for _, s := range e.client.sessions {
+	}
+	bytes, kept := int64(0), int64(0)
+	for _, m := range c.managers {
+		tasks, held, answers := 0, int64(0), int64(0)
+		for _, s := range m.sessions {
 			if err := s.verify(); err != nil {
 				return fmt.Errorf("session %d: %w", s.number, err)
 			}
-			tasks[s.manager] += s.unfinished()
-			bytes += s.bytes
-			held[s.manager] += s.bytes
+			tasks += s.unfinished() + s.kept.tasks.n
+			held += s.bytes
+			answers += s.kept.bytes
 		}
-	}
-	if bytes != c.bytes {
-		return fmt.Errorf("there are %d bytes by the count, and the sessions have %d", c.bytes, bytes)
-	}
-	for _, m := range c.managers {
-		if m.slab.used != tasks[m] {
-			return fmt.Errorf("the slab of manager %d holds %d tasks, its sessions have %d", m.id, m.slab.used, tasks[m])
+		bytes += held
+		kept += answers
+		if m.slab.used != tasks {
+			return fmt.Errorf("the slab of manager %d holds %d tasks, its sessions have %d", m.id, m.slab.used, tasks)
 		}
-		if m.bytes != held[m] || m.bytes > m.share.Memory {
-			return fmt.Errorf("manager %d has %d bytes of its share of %d, its sessions %d", m.id, m.bytes, m.share.Memory, held[m])
+		if m.bytes != held || m.bytes > m.share.Memory || m.kept != answers {
+			return fmt.Errorf("manager %d has %d bytes of its share of %d and keeps %d, its sessions %d and %d",
+				m.id, m.bytes, m.share.Memory, m.kept, held, answers)
 		}
 		if err := m.verify(); err != nil {
 			return fmt.Errorf("manager %d: %w", m.id, err)
 		}
+	}
+	if bytes != c.bytes || kept != c.kept {
+		return fmt.Errorf("there are %d bytes and %d of answers by the count, and the sessions have %d and %d", c.bytes, c.kept, bytes, kept)
 	}
 	return nil
 }
@@ -105,6 +108,17 @@ func (s *hosted) verify() error {
 		if n != l.list.n {
 			return fmt.Errorf("its list %s has %d tasks, by its count %d", l.name, n, l.list.n)
 		}
+	}
+	answers := int64(0)
+	for k := s.kept.tasks.head; k != 0; k = m.slab.slots[k].next {
+		t := &m.slab.slots[k]
+		if !t.answered() || t.session != s || s.kept.at[t.id.Sequence()] != k {
+			return fmt.Errorf("task %v is kept in state %d", t.id, t.state)
+		}
+		answers += int64(t.size)
+	}
+	if answers != s.kept.bytes || len(s.kept.at) != s.kept.tasks.n || s.kept.tasks.n > 0 && !s.kept.on {
+		return fmt.Errorf("it keeps %d answers with %d bytes, by its count %d with %d", len(s.kept.at), answers, s.kept.tasks.n, s.kept.bytes)
 	}
 	if bytes != s.bytes || s.unfinished() > s.credit || s.bytes > s.allowed && s.unfinished() > 1 {
 		return fmt.Errorf("it has %d tasks with %d bytes, by its count %d, and credit for %d with %d",

@@ -270,24 +270,16 @@ func (i *instance) answer(rec *protocol.Record, h protocol.Handle) {
 			rec.Size, m.service.Name, limit))
 		return
 	}
-	cl := s.client
-	cl.sent += int64(rec.Size)
-	switch {
-	case rec.External:
-		cl.link.AppendExternal(rec.Kind, s.number, uint64(t.id), rec.Size, h)
-	default:
-		cl.link.Append(rec.Kind, s.number, uint64(t.id), rec.Payload)
-	}
+	keeper{s}.answer(n, rec.Kind, rec.Payload, rec.Size, h)
 	if rec.Kind == protocol.KindResult {
 		s.done++
 		s.stats.BytesOut += uint64(rec.Size)
 	} else {
 		s.failed++
 	}
-	if cl.due && cl.sent > cl.consumed {
+	if cl := s.client; cl.due && cl.sent > cl.consumed {
 		cl.probing(s, true)
 	}
-	m.finish(n)
 	s.touch()
 	if s.closing {
 		s.settleClose()

@@ -58,19 +58,19 @@ func (s *hosted) ready() int {
 }
 
 // enqueue puts a task that is in no list behind the others of its priority.
-func (m *manager) enqueue(k uint32) { m.slab.pushBack(m.queueFor(k, 1), k) }
+func (m *manager) enqueue(k uint32) { m.slab.pushBack(m.slab.queueOf(k, 1), k) }
 
 // requeue puts a task that is in no list before the others of its priority.
-func (m *manager) requeue(k uint32) { m.slab.pushFront(m.queueFor(k, 1), k) }
+func (m *manager) requeue(k uint32) { m.slab.pushFront(m.slab.queueOf(k, 1), k) }
 
 // unqueue takes a queued task out of its list.
-func (m *manager) unqueue(k uint32) { m.slab.remove(m.queueFor(k, -1), k) }
+func (m *manager) unqueue(k uint32) { m.slab.remove(m.slab.queueOf(k, -1), k) }
 
-// queueFor gives the list of a queued task, and counts it in (1) or out (-1).
-func (m *manager) queueFor(k uint32, sign int) *list {
-	q := &m.slab.slots[k].session.queue
+// queueOf gives the list of a queued task, and counts it in (1) or out (-1).
+func (s *slab) queueOf(k uint32, sign int) *list {
+	q := &s.slots[k].session.queue
 	q.n += sign
-	if x := m.slab.extraOf(k); x != nil {
+	if x := s.extraOf(k); x != nil {
 		return q.of(x.priority)
 	}
 	return &q.plain

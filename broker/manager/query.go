@@ -111,7 +111,7 @@ func (n inquiry) tasks(q *protocol.ListRequest) (*protocol.TaskPage, *protocol.E
 func (s *hosted) tasks(yield func(uint32) bool) {
 	slots := s.manager.slab.slots
 	for k := range slots {
-		if slots[k].session == s && !yield(uint32(k)) {
+		if slots[k].session == s && !slots[k].answered() && !yield(uint32(k)) {
 			return
 		}
 	}
@@ -128,7 +128,7 @@ func (s *hosted) find(sequence uint64) uint32 {
 		}
 	}
 	k := s.index[sequence]
-	if t := &slots[k]; k == 0 || t.session != s || t.id.Sequence() != sequence {
+	if t := &slots[k]; k == 0 || t.session != s || t.answered() || t.id.Sequence() != sequence {
 		return 0
 	}
 	return k
@@ -151,6 +151,8 @@ func (s *hosted) info(k uint32) protocol.TaskInfo {
 		i.State = protocol.TaskScheduled
 	case taskStopping:
 		i.State, i.Stage = protocol.TaskStopping, protocol.StageRequested
+	case taskDone, taskFailed:
+		i.State = protocol.TaskOver
 	case taskFree, taskStates:
 	}
 	if t.seat != nil {

@@ -11,6 +11,14 @@ type seen struct {
 
 type interval struct{ first, last uint64 }
 
+// highest is the highest sequence that was noted, 0 when none was.
+func (s *seen) highest() uint64 {
+	if n := len(s.above); n > 0 {
+		return s.above[n-1].last
+	}
+	return s.low
+}
+
 // has says whether a sequence was noted.
 func (s *seen) has(n uint64) bool {
 	if n <= s.low {

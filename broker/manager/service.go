@@ -25,6 +25,7 @@ type manager struct {
 	reserved int // instances that run suspects
 	share    protocol.Share
 	bytes    int64 // payload bytes of unfinished tasks
+	kept     int64 // bytes of answers that nobody has taken, of kept sessions
 	usage    usage
 	watch    watch
 	retired  bool // what is left of it are instances that wait for another manager
@@ -48,6 +49,18 @@ func (c *Core) obey(o session.Order) {
 	case o.Steer != nil:
 		if s := c.sessions[o.Steer.Session]; s != nil {
 			steering{s}.take(o.Steer.Action)
+		}
+	case o.Detach != nil:
+		if s := c.sessions[o.Detach.Session]; s != nil {
+			keeper{s}.detach()
+		}
+	case o.Attach != nil:
+		if s := c.sessions[o.Attach.Session]; s != nil {
+			keeper{s}.attach(o.Attach.Client)
+		}
+	case o.Taken != nil:
+		if s := c.sessions[o.Taken.Session]; s != nil && s.client.other == o.Taken.Client {
+			keeper{s}.take(o.Taken.Tasks)
 		}
 	case o.Admit != nil:
 		c.admit(o.Admit)

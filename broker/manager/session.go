@@ -28,6 +28,7 @@ type hosted struct {
 	flight   list
 	bytes    int64
 	seats    []*seat
+	kept     keep
 
 	done, failed uint64
 	running      bool            // an instance was bound
@@ -75,7 +76,7 @@ func (c *Core) open(o *session.Open) {
 	s := &hosted{
 		number: o.Session, manager: m, client: cl, binding: protocol.Marshal(o.Bind),
 		minInst: o.MinInst, maxInst: o.MaxInst, credit: o.TaskCredit, allowed: o.ByteCredit,
-		stopped: o.Stopped, suspended: o.Suspended,
+		kept: keep{on: o.Keep}, stopped: o.Stopped, suspended: o.Suspended,
 	}
 	s.timeout, s.run = m.limitsOf(o.Timeout, o.Run)
 	s.stats.Since = c.now
@@ -153,6 +154,11 @@ func (cl *client) fromClient(records []byte, in *intake) error {
 			case protocol.KindCancel:
 				c.node.Release(h)
 				cl.cancel(&rec)
+			case protocol.KindTaken:
+				c.node.Release(h)
+				if err := cl.taken(&rec); err != nil {
+					return err
+				}
 			case protocol.KindBye:
 				c.node.Release(h)
 			default:
@@ -176,7 +182,9 @@ func (cl *client) task(rec *protocol.Record, buf *buffer, off uint32, h protocol
 		s = c.sessions[rec.Session]
 		if s == nil || s.client != cl || s.closed {
 			c.node.Release(h)
-			cl.misdirected(rec.Session)
+			if s == nil || s.closed { // otherwise it was told that it has left the session
+				cl.misdirected(rec.Session)
+			}
 			return
 		}
 		cl.recent = s
@@ -246,15 +254,15 @@ func (s *hosted) admissible(rec *protocol.Record) *protocol.Error {
 		return protocol.Errorf(protocol.CodeNotAccepting, "Task", "session %d takes no further tasks for now: its submission was stopped", s.number)
 	case s.closing:
 		return s.why
-	case s.unfinished() >= s.credit || (s.bytes+int64(rec.Size) > s.allowed && s.unfinished() > 0):
+	case s.unfinished()+s.kept.tasks.n >= s.credit || (s.bytes+int64(rec.Size) > s.allowed && s.unfinished() > 0):
 		return protocol.Errorf(protocol.CodeOverloaded, "Task", "session %d has %d tasks and %d bytes unfinished, its credit is %d and %d",
 			s.number, s.unfinished(), s.bytes, s.credit, s.allowed)
-	case c.bytes+int64(rec.Size) > c.cfg.QueuedBytes:
+	case c.bytes+c.kept+int64(rec.Size) > c.cfg.QueuedBytes:
 		e := protocol.Errorf(protocol.CodeOverloaded, "Task", "manager loop %d holds %d bytes of unfinished tasks, its limit is %d",
-			c.cfg.Loop, c.bytes, c.cfg.QueuedBytes)
+			c.cfg.Loop, c.bytes+c.kept, c.cfg.QueuedBytes)
 		e.RetryAfter = retryAfter
 		return e
-	case s.manager.bytes+int64(rec.Size) > s.manager.share.Memory:
+	case s.manager.bytes+s.manager.kept+int64(rec.Size) > s.manager.share.Memory:
 		return s.manager.overShare()
 	}
 	return nil
@@ -280,6 +288,12 @@ func (cl *client) credit(total int64) {
 
 // finish takes a task that is in no list out of the slab.
 func (m *manager) finish(i uint32) {
+	m.unload(i)
+	m.slab.put(i)
+}
+
+// unload gives the payload of a task up that needs it no more.
+func (m *manager) unload(i uint32) {
 	c := m.core
 	t := &m.slab.slots[i]
 	s := t.session
@@ -294,7 +308,7 @@ func (m *manager) finish(i uint32) {
 	if !planted.Is(planted.HandleKept) {
 		c.node.Release(t.handle)
 	}
-	m.slab.put(i)
+	t.buf, t.handle = nil, 0
 }
 
 // giveUp answers a task, which is in no list, with an error and forgets it.
@@ -305,8 +319,8 @@ func (m *manager) giveUp(i uint32, e *protocol.Error) {
 	if e.Code == protocol.CodeCancelled || e.Code == protocol.CodeDeadline {
 		s.cancelled++
 	}
-	s.client.fail(s, t.id, e)
-	m.finish(i)
+	b := protocol.Marshal(e)
+	keeper{s}.answer(i, protocol.KindFailure, b, uint32(len(b)), 0)
 	s.touch()
 	s.settleClose()
 }
@@ -348,6 +362,7 @@ func (s *hosted) settleClose() {
 // another when OnSessionUnbind has returned everywhere.
 func (s *hosted) end(killed bool, why *protocol.Error) {
 	s.closed, s.killed = true, killed
+	keeper{s}.clear()
 	s.client.recent = nil
 	s.client.unlook(s)
 	for _, t := range slices.Clone(s.seats) {

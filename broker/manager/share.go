@@ -109,14 +109,14 @@ func (u *usage) millicores() int64 { return int64(u.sum / time.Millisecond) }
 // overShare refuses a task that would be more than the manager's share of the node's memory.
 func (m *manager) overShare() *protocol.Error {
 	e := protocol.Errorf(protocol.CodeOverloaded, "Task", "the session manager of service %s holds %d bytes of unfinished tasks, its share is %d (manager.memory)",
-		m.service.Name, m.bytes, m.share.Memory)
+		m.service.Name, m.bytes+m.kept, m.share.Memory)
 	e.RetryAfter = retryAfter
 	return e
 }
 
 // tellUsage tells what the manager uses of its share when that has changed.
 func (m *manager) tellUsage() {
-	if now := (session.Usage{Manager: m.id, CPU: m.usage.millicores(), Memory: m.bytes}); now != m.usage.told {
+	if now := (session.Usage{Manager: m.id, CPU: m.usage.millicores(), Memory: m.bytes + m.kept}); now != m.usage.told {
 		m.usage.told = now
 		m.core.note(session.Note{Usage: &now})
 	}

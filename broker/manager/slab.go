@@ -17,17 +17,21 @@ const (
 	taskFlying                     // dispatched and unanswered
 	taskRecalling                  // dispatched, asked back, unanswered
 	taskStopping                   // dispatched, to be ended, unanswered
+	taskDone                       // answered: the result is kept until it is taken
+	taskFailed                     // answered: the failure is kept until it is taken
 	taskStates
 )
 
 // taskMoves says which state may follow which: taskMoves[from] has the bit of to.
 var taskMoves = [taskStates]uint8{
 	taskFree:      1 << taskQueued,
-	taskQueued:    1<<taskFlying | 1<<taskFree,
-	taskSuspect:   1<<taskFlying | 1<<taskFree,
-	taskFlying:    1<<taskFree | 1<<taskRecalling | 1<<taskStopping | 1<<taskSuspect | 1<<taskQueued,
-	taskRecalling: 1<<taskFree | 1<<taskStopping | 1<<taskQueued | 1<<taskSuspect,
-	taskStopping:  1 << taskFree,
+	taskQueued:    1<<taskFlying | 1<<taskFree | 1<<taskFailed,
+	taskSuspect:   1<<taskFlying | 1<<taskFree | 1<<taskFailed,
+	taskFlying:    1<<taskFree | 1<<taskRecalling | 1<<taskStopping | 1<<taskSuspect | 1<<taskQueued | 1<<taskDone | 1<<taskFailed,
+	taskRecalling: 1<<taskFree | 1<<taskStopping | 1<<taskQueued | 1<<taskSuspect | 1<<taskDone | 1<<taskFailed,
+	taskStopping:  1<<taskFree | 1<<taskDone | 1<<taskFailed,
+	taskDone:      1 << taskFree,
+	taskFailed:    1 << taskFree,
 }
 
 // slot holds one unfinished task. Its place in the slab and its generation make the id by which instances know it, so
@@ -56,6 +60,9 @@ func (t *slot) move(to taskState) {
 	}
 	t.state = to
 }
+
+// answered says that only the answer of the task is left, of a kept session.
+func (t *slot) answered() bool { return t.state == taskDone || t.state == taskFailed }
 
 // wireID is the task's id towards instances.
 func (s *slab) wireID(i uint32) uint64 { return uint64(s.slots[i].gen)<<32 | uint64(i) }

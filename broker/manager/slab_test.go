@@ -11,11 +11,13 @@ import (
 func TestTaskStatesMoveByTheTable(t *testing.T) {
 	legal := map[taskState][]taskState{
 		taskFree:      {taskQueued},
-		taskQueued:    {taskFlying, taskFree},
-		taskSuspect:   {taskFlying, taskFree},
-		taskFlying:    {taskFree, taskRecalling, taskStopping, taskSuspect, taskQueued},
-		taskRecalling: {taskFree, taskStopping, taskQueued, taskSuspect},
-		taskStopping:  {taskFree},
+		taskQueued:    {taskFlying, taskFree, taskFailed},
+		taskSuspect:   {taskFlying, taskFree, taskFailed},
+		taskFlying:    {taskFree, taskRecalling, taskStopping, taskSuspect, taskQueued, taskDone, taskFailed},
+		taskRecalling: {taskFree, taskStopping, taskQueued, taskSuspect, taskDone, taskFailed},
+		taskStopping:  {taskFree, taskDone, taskFailed},
+		taskDone:      {taskFree},
+		taskFailed:    {taskFree},
 	}
 	for from := range taskStates {
 		for to := range taskStates {

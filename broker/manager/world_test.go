@@ -451,6 +451,9 @@ func (w *world) check() {
 	inSession := map[*hosted]int{}
 	perSeat := map[*seat]int{}
 	used := c.eachTask(func(i int, t *slot) {
+		if t.answered() {
+			return
+		}
 		bytes += int64(t.size)
 		inSession[t.session]++
 		if (t.state == taskFlying || t.state == taskRecalling || t.state == taskStopping) != (t.seat != nil) {
@@ -504,7 +507,7 @@ func (w *world) check() {
 // left says what is left when all is over.
 func left(c *Core) string {
 	var out string
-	if c.bytes != 0 || c.buffers.pinned != 0 || c.unfinished() != 0 || c.buffers.live != 0 {
+	if c.bytes != 0 || c.kept != 0 || c.buffers.pinned != 0 || c.unfinished() != 0 || c.buffers.live != 0 {
 		out = fmt.Sprintf("%d tasks, %d bytes, %d bytes pinned of which %d are in use", c.unfinished(), c.bytes, c.buffers.pinned, c.buffers.live)
 	}
 	return out

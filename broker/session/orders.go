@@ -14,6 +14,9 @@ type Order struct {
 	Open    *Open
 	Close   *Close
 	Steer   *Steer
+	Detach  *Detach
+	Attach  *Attach
+	Taken   *Taken
 	Admit   *Admit
 	Lost    *Lost
 	Dismiss *Dismiss
@@ -45,6 +48,7 @@ type Open struct {
 	ByteCredit int64
 	MinInst    int // 0: as the service says
 	MaxInst    int
+	Keep       bool // results stay until they are taken
 	Stopped    bool // it was steered before a manager had it
 	Suspended  bool
 	Timeout    time.Duration // of a task from its arrival to its result; 0: as the service says
@@ -63,6 +67,23 @@ type Close struct {
 type Steer struct {
 	Session protocol.SessionNumber
 	Action  string
+}
+
+// Detach takes a session off its client, which has left it or is gone: it goes on without one, and keeps its results.
+type Detach struct{ Session protocol.SessionNumber }
+
+// Attach gives a session to another client, which is sent all results that nobody has taken; [Attached] follows.
+type Attach struct {
+	Session protocol.SessionNumber
+	Client  uint64 // incarnation
+}
+
+// Taken says that a client has taken results of a kept session. It is a note of a loop that does not host it any more, and
+// an order to the one that does.
+type Taken struct {
+	Client  uint64 // incarnation
+	Session protocol.SessionNumber
+	Tasks   []uint64
 }
 
 // Admit announces an instance, which will say HELLO with this incarnation, or which a retired manager has left behind.
@@ -127,6 +148,9 @@ type Note struct {
 	Figures     *Figures
 	Usage       *Usage
 	Moved       *Moved
+	Attached    *Attached
+	Left        *Left
+	Taken       *Taken
 	Answer      *Answer
 	Event       *Happened
 	Kill        *Kill
@@ -179,6 +203,20 @@ type Silent struct {
 type Misdirected struct {
 	Client  uint64
 	Session protocol.SessionNumber
+}
+
+// Attached tells that a session was given to a client.
+type Attached struct {
+	Session protocol.SessionNumber
+	Client  uint64 // incarnation
+	Next    uint64 // the first sequence that no task of it has had
+	Untold  int    // tasks whose results nobody has taken, unfinished ones among them
+}
+
+// Left tells that a session has nothing to do with a client any more, which it was taken off.
+type Left struct {
+	Session protocol.SessionNumber
+	Client  uint64 // incarnation
 }
 
 // Figures are the state of a session, sent at most twice a second and only when they changed.

@@ -1,0 +1,208 @@
+package manager
+
+import (
+	"slices"
+
+	"github.com/weft-fabric/weft/broker/session"
+	"github.com/weft-fabric/weft/protocol"
+)
+
+// How a session outlives its client. A kept session retains each answer, in the slot of its task, until a client says that
+// it has taken it. When its client leaves, an absent one takes its place, to which nothing is said, and whose credit for
+// results is what the real one had; whoever comes is sent all that is retained.
+
+// keep is what a session retains.
+type keep struct {
+	on    bool
+	tasks list              // answered and not taken, in the order of their answers
+	at    map[uint64]uint32 // their slots by sequence
+	bytes int64             // of their answers
+}
+
+// retained counts bytes of answers that are kept, or not any more.
+func (s *hosted) retained(n int64) {
+	s.kept.bytes += n
+	s.manager.kept += n
+	s.manager.core.kept += n
+}
+
+// keeper keeps a session for whoever comes for it.
+type keeper struct{ *hosted }
+
+// answer answers a task, which is in no list, and forgets it, or keeps its answer. The payload frame h, if any, is taken
+// over.
+func (s keeper) answer(k uint32, kind protocol.Kind, payload []byte, size uint32, h protocol.Handle) {
+	id := s.manager.slab.slots[k].id
+	if s.kept.on {
+		s.retain(k, kind, payload, size, h)
+	}
+	cl := s.client
+	cl.sent += int64(size)
+	if h != 0 {
+		cl.link.AppendExternal(kind, s.number, uint64(id), size, h)
+	} else {
+		cl.link.Append(kind, s.number, uint64(id), payload)
+	}
+	if !s.kept.on {
+		s.manager.finish(k)
+	}
+}
+
+// retain keeps the answer of a task in the place of its payload.
+func (s keeper) retain(k uint32, kind protocol.Kind, payload []byte, size uint32, h protocol.Handle) {
+	m := s.manager
+	c := m.core
+	m.unload(k)
+	t := &m.slab.slots[k]
+	state := taskDone
+	if kind == protocol.KindFailure {
+		state = taskFailed
+	}
+	t.move(state)
+	t.size, t.off, t.suspect = size, 0, false
+	if t.special {
+		delete(m.slab.extras, k)
+		t.special = false
+	}
+	if h != 0 {
+		t.handle = c.node.Retain(h)
+	} else {
+		t.buf = c.buffers.copyOf(payload, c.now)
+		c.buffers.hold(t.buf, size)
+		c.buffers.drop(t.buf, 0)
+	}
+	if s.kept.at == nil {
+		s.kept.at = make(map[uint64]uint32)
+	}
+	s.kept.at[t.id.Sequence()] = k
+	m.slab.pushBack(&s.kept.tasks, k)
+	s.retained(int64(size))
+}
+
+// take forgets the answers of tasks that were taken.
+func (s keeper) take(tasks []uint64) {
+	for _, id := range tasks {
+		sequence := protocol.TaskID(id).Sequence()
+		if k := s.kept.at[sequence]; k != 0 && uint64(s.manager.slab.slots[k].id) == id {
+			s.drop(k)
+		}
+	}
+}
+
+// drop forgets the answer of a task.
+func (s keeper) drop(k uint32) {
+	m := s.manager
+	c := m.core
+	t := &m.slab.slots[k]
+	delete(s.kept.at, t.id.Sequence())
+	m.slab.remove(&s.kept.tasks, k)
+	s.retained(-int64(t.size))
+	if t.buf != nil {
+		c.buffers.drop(t.buf, t.size)
+	}
+	c.node.Release(t.handle)
+	m.slab.put(k)
+}
+
+// clear forgets all.
+func (s keeper) clear() {
+	for s.kept.tasks.head != 0 {
+		s.drop(s.kept.tasks.head)
+	}
+	s.kept.on = false
+}
+
+// detach has the session go on without a client. Whoever it had learns so behind the last result that he gets.
+func (s keeper) detach() {
+	if s.closed {
+		return
+	}
+	s.kept.on = true
+	if cl := s.client; !cl.absent() {
+		allowed := cl.allowed
+		s.leave()
+		s.client = s.nobody(allowed)
+	}
+}
+
+// attach gives the session to a client, which is sent what nobody has taken.
+func (s keeper) attach(incarnation uint64) {
+	c := s.manager.core
+	if s.closed {
+		return
+	}
+	s.kept.on = true
+	if s.client.absent() || s.client.other != incarnation {
+		s.leave()
+		cl := c.clientOf(incarnation)
+		s.client = cl
+		cl.sessions = append(cl.sessions, s.hosted)
+		for k := s.kept.tasks.head; k != 0; k = s.manager.slab.slots[k].next {
+			s.say(k)
+		}
+	}
+	c.note(session.Note{Attached: &session.Attached{
+		Session: s.number, Client: incarnation, Next: s.seen.highest() + 1, Untold: s.unfinished() + s.kept.tasks.n,
+	}})
+	s.fill()
+}
+
+// say sends an answer that is kept to the session's client.
+func (s keeper) say(k uint32) {
+	t := &s.manager.slab.slots[k]
+	kind := protocol.KindResult
+	if t.state == taskFailed {
+		kind = protocol.KindFailure
+	}
+	s.client.sent += int64(t.size)
+	if t.handle != 0 {
+		s.client.link.AppendExternal(kind, s.number, uint64(t.id), t.size, s.manager.core.node.Retain(t.handle))
+		return
+	}
+	s.client.link.Append(kind, s.number, uint64(t.id), t.buf.data[t.off:t.off+t.size])
+}
+
+// leave takes the session off its client, if it has one.
+func (s keeper) leave() {
+	cl := s.client
+	if cl.absent() {
+		return
+	}
+	cl.link.Append(protocol.KindError, s.number, 0, protocol.Marshal(protocol.Errorf(
+		protocol.CodeDetached, "session", "session %d goes on without this client", s.number)))
+	cl.sessions = without(cl.sessions, s.hosted)
+	if cl.recent == s.hosted {
+		cl.recent = nil
+	}
+	cl.unlook(s.hosted)
+	s.manager.core.note(session.Note{Left: &session.Left{Session: s.number, Client: cl.other}})
+}
+
+// nobody makes the client of a session that has none: its credit for results is spent by those that are kept.
+func (s keeper) nobody(allowed int64) *client {
+	c := s.manager.core
+	if allowed == 0 {
+		allowed = protocol.DefaultResultCredit
+	}
+	e := &end{link: c.node.Link()}
+	e.link.Close()
+	return &client{end: e, core: c, allowed: allowed, sent: s.kept.bytes}
+}
+
+// absent says that nobody is there.
+func (cl *client) absent() bool { return cl.other == 0 }
+
+// taken takes a client's word that the results of tasks of a kept session were taken.
+func (cl *client) taken(rec *protocol.Record) error {
+	var body protocol.Taken
+	if err := protocol.Unmarshal(rec.Kind, rec.Payload, &body); err != nil {
+		return err
+	}
+	switch s := cl.core.sessions[rec.Session]; {
+	case s == nil: // it was here before its manager went to another loop
+		cl.core.note(session.Note{Taken: &session.Taken{Client: cl.other, Session: rec.Session, Tasks: slices.Clone(body.Tasks)}})
+	case s.client == cl:
+		keeper{s}.take(body.Tasks)
+	}
+	return nil
+}
