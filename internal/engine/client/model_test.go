@@ -234,12 +234,23 @@ func (r *router) request(e *end, rec *protocol.Record) {
 		} else {
 			b.end(s, protocol.SessionClosed, nil)
 		}
-	case protocol.KindListNodes:
-		e.link.Append(protocol.KindNodePage, 0, rec.Task, protocol.Marshal(protocol.NodePage{More: true}))
 	case protocol.KindBye:
 	default:
-		b.t.Fatalf("control got %v", rec.Kind)
+		answer, ok := asked[rec.Kind]
+		if !ok {
+			b.t.Fatalf("control got %v", rec.Kind)
+		}
+		e.link.Append(answer, 0, rec.Task, protocol.Marshal(protocol.NewBody(answer)))
 	}
+}
+
+// asked are the requests that are answered with a body, and its kind.
+var asked = map[protocol.Kind]protocol.Kind{
+	protocol.KindListNodes: protocol.KindNodePage, protocol.KindListServices: protocol.KindServicePage,
+	protocol.KindListSessions: protocol.KindSessionPage, protocol.KindListEnvironments: protocol.KindEnvironmentPage,
+	protocol.KindListEvents: protocol.KindEventPage, protocol.KindGetTask: protocol.KindTaskInfo,
+	protocol.KindListTasks: protocol.KindTaskPage, protocol.KindListDead: protocol.KindDeadPage,
+	protocol.KindGetDead: protocol.KindDeadPart, protocol.KindGetStats: protocol.KindStats,
 }
 
 func (b *modelBroker) open(client, key uint64) *hosted {

@@ -121,6 +121,25 @@ func TestRequests(t *testing.T) {
 	}
 }
 
+// Whatever a request is answered with reaches who asked.
+func TestEveryAnswer(t *testing.T) {
+	w := newWorld(t)
+	want := map[uint64]protocol.Kind{}
+	for kind, answer := range asked {
+		want[w.e.Request(kind, protocol.NewBody(kind))] = answer
+	}
+	w.settle()
+	for _, a := range w.answers {
+		if a.Kind != want[a.Request] || a.Err != nil {
+			t.Errorf("request %d is answered with %v (%v), want %v", a.Request, a.Kind, a.Err, want[a.Request])
+		}
+		delete(want, a.Request)
+	}
+	if len(want) > 0 {
+		t.Errorf("no answer of %v", want)
+	}
+}
+
 func TestShut(t *testing.T) {
 	w := newWorld(t)
 	s := w.open()
