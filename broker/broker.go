@@ -153,6 +153,7 @@ func (b *Broker) build(l listeners) error {
 		m.core = manager.New(manager.Config{
 			Loop: i, Epoch: epoch, Incarnation: incarnation, Broker: b.cfg.Name, MaxPayload: b.cfg.MaxPayload,
 			PeerTimeout: b.cfg.PeerTimeout,
+			Seed:        incarnation,
 			QueuedBytes: b.cfg.Memory, // the shares of its managers are not more together
 		})
 	}

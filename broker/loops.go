@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"bytes"
 	"runtime"
 	"time"
 
@@ -198,6 +199,11 @@ func (l *managerLoop) turn(now time.Time, messages []zmqx.Message) (deadline tim
 func (l *managerLoop) carryOut(b *manager.Batch) error {
 	l.out.retain(b.Retained)
 	for _, n := range b.Notes {
+		if d := n.Dead; d != nil && d.Handle != 0 {
+			d.Payload = bytes.Clone(l.out.payloads.Bytes(d.Handle))
+			l.out.payloads.Release(d.Handle)
+			d.Handle = 0
+		}
 		l.control.put(control.Note{Loop: l.index, Note: n})
 	}
 	for _, r := range b.Raw {

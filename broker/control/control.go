@@ -94,6 +94,10 @@ type Config struct {
 	ManagerMemory int64
 	// MaxSessions bounds the sessions open at once; 0: 100,000.
 	MaxSessions int
+	// DeadLetters is how many tasks the dead-letter list holds, and DeadLetterBytes how many bytes; the oldest go first.
+	// 0: 1000, and 64 MiB, or what one task with the largest payload may take where that is more.
+	DeadLetters     int
+	DeadLetterBytes int64
 	// Token draws the secret by which a started instance proves itself; required.
 	Token func() string
 }

@@ -26,6 +26,7 @@ type Core struct {
 
 	environments *environments
 	queries      *queries
+	dead         *deadLetters
 }
 
 // New makes the core of a broker that knows nothing yet. An error names the field of the configuration.
@@ -67,6 +68,9 @@ func New(cfg Config) (*Core, error) {
 	if cfg.ManagerMemory == 0 {
 		cfg.ManagerMemory = max(1<<30, cfg.MaxPayload)
 	}
+	if err := cfg.withDeadLetters(); err != nil {
+		return nil, err
+	}
 	c := &Core{cfg: cfg, beat: protocol.HeartbeatWithin(cfg.PeerTimeout) / 2, out: newOutbox(link.NewNode(cfg.Epoch, cfg.Incarnation))}
 	c.lobby = newLobby(c)
 	c.sessions = newSessions(c)
@@ -75,6 +79,7 @@ func New(cfg Config) (*Core, error) {
 	c.crew = newCrew(c)
 	c.environments = newEnvironments(c)
 	c.queries = &queries{c: c}
+	c.dead = &deadLetters{c: c}
 	return c, nil
 }
 
@@ -140,6 +145,8 @@ func (c *Core) note(ev Note) {
 		c.hosts.used(n.Usage)
 	case n.Moved != nil:
 		c.managers.moved(n.Moved)
+	case n.Dead != nil:
+		c.dead.add(n.Dead)
 	case n.Answer != nil:
 		c.queries.answered(n.Answer)
 	case n.Event != nil:

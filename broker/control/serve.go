@@ -51,6 +51,12 @@ func handlerOf(k protocol.Kind) (h handler, ok bool) {
 		return handler{protocol.RoleClient, listTasks}, true
 	case protocol.KindListEvents:
 		return handler{protocol.RoleClient, listEvents}, true
+	case protocol.KindListDead:
+		return handler{protocol.RoleClient, listDead}, true
+	case protocol.KindGetDead:
+		return handler{protocol.RoleClient, getDead}, true
+	case protocol.KindDropDead:
+		return handler{protocol.RoleClient, dropDead}, true
 	case protocol.KindRegisterNode:
 		return handler{protocol.RoleAgent, registerNode}, true
 	case protocol.KindNodeStatus:

@@ -102,10 +102,15 @@ func checkOpen(r *protocol.OpenSession) error {
 		return bad("instances: at least %d and at most %d cannot both be", r.MinInst, r.MaxInst)
 	case r.NodeType != "" && r.NodeType != protocol.NodeTypeCPU && r.NodeType != protocol.NodeTypeGPU:
 		return bad("node_type: %q is neither cpu nor gpu", r.NodeType)
+	case len(r.Parameters) > protocol.MaxBody/2:
+		return bad("parameters: %d bytes, at most %d are allowed", len(r.Parameters), protocol.MaxBody/2)
 	case r.Nodes < 0:
 		return bad("nodes: %d is negative", r.Nodes)
 	}
-	return checkTimes(r)
+	if err := checkTimes(r); err != nil {
+		return err
+	}
+	return r.Retry.Validate("open session", "retry.")
 }
 
 // add opens a session.
@@ -172,6 +177,7 @@ func (t *sessions) serve(s *sess) {
 		},
 		TaskCredit: m.service.Limits.Tasks, ByteCredit: m.byteCredit(), MinInst: req.MinInst, MaxInst: req.MaxInst,
 		Stopped: s.steering.stopped, Suspended: s.steering.suspended,
+		Retry: req.Retry,
 	}})
 }
 

@@ -52,6 +52,8 @@ func (m endings) withdraw(k uint32) bool {
 		m.unqueue(k)
 	case taskSuspect:
 		m.slab.remove(&s.suspects, k)
+	case taskDelayed:
+		m.slab.remove(&s.delayed, k)
 	case taskFree, taskFlying, taskRecalling, taskStopping, taskDone, taskFailed, taskStates:
 		return false
 	}

@@ -6,6 +6,7 @@
 package manager
 
 import (
+	"math/rand/v2"
 	"time"
 
 	"github.com/weft-fabric/weft/broker/session"
@@ -24,6 +25,8 @@ type Config struct {
 	// QueuedBytes bounds the payload bytes of all unfinished tasks of the loop; beyond it tasks are refused with
 	// CodeOverloaded.
 	QueuedBytes int64
+	// Seed is of the random parts of delays.
+	Seed uint64
 }
 
 // Event is one thing that happens to a Core. What of it is meant is said by Kind.
@@ -115,6 +118,7 @@ type Core struct {
 	clock    uint64 // counts uses of seats
 
 	stuck  stuckSeats
+	chance *rand.Rand
 	late   late
 	ledger ledger
 }
@@ -139,6 +143,7 @@ func New(cfg Config) *Core {
 		byID:      make(map[uint32]*manager),
 		sessions:  make(map[protocol.SessionNumber]*hosted),
 		instances: make(map[string]*instance),
+		chance:    rand.New(rand.NewPCG(cfg.Seed, uint64(cfg.Loop))),
 	}
 }
 

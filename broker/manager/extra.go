@@ -9,12 +9,15 @@ import (
 
 // extra is what few tasks have beside their slot. The plain path never makes one.
 type extra struct {
-	priority int8          // in its session
-	deadline time.Time     // when the task is given up; zero: never
-	run      time.Duration // that it may execute; 0: as its session says
-	begun    time.Time     // when its hook began, where the instance said so
-	until    time.Time     // when it has executed for long enough, since it began
-	stop     *stop         // in state taskStopping
+	priority int8            // in its session
+	deadline time.Time       // when the task is given up; zero: never
+	run      time.Duration   // that it may execute; 0: as its session says
+	begun    time.Time       // when its hook began, where the instance said so
+	until    time.Time       // when it has executed for long enough, since it began
+	stop     *stop           // in state taskStopping
+	retry    *protocol.Retry // the policy that it came with; nil: its session's
+	mishap   *mishap         // nil: no attempt has failed
+	next     time.Time       // when it is queued again, in state taskDelayed
 }
 
 // extraOf gives the extra of a task, nil when it has none.
@@ -42,6 +45,7 @@ func (s *slab) needExtra(i uint32) *extra {
 // optioned takes what a task says of itself. What cannot be read is as if it were not there.
 func (m *manager) optioned(k uint32, rec *protocol.Record) {
 	o, _ := rec.Options()
+	m.own(k, &o)
 	if o.Priority != 0 {
 		m.slab.needExtra(k).priority = o.Priority
 	}
@@ -64,6 +68,7 @@ const (
 	alarmDeadline alarmKind = iota // the task is given up
 	alarmRun                       // the task has executed for long enough
 	alarmGrace                     // the task has had its time to stop
+	alarmBackoff                   // the task's delay is over
 )
 
 // alarm is something that is due to a task at a time.
@@ -131,6 +136,8 @@ func (m *manager) ring() {
 			endings{m}.overrun(k)
 		case alarmGrace:
 			endings{m}.graceOver(k)
+		case alarmBackoff:
+			m.rested(k)
 		}
 	}
 }

@@ -221,6 +221,11 @@ func (f *fabric) loop(i int) bool {
 	}
 	f.retain(broker, b.Retained...)
 	for _, n := range b.Notes {
+		if d := n.Dead; d != nil && d.Handle != 0 { // as the shell does
+			d.Payload = []byte(f.bodies[d.Handle])
+			f.release(broker, d.Handle)
+			d.Handle = 0
+		}
 		f.notes = append(f.notes, control.Note{Loop: i, Note: n})
 	}
 	for _, r := range b.Raw {

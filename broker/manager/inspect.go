@@ -79,10 +79,11 @@ func (s *hosted) verify() error {
 	type named struct {
 		name string
 		list list
-		may  uint8
+		may  uint16
 	}
 	lists := []named{
 		{"suspects", s.suspects, 1 << taskSuspect},
+		{"delayed", s.delayed, 1 << taskDelayed},
 		{"flight", s.flight, 1<<taskFlying | 1<<taskRecalling | 1<<taskStopping},
 	}
 	queued := 0

@@ -257,7 +257,7 @@ func (i *instance) answer(rec *protocol.Record, h protocol.Handle) {
 		m.giveUp(n, m.slab.extraOf(n).stop.why)
 		return
 	}
-	if rec.Kind == protocol.KindFailure && m.again(n, rec) {
+	if rec.Kind == protocol.KindFailure && m.again(n, i, rec) {
 		c.node.Release(h)
 		if planted.Is(planted.HandleReleasedTwice) {
 			c.node.Release(m.slab.slots[n].handle)
@@ -295,29 +295,6 @@ func (s *slab) flying(i *instance, rec *protocol.Record) uint32 {
 		return 0
 	}
 	return n
-}
-
-// again says whether a failed task is to be run again, as worker.Retry asks, and queues it.
-func (m *manager) again(n uint32, rec *protocol.Record) bool {
-	t := &m.slab.slots[n]
-	var e protocol.Error
-	if rec.External || protocol.Unmarshal(rec.Kind, rec.Payload, &e) != nil || e.Retry != 1 {
-		return false
-	}
-	t.attempts++
-	s := t.session
-	if int(t.attempts) >= m.service.Retry.Attempts {
-		return false
-	}
-	t.suspect = false // it has been answered
-	if planted.Is(planted.RetryLost) {
-		m.finish(n)
-		return true
-	}
-	t.move(taskQueued)
-	m.enqueue(n)
-	s.fill()
-	return true
 }
 
 // land takes an answered task off its instance: it is in no list afterwards.

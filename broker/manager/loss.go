@@ -22,13 +22,14 @@ func (i *instance) lost(reason string) {
 		i.unreserve()
 	}
 	alone := i.flight == 1
+	died := protocol.Errorf(protocol.CodeIndeterminate, "task", "instance %s was lost: %s", i.where(), reason)
 	for _, t := range slices.Clone(i.seats) {
 		s := t.session
 		var next uint32
 		for k := s.flight.head; k != 0; k = next {
 			next = m.slab.slots[k].next
 			if m.slab.slots[k].seat == t {
-				m.suspect(k, alone, i, reason)
+				m.suspect(k, alone, i, died)
 			}
 		}
 		t.flight, t.bytes = 0, 0
@@ -47,7 +48,7 @@ func (i *instance) lost(reason string) {
 // suspect takes a task that was unanswered when its instance died. A crash counts as the task's attempt when it was
 // alone there and a suspect already, and the instance can have begun it: it left, whether that was acknowledged or not,
 // since who dies of a task may not come to acknowledge it. Any other counts as the loss of a host.
-func (m *manager) suspect(k uint32, alone bool, i *instance, reason string) {
+func (m *manager) suspect(k uint32, alone bool, i *instance, died *protocol.Error) {
 	t := &m.slab.slots[k]
 	s := t.session
 	m.slab.remove(&s.flight, k)
@@ -59,7 +60,7 @@ func (m *manager) suspect(k uint32, alone bool, i *instance, reason string) {
 		m.finish(k)
 		return
 	}
-	limits := m.service.Retry
+	limits := m.retryOf(k)
 	switch {
 	case planted.Is(planted.AttemptNotCounted):
 	case alone && t.suspect && i.last.Left():
@@ -67,13 +68,12 @@ func (m *manager) suspect(k uint32, alone bool, i *instance, reason string) {
 	default:
 		t.losses++
 	}
+	m.remember(k, i, died)
 	switch {
 	case int(t.attempts) >= limits.Attempts:
-		m.giveUp(k, protocol.Errorf(protocol.CodeAttemptsSpent, "task", "it ended its instance in each of %d attempts; the last was %s on node %s: %s",
-			t.attempts, i.container, i.node, reason))
+		m.bury(k, protocol.Errorf(protocol.CodeAttemptsSpent, "task", "it ended its instance, or failed, in each of %d attempts; at last %s", t.attempts, died.Msg))
 	case int(t.losses) >= limits.HostLosses:
-		m.giveUp(k, protocol.Errorf(protocol.CodeHostLossSpent, "task", "%d instances were lost under it; the last was %s on node %s: %s",
-			t.losses, i.container, i.node, reason))
+		m.bury(k, protocol.Errorf(protocol.CodeHostLossSpent, "task", "%d instances were lost under it; at last %s", t.losses, died.Msg))
 	default:
 		t.suspect = true
 		t.move(taskSuspect)

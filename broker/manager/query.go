@@ -153,6 +153,8 @@ func (s *hosted) info(k uint32) protocol.TaskInfo {
 		i.State, i.Stage = protocol.TaskStopping, protocol.StageRequested
 	case taskDone, taskFailed:
 		i.State = protocol.TaskOver
+	case taskDelayed:
+		i.State = protocol.TaskDelayed
 	case taskFree, taskStates:
 	}
 	if t.seat != nil {
@@ -160,6 +162,12 @@ func (s *hosted) info(k uint32) protocol.TaskInfo {
 	}
 	if x := m.slab.extraOf(k); x != nil {
 		i.Deadline, i.Run = x.deadline, x.run
+		if t.state == taskDelayed {
+			i.Next = x.next
+		}
+		if x.mishap != nil {
+			i.Error = x.mishap.last
+		}
 		if t.seat != nil && !x.begun.IsZero() {
 			i.Since = x.begun
 			if i.State == protocol.TaskScheduled {

@@ -106,6 +106,7 @@ func TestAnsweredSuspectIsNoneAnyMore(t *testing.T) {
 			t.Fatal("a task that was answered is a suspect still")
 		}
 	}
+	w.pass(time.Second)
 	w.runAll()
 	c.want(t, 1, "r:x")
 	w.drained()

@@ -1,6 +1,9 @@
 package manager
 
-import "sort"
+import (
+	"slices"
+	"sort"
+)
 
 // seen remembers which sequences of a session were accepted, for the session's life: all up to a low-water mark, and
 // intervals above it.
@@ -59,4 +62,30 @@ func (s *seen) add(n uint64) bool {
 		s.above = s.above[1:]
 	}
 	return true
+}
+
+// remove forgets a sequence, which is new when it comes again.
+func (s *seen) remove(n uint64) {
+	if n == 0 || n > s.low {
+		i := sort.Search(len(s.above), func(i int) bool { return s.above[i].last >= n })
+		if n == 0 || i == len(s.above) || s.above[i].first > n {
+			return
+		}
+		switch v := &s.above[i]; {
+		case v.first == n && v.last == n:
+			s.above = slices.Delete(s.above, i, i+1)
+		case v.first == n:
+			v.first++
+		case v.last == n:
+			v.last--
+		default:
+			s.above = slices.Insert(s.above, i, interval{v.first, n - 1})
+			s.above[i+1].first = n + 1
+		}
+		return
+	}
+	if n < s.low {
+		s.above = slices.Insert(s.above, 0, interval{n + 1, s.low})
+	}
+	s.low = n - 1
 }

@@ -21,10 +21,12 @@ type hosted struct {
 	allowed int64         // bytes of them
 	timeout time.Duration // of a task that says nothing else; 0: none
 	run     time.Duration // that a task may execute which says nothing else; 0: without limit
+	retry   protocol.Retry
 
 	seen     seen
 	queue    queue
 	suspects list
+	delayed  list
 	flight   list
 	bytes    int64
 	seats    []*seat
@@ -64,7 +66,7 @@ type client struct {
 	latest *hosted // whose result was seen last
 }
 
-func (s *hosted) unfinished() int { return s.queue.n + s.suspects.n + s.flight.n }
+func (s *hosted) unfinished() int { return s.queue.n + s.suspects.n + s.delayed.n + s.flight.n }
 
 // open takes a session into care.
 func (c *Core) open(o *session.Open) {
@@ -75,7 +77,7 @@ func (c *Core) open(o *session.Open) {
 	cl := c.clientOf(o.Client)
 	s := &hosted{
 		number: o.Session, manager: m, client: cl, binding: protocol.Marshal(o.Bind),
-		minInst: o.MinInst, maxInst: o.MaxInst, credit: o.TaskCredit, allowed: o.ByteCredit,
+		minInst: o.MinInst, maxInst: o.MaxInst, credit: o.TaskCredit, allowed: o.ByteCredit, retry: o.Retry.Or(m.service.Retry),
 		kept: keep{on: o.Keep}, stopped: o.Stopped, suspended: o.Suspended,
 	}
 	s.timeout, s.run = m.limitsOf(o.Timeout, o.Run)
@@ -197,6 +199,9 @@ func (cl *client) task(rec *protocol.Record, buf *buffer, off uint32, h protocol
 	}
 	if e := s.admissible(rec); e != nil {
 		c.node.Release(h)
+		if e.Code == protocol.CodeOverloaded {
+			s.seen.remove(id.Sequence()) // it may come again
+		}
 		s.failed++
 		s.stats.Refused++
 		cl.fail(s, id, e)
@@ -339,7 +344,7 @@ func (s *hosted) close(kill bool, why *protocol.Error) {
 		s.settleClose()
 		return
 	}
-	for _, l := range append(s.queue.lists(), &s.suspects, &s.flight) {
+	for _, l := range append(s.queue.lists(), &s.suspects, &s.delayed, &s.flight) {
 		for l.head != 0 {
 			i := l.head
 			m.slab.remove(l, i)
@@ -423,7 +428,7 @@ func (s *hosted) figures() {
 		}
 	}
 	c.note(session.Note{Figures: &session.Figures{
-		Session: s.number, Queued: s.queue.n + s.suspects.n, InFlight: s.flight.n,
+		Session: s.number, Queued: s.queue.n + s.suspects.n + s.delayed.n, InFlight: s.flight.n,
 		Done: s.done, Failed: s.failed, Nodes: nodes,
 	}})
 }

@@ -17,19 +17,21 @@ const (
 	taskFlying                     // dispatched and unanswered
 	taskRecalling                  // dispatched, asked back, unanswered
 	taskStopping                   // dispatched, to be ended, unanswered
+	taskDelayed                    // failed, and waits for its next attempt
 	taskDone                       // answered: the result is kept until it is taken
 	taskFailed                     // answered: the failure is kept until it is taken
 	taskStates
 )
 
 // taskMoves says which state may follow which: taskMoves[from] has the bit of to.
-var taskMoves = [taskStates]uint8{
+var taskMoves = [taskStates]uint16{
 	taskFree:      1 << taskQueued,
 	taskQueued:    1<<taskFlying | 1<<taskFree | 1<<taskFailed,
 	taskSuspect:   1<<taskFlying | 1<<taskFree | 1<<taskFailed,
-	taskFlying:    1<<taskFree | 1<<taskRecalling | 1<<taskStopping | 1<<taskSuspect | 1<<taskQueued | 1<<taskDone | 1<<taskFailed,
-	taskRecalling: 1<<taskFree | 1<<taskStopping | 1<<taskQueued | 1<<taskSuspect | 1<<taskDone | 1<<taskFailed,
+	taskFlying:    1<<taskFree | 1<<taskRecalling | 1<<taskStopping | 1<<taskSuspect | 1<<taskQueued | 1<<taskDelayed | 1<<taskDone | 1<<taskFailed,
+	taskRecalling: 1<<taskFree | 1<<taskStopping | 1<<taskQueued | 1<<taskSuspect | 1<<taskDelayed | 1<<taskDone | 1<<taskFailed,
 	taskStopping:  1<<taskFree | 1<<taskDone | 1<<taskFailed,
+	taskDelayed:   1<<taskQueued | 1<<taskFree | 1<<taskFailed,
 	taskDone:      1 << taskFree,
 	taskFailed:    1 << taskFree,
 }

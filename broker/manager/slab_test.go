@@ -13,9 +13,10 @@ func TestTaskStatesMoveByTheTable(t *testing.T) {
 		taskFree:      {taskQueued},
 		taskQueued:    {taskFlying, taskFree, taskFailed},
 		taskSuspect:   {taskFlying, taskFree, taskFailed},
-		taskFlying:    {taskFree, taskRecalling, taskStopping, taskSuspect, taskQueued, taskDone, taskFailed},
-		taskRecalling: {taskFree, taskStopping, taskQueued, taskSuspect, taskDone, taskFailed},
+		taskFlying:    {taskFree, taskRecalling, taskStopping, taskSuspect, taskQueued, taskDelayed, taskDone, taskFailed},
+		taskRecalling: {taskFree, taskStopping, taskQueued, taskSuspect, taskDelayed, taskDone, taskFailed},
 		taskStopping:  {taskFree, taskDone, taskFailed},
+		taskDelayed:   {taskQueued, taskFree, taskFailed},
 		taskDone:      {taskFree},
 		taskFailed:    {taskFree},
 	}
@@ -65,10 +66,15 @@ func TestSeenAgainstASet(t *testing.T) {
 		set := map[uint64]bool{}
 		for range rapid.IntRange(1, 200).Draw(t, "n") {
 			n := rapid.Uint64Range(1, 60).Draw(t, "sequence")
-			if got, want := s.add(n), !set[n]; got != want {
-				t.Fatalf("%d is new: %v, want %v", n, got, want)
+			if rapid.IntRange(0, 3).Draw(t, "remove") == 0 {
+				s.remove(n)
+				set[n] = false
+			} else {
+				if got, want := s.add(n), !set[n]; got != want {
+					t.Fatalf("%d is new: %v, want %v", n, got, want)
+				}
+				set[n] = true
 			}
-			set[n] = true
 			for i, v := range s.above {
 				if v.first > v.last || v.first <= s.low+1 || (i > 0 && v.first <= s.above[i-1].last+1) {
 					t.Fatalf("low %d and intervals %v touch or overlap", s.low, s.above)

@@ -178,7 +178,14 @@ func (w *world) carryOut(b *Batch) {
 		}
 		f.Sent()
 	}
-	w.notes = append(w.notes, b.Notes...)
+	for _, n := range b.Notes {
+		if d := n.Dead; d != nil && d.Handle != 0 { // as the shell does
+			d.Payload = w.bodies[d.Handle]
+			w.release([]protocol.Handle{d.Handle})
+			d.Handle = 0
+		}
+		w.notes = append(w.notes, n)
+	}
 	w.release(b.Released)
 }
 
@@ -574,7 +581,7 @@ func describe(c *Core) string {
 			}
 		}
 		for _, s := range m.sessions {
-			out += fmt.Sprintf("\nsession %d queue %d suspects %d flight %d seats %d waits %v closing %v blocked %v", s.number, s.queue.n, s.suspects.n, s.flight.n, len(s.seats), s.waits, s.closing, s.client.blocked())
+			out += fmt.Sprintf("\nsession %d queue %d suspects %d delayed %d flight %d seats %d waits %v closing %v blocked %v", s.number, s.queue.n, s.suspects.n, s.delayed.n, s.flight.n, len(s.seats), s.waits, s.closing, s.client.blocked())
 		}
 	}
 	return out

@@ -51,8 +51,9 @@ type Open struct {
 	Keep       bool // results stay until they are taken
 	Stopped    bool // it was steered before a manager had it
 	Suspended  bool
-	Timeout    time.Duration // of a task from its arrival to its result; 0: as the service says
-	Run        time.Duration // that a task may execute; 0: as the service says
+	Timeout    time.Duration  // of a task from its arrival to its result; 0: as the service says
+	Run        time.Duration  // that a task may execute; 0: as the service says
+	Retry      protocol.Retry // of its tasks; what is left out is as the service says
 }
 
 // Close closes a session; [Changed] with a final state follows. With Kill its unfinished tasks fail with Error,
@@ -155,6 +156,7 @@ type Note struct {
 	Event       *Happened
 	Kill        *Kill
 	Counted     *Counted
+	Dead        *Dead
 }
 
 // Wanted says how many instances a manager would have: from the service's min to max while it has sessions, and as
@@ -234,6 +236,15 @@ type Usage struct {
 	Manager uint32
 	CPU     int64 // millicores in the last second
 	Memory  int64 // bytes of its unfinished tasks
+}
+
+// Dead tells of a task that was given up after its attempts, for the dead-letter list. A payload in a frame of its own
+// comes as Handle, with a reference: the shell of the manager loop, which knows what that is, puts the bytes into Payload,
+// sets Handle to 0 and gives the reference back.
+type Dead struct {
+	Letter  protocol.DeadLetter // without what the control loop knows
+	Payload []byte
+	Handle  protocol.Handle
 }
 
 // Moved hands over a manager, for [Adopt]. State is known to manager loops only; who passes it on does not look into it.

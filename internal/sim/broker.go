@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"encoding/binary"
 	"fmt"
 	"strconv"
 	"time"
@@ -183,7 +184,7 @@ func (w *World) startBroker() {
 		m.out = b.newOutlet(m.actor)
 		m.core = manager.New(manager.Config{
 			Loop: i, Epoch: b.epoch, Incarnation: incarnation, Broker: "b",
-			MaxPayload: protocol.DefaultMaxPayload, PeerTimeout: protocol.PeerTimeout, QueuedBytes: w.plan.managerMemory,
+			MaxPayload: protocol.DefaultMaxPayload, PeerTimeout: protocol.PeerTimeout, QueuedBytes: w.plan.managerMemory, Seed: incarnation,
 		})
 		b.managers = append(b.managers, m)
 	}
@@ -367,6 +368,13 @@ func (l *managerLoop) carryOut(b *manager.Batch) bool {
 	for _, n := range b.Notes {
 		if !p.effect() {
 			return false
+		}
+		if d := n.Dead; d != nil && d.Handle != 0 {
+			if s := p.table.held(d.Handle, "read"); s != nil {
+				d.Payload = binary.BigEndian.AppendUint64(nil, uint64(s.content))
+			}
+			p.table.release(d.Handle)
+			d.Handle = 0
 		}
 		l.broker.w.tally.add(Notes)
 		l.broker.shares.noted(&n)

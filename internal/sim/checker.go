@@ -134,7 +134,7 @@ func (k *checker) failed(t *task, err *protocol.Error) {
 	case protocol.CodeTaskPanicked:
 		explained = t.panics > 0
 	case protocol.CodeAttemptsSpent:
-		explained = k.ended() >= limits.Attempts // that the task was sent to, whether it came there or not
+		explained = k.ended()+t.failures >= limits.Attempts // that the task was sent to, whether it came there or not
 	case protocol.CodeHostLossSpent:
 		explained = k.ended() >= limits.HostLosses
 	default:
