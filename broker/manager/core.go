@@ -118,7 +118,7 @@ type Core struct {
 	clock    uint64 // counts uses of seats
 
 	stuck  stuckSeats
-	chance *rand.Rand
+	chance chance
 	late   late
 	ledger ledger
 }
@@ -143,7 +143,7 @@ func New(cfg Config) *Core {
 		byID:      make(map[uint32]*manager),
 		sessions:  make(map[protocol.SessionNumber]*hosted),
 		instances: make(map[string]*instance),
-		chance:    rand.New(rand.NewPCG(cfg.Seed, uint64(cfg.Loop))),
+		chance:    chance{rand.New(rand.NewPCG(cfg.Seed, uint64(cfg.Loop)))},
 	}
 }
 

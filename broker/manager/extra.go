@@ -45,7 +45,7 @@ func (s *slab) needExtra(i uint32) *extra {
 // optioned takes what a task says of itself. What cannot be read is as if it were not there.
 func (m *manager) optioned(k uint32, rec *protocol.Record) {
 	o, _ := rec.Options()
-	m.own(k, &o)
+	retries{m}.own(k, &o)
 	if o.Priority != 0 {
 		m.slab.needExtra(k).priority = o.Priority
 	}
@@ -137,7 +137,7 @@ func (m *manager) ring() {
 		case alarmGrace:
 			endings{m}.graceOver(k)
 		case alarmBackoff:
-			m.rested(k)
+			retries{m}.rested(k)
 		}
 	}
 }

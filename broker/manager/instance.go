@@ -257,7 +257,7 @@ func (i *instance) answer(rec *protocol.Record, h protocol.Handle) {
 		m.giveUp(n, m.slab.extraOf(n).stop.why)
 		return
 	}
-	if rec.Kind == protocol.KindFailure && m.again(n, i, rec) {
+	if rec.Kind == protocol.KindFailure && (retries{m}).again(n, i, rec) {
 		c.node.Release(h)
 		if planted.Is(planted.HandleReleasedTwice) {
 			c.node.Release(m.slab.slots[n].handle)

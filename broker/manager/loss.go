@@ -60,7 +60,7 @@ func (m *manager) suspect(k uint32, alone bool, i *instance, died *protocol.Erro
 		m.finish(k)
 		return
 	}
-	limits := m.retryOf(k)
+	limits := retries{m}.policy(k)
 	switch {
 	case planted.Is(planted.AttemptNotCounted):
 	case alone && t.suspect && i.last.Left():
@@ -68,12 +68,12 @@ func (m *manager) suspect(k uint32, alone bool, i *instance, died *protocol.Erro
 	default:
 		t.losses++
 	}
-	m.remember(k, i, died)
+	retries{m}.remember(k, i, died)
 	switch {
 	case int(t.attempts) >= limits.Attempts:
-		m.bury(k, protocol.Errorf(protocol.CodeAttemptsSpent, "task", "it ended its instance, or failed, in each of %d attempts; at last %s", t.attempts, died.Msg))
+		retries{m}.bury(k, protocol.Errorf(protocol.CodeAttemptsSpent, "task", "it ended its instance, or failed, in each of %d attempts; at last %s", t.attempts, died.Msg))
 	case int(t.losses) >= limits.HostLosses:
-		m.bury(k, protocol.Errorf(protocol.CodeHostLossSpent, "task", "%d instances were lost under it; at last %s", t.losses, died.Msg))
+		retries{m}.bury(k, protocol.Errorf(protocol.CodeHostLossSpent, "task", "%d instances were lost under it; at last %s", t.losses, died.Msg))
 	default:
 		t.suspect = true
 		t.move(taskSuspect)

@@ -2,6 +2,7 @@ package manager
 
 import (
 	"bytes"
+	"math/rand/v2"
 	"slices"
 	"time"
 
@@ -27,8 +28,11 @@ type mishap struct {
 	on   []protocol.InstanceRef // the last that it ran on, the latest last
 }
 
-// retryOf is the retry policy in force for a task: its own where it has one, otherwise its session's.
-func (m *manager) retryOf(k uint32) *protocol.Retry {
+// retries is what a manager does about tasks that did not succeed.
+type retries struct{ *manager }
+
+// policy is the retry policy in force for a task: its own where it has one, otherwise its session's.
+func (m retries) policy(k uint32) *protocol.Retry {
 	if x := m.slab.extraOf(k); x != nil && x.retry != nil {
 		return x.retry
 	}
@@ -36,7 +40,7 @@ func (m *manager) retryOf(k uint32) *protocol.Retry {
 }
 
 // own gives a task the retry policy that its options say, where they say one.
-func (m *manager) own(k uint32, o *protocol.TaskOptions) {
+func (m retries) own(k uint32, o *protocol.TaskOptions) {
 	r := protocol.Retry{
 		Attempts: int(o.Attempts), HostLosses: int(o.HostLosses),
 		Backoff: protocol.Duration(o.Backoff), MaxBackoff: protocol.Duration(o.MaxBackoff),
@@ -55,12 +59,12 @@ func passing(e *protocol.Error, p *protocol.Retry) bool {
 }
 
 // again deals with the failure of a task that was at an instance, unless it is final and for the client as it is.
-func (m *manager) again(k uint32, i *instance, rec *protocol.Record) bool {
+func (m retries) again(k uint32, i *instance, rec *protocol.Record) bool {
 	var e protocol.Error
 	if rec.External || protocol.Unmarshal(rec.Kind, rec.Payload, &e) != nil {
 		return false
 	}
-	p := m.retryOf(k)
+	p := m.policy(k)
 	if !passing(&e, p) {
 		return false
 	}
@@ -74,7 +78,7 @@ func (m *manager) again(k uint32, i *instance, rec *protocol.Record) bool {
 	case planted.Is(planted.RetryLost):
 		m.finish(k)
 	default:
-		d := m.core.backoff(p, int(t.attempts), e.RetryAfter)
+		d := m.core.chance.backoff(p, int(t.attempts), e.RetryAfter)
 		t.session.happened(protocol.EventRetry, "task %d failed in attempt %d of %d, on %s, and is run again in %v: %v",
 			t.id.Sequence(), t.attempts, p.Attempts, i.where(), d.Round(time.Millisecond), &e)
 		m.delay(k, d)
@@ -83,7 +87,7 @@ func (m *manager) again(k uint32, i *instance, rec *protocol.Record) bool {
 }
 
 // remember notes what an attempt of a task on an instance ended with.
-func (m *manager) remember(k uint32, i *instance, e *protocol.Error) {
+func (m retries) remember(k uint32, i *instance, e *protocol.Error) {
 	x := m.slab.needExtra(k)
 	if x.mishap == nil {
 		x.mishap = &mishap{}
@@ -96,31 +100,35 @@ func (m *manager) remember(k uint32, i *instance, e *protocol.Error) {
 	h.on = append(h.on, protocol.InstanceRef{Container: i.container, Node: i.node})
 }
 
+// chance draws the random parts of delays.
+type chance struct{ *rand.Rand }
+
 // backoff is how long a task waits that has failed so often: the policy's backoff, doubled with each failure up to its
 // most, less a random part of up to a half; and no less than the failure asked for.
-func (c *Core) backoff(p *protocol.Retry, failures int, least time.Duration) time.Duration {
+func (c chance) backoff(p *protocol.Retry, failures int, least time.Duration) time.Duration {
 	most := min(time.Duration(p.MaxBackoff), longestDelay)
 	d := min(time.Duration(p.Backoff), most)
 	for ; failures > 1 && d < most; failures-- {
 		d = min(2*d, most)
 	}
-	d -= time.Duration(c.chance.Int64N(int64(d)/2 + 1))
+	d -= time.Duration(c.Int64N(int64(d)/2 + 1))
 	return max(d, min(least, longestDelay))
 }
 
 // delay has a task that is in no list wait for its next attempt.
-func (m *manager) delay(k uint32, d time.Duration) {
+func (m retries) delay(k uint32, d time.Duration) {
 	t := &m.slab.slots[k]
 	t.move(taskDelayed)
 	m.slab.pushBack(&t.session.delayed, k)
 	x := m.slab.needExtra(k)
 	x.next = m.core.now.Add(d)
 	m.alarms.set(alarm{at: x.next, task: m.slab.wireID(k), kind: alarmBackoff})
+	t.session.stats.Delayed += d
 	t.session.touch()
 }
 
 // rested queues a task whose delay is over.
-func (m *manager) rested(k uint32) {
+func (m retries) rested(k uint32) {
 	t := &m.slab.slots[k]
 	if t.state != taskDelayed {
 		return
@@ -134,7 +142,7 @@ func (m *manager) rested(k uint32) {
 
 // bury gives up a task, which is in no list, whose attempts are spent: its client gets the error, and the dead-letter
 // list the task.
-func (m *manager) bury(k uint32, e *protocol.Error) {
+func (m retries) bury(k uint32, e *protocol.Error) {
 	t := &m.slab.slots[k]
 	s := t.session
 	d := &session.Dead{Letter: protocol.DeadLetter{
@@ -150,6 +158,7 @@ func (m *manager) bury(k uint32, e *protocol.Error) {
 		d.Payload = bytes.Clone(t.buf.data[t.off : t.off+t.size])
 	}
 	m.core.note(session.Note{Dead: d})
+	s.stats.Dead++
 	s.happened(protocol.EventDead, "task %d: %v", t.id.Sequence(), e)
 	m.giveUp(k, e)
 }

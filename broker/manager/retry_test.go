@@ -106,11 +106,11 @@ func TestBackoffIsWithinItsBounds(t *testing.T) {
 			full *= 2
 		}
 		full = min(full, float64(p.MaxBackoff), float64(longestDelay))
-		got := float64(c.backoff(p, n, 0))
+		got := float64(c.chance.backoff(p, n, 0))
 		if got < full/2-1 || got > full+1 {
 			t.Fatalf("%v is not within %v to %v", time.Duration(got), time.Duration(full/2), time.Duration(full))
 		}
-		if got := c.backoff(p, n, least); got < min(least, longestDelay) || got > longestDelay {
+		if got := c.chance.backoff(p, n, least); got < min(least, longestDelay) || got > longestDelay {
 			t.Fatalf("%v, when at least %v was asked for", got, least)
 		}
 	})
@@ -122,7 +122,7 @@ func TestDelaysAreSpread(t *testing.T) {
 	p := protocol.DefaultRetry()
 	var early, late int
 	for range 1000 {
-		switch d := c.backoff(&p, 1, 0); {
+		switch d := c.chance.backoff(&p, 1, 0); {
 		case d < 600*time.Millisecond:
 			early++
 		case d > 900*time.Millisecond:
@@ -215,7 +215,7 @@ func TestPolicyInForce(t *testing.T) {
 				Manager: 1, Session: 1, Client: 100, Bind: protocol.Bind{Session: 1}, TaskCredit: 100, ByteCredit: 1 << 20, Retry: x.session,
 			}})
 			w.submitWith(100, 1, 1, "x", &x.task)
-			if got := *w.core.byID[1].retryOf(1); fmt.Sprint(got) != fmt.Sprint(x.want) {
+			if got := *(retries{w.core.byID[1]}).policy(1); fmt.Sprint(got) != fmt.Sprint(x.want) {
 				t.Fatalf("%+v, want %+v", got, x.want)
 			}
 			if special := w.core.byID[1].slab.slots[1].special; special != (x.task != protocol.TaskOptions{}) {
