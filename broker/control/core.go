@@ -147,6 +147,12 @@ func (c *Core) note(ev Note) {
 		c.managers.moved(n.Moved)
 	case n.Dead != nil:
 		c.dead.add(n.Dead)
+	case n.Attached != nil:
+		tenancies{c.sessions}.attached(n.Attached)
+	case n.Left != nil:
+		tenancies{c.sessions}.left(ev.Loop, n.Left)
+	case n.Taken != nil:
+		tenancies{c.sessions}.taken(n.Taken)
 	case n.Answer != nil:
 		c.queries.answered(n.Answer)
 	case n.Event != nil:

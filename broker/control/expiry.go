@@ -20,8 +20,8 @@ func checkTimes(r *protocol.OpenSession) error {
 			return protocol.Errorf(protocol.CodeInvalid, "open session", "%s: %v is negative; 0 is without limit, or as the broker says", f.name, f.d)
 		}
 	}
-	if r.Disconnect != "" && r.Disconnect != protocol.DisconnectClose {
-		return protocol.Errorf(protocol.CodeInvalid, "open session", "disconnect: %q is not %s", r.Disconnect, protocol.DisconnectClose)
+	if r.Disconnect != "" && r.Disconnect != protocol.DisconnectClose && r.Disconnect != protocol.DisconnectKeep {
+		return protocol.Errorf(protocol.CodeInvalid, "open session", "disconnect: %q is neither %s nor %s", r.Disconnect, protocol.DisconnectClose, protocol.DisconnectKeep)
 	}
 	return nil
 }
@@ -51,11 +51,13 @@ func (x *expiry) beat() {
 // expired says how and why a session is to end, "" when its time is not over.
 func (s *sess) expired(now time.Time) (mode, why string) {
 	r := &s.request
-	switch age, idle := now.Sub(s.opened), now.Sub(s.active); {
+	switch age, idle, alone := now.Sub(s.opened), now.Sub(s.active), now.Sub(s.tenure.since); {
 	case r.Lifetime > 0 && age >= r.Lifetime:
 		return protocol.CloseKill, fmt.Sprintf("it has lived for its lifetime of %v", r.Lifetime)
 	case r.Idle > 0 && idle >= r.Idle && s.seen.Queued+s.seen.InFlight == 0 && s.manager.hosting != 0:
 		return protocol.CloseFinish, fmt.Sprintf("it was without an unfinished task for its idle limit of %v", r.Idle)
+	case s.tenure.away && alone >= s.tenure.grace:
+		return protocol.CloseKill, fmt.Sprintf("no client has come for it for its grace of %v", s.tenure.grace)
 	default:
 		return "", ""
 	}
@@ -63,7 +65,7 @@ func (s *sess) expired(now time.Time) (mode, why string) {
 
 // graceOf is how long a session whose client is silent lives.
 func (x *expiry) graceOf(s *sess) time.Duration {
-	if s.request.Grace == 0 {
+	if s.request.Grace == 0 || s.keeps() {
 		return x.sessions.c.cfg.ClientGrace
 	}
 	return max(s.request.Grace, x.sessions.c.cfg.PeerTimeout) // before that, nobody counts as lost
@@ -73,10 +75,14 @@ func (x *expiry) graceOf(s *sess) time.Duration {
 func (x *expiry) missed(p *party, silent time.Duration) bool {
 	none := true
 	for _, s := range p.client.open.All() {
-		if silent > x.graceOf(s) {
-			x.sessions.kill(s, "its client was not heard for "+silent.Truncate(time.Second).String())
-		} else {
+		why := "its client was not heard for " + silent.Truncate(time.Second).String()
+		switch {
+		case silent <= x.graceOf(s):
 			none = false
+		case s.keeps() && !s.ends():
+			tenancies{x.sessions}.detach(s, 0, why)
+		default:
+			x.sessions.kill(s, why)
 		}
 	}
 	return none

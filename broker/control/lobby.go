@@ -30,6 +30,17 @@ type clientPart struct {
 	keys  map[uint64]*sess // open sessions by the client's own number
 	open  ordered.Map[uint32, *sess]
 	loops []int // that ever had a session of it, each once
+	// leaving counts sessions that it has no more, and that managers still know as its.
+	leaving int
+}
+
+// own gives the client a session.
+func (c *clientPart) own(s *sess) {
+	if c.keys == nil {
+		c.keys = make(map[uint64]*sess)
+	}
+	c.keys[s.request.Key] = s
+	c.open.Set(s.number, s)
 }
 
 // push appends a record that answers nothing, to leave when the record at position is durable.

@@ -86,8 +86,10 @@ func (t *managers) moved(n *session.Moved) {
 	}
 	for number, s := range m.sessions.All() {
 		t.c.sessions.happened(s, protocol.EventMoved, "its session manager went to manager loop "+strconv.Itoa(m.loop))
-		s.client.client.hostedBy(m.loop)
-		t.refer(s.client, s.position, m, number)
+		if !s.tenure.away {
+			s.client.client.hostedBy(m.loop)
+			t.refer(s.client, s.position, m, number)
+		}
 	}
 	for _, c := range m.containers.All() {
 		if c.Hosting != m.hosting { // it was let go before this manager was made

@@ -23,6 +23,10 @@ func handlerOf(k protocol.Kind) (h handler, ok bool) {
 		return handler{protocol.RoleClient, openSession}, true
 	case protocol.KindCloseSession:
 		return handler{protocol.RoleClient, closeSession}, true
+	case protocol.KindAttachSession:
+		return handler{protocol.RoleClient, attachSession}, true
+	case protocol.KindDetachSession:
+		return handler{protocol.RoleClient, detachSession}, true
 	case protocol.KindSteerSession:
 		return handler{protocol.RoleClient, steerSession}, true
 	case protocol.KindRegisterService:

@@ -32,6 +32,7 @@ type sess struct {
 	seen     session.Figures
 	diary    diary
 	steering steering
+	tenure   tenure
 	active   time.Time // when it was opened, or had something unfinished last
 
 	environment *environment
@@ -64,24 +65,33 @@ func openSession(c *Core, p *party, r *protocol.Record) error {
 			return err
 		}
 	}
-	m := s.manager
-	svc := &m.service
-	p.answer(c.out, s.position, protocol.KindSessionOpened, r.Task, protocol.SessionOpened{
-		Session: s.number, Service: svc.Name, Version: svc.Version,
-		TaskCredit: svc.Limits.Tasks, ByteCredit: m.byteCredit(), MaxPayload: svc.Limits.Payload, Interface: svc.Interface,
-	})
-	if m.hosting != 0 {
-		c.managers.refer(p, s.position, m, s.number)
-	}
-	switch {
-	case m.hosting == 0:
-		p.push(c.out, s.position, protocol.KindSessionState, protocol.SessionState{
-			Session: s.number, State: s.state.String(), Reason: cut(m.explain(c.managers, true)),
-		})
-	case s.state == session.Running:
-		s.tell(c.out, nil)
-	}
+	p.answer(c.out, s.position, protocol.KindSessionOpened, r.Task, s.opening())
+	c.sessions.tellWhere(s)
 	return nil
+}
+
+// opening is what a client of the session is told of it first.
+func (s *sess) opening() protocol.SessionOpened {
+	svc := &s.manager.service
+	return protocol.SessionOpened{
+		Session: s.number, Service: svc.Name, Version: svc.Version,
+		TaskCredit: svc.Limits.Tasks, ByteCredit: s.manager.byteCredit(), MaxPayload: svc.Limits.Payload, Interface: svc.Interface,
+	}
+}
+
+// tellWhere tells the client of a session where it is served, or for what it waits.
+func (t *sessions) tellWhere(s *sess) {
+	m := s.manager
+	if m.hosting == 0 {
+		s.client.push(t.c.out, s.position, protocol.KindSessionState, protocol.SessionState{
+			Session: s.number, State: s.state.String(), Reason: cut(m.explain(t.c.managers, true)),
+		})
+		return
+	}
+	t.c.managers.refer(s.client, s.position, m, s.number)
+	if s.state == session.Running {
+		s.tell(t.c.out, nil)
+	}
 }
 
 // checkOpen says what is wrong with a request for a session in itself.
@@ -149,11 +159,7 @@ func (t *sessions) add(p *party, req *protocol.OpenSession) (*sess, error) {
 		p.name(), e.Service.Version, e.Service.Name, environment.name))
 	m.sessions.Set(s.number, s)
 	c.managers.touch(m) // what it wants may have waited for a session
-	if p.client.keys == nil {
-		p.client.keys = make(map[uint64]*sess)
-	}
-	p.client.keys[req.Key] = s
-	p.client.open.Set(s.number, s)
+	p.client.own(s)
 	if m.hosting != 0 {
 		t.serve(s)
 	}
@@ -176,9 +182,13 @@ func (t *sessions) serve(s *sess) {
 			Principal: s.client.hello.Principal, Parameters: req.Parameters,
 		},
 		TaskCredit: m.service.Limits.Tasks, ByteCredit: m.byteCredit(), MinInst: req.MinInst, MaxInst: req.MaxInst,
-		Stopped: s.steering.stopped, Suspended: s.steering.suspended,
+		Keep: s.keeps(), Stopped: s.steering.stopped, Suspended: s.steering.suspended,
 		Retry: req.Retry,
 	}})
+	if s.tenure.away { // its client has left it meanwhile
+		tenancies{t}.leaving(s)
+		c.managers.order(m, session.Order{Detach: &session.Detach{Session: s.number}})
+	}
 }
 
 // move takes an event of the session; one that the table refuses is of no effect.
@@ -190,7 +200,9 @@ func (s *sess) move(e session.Event) bool {
 
 // tell pushes the session's state to its client.
 func (s *sess) tell(o *outbox, err *protocol.Error) {
-	s.client.push(o, s.position, protocol.KindSessionState, protocol.SessionState{Session: s.number, State: s.state.String(), Error: err})
+	if !s.tenure.away {
+		s.client.push(o, s.position, protocol.KindSessionState, protocol.SessionState{Session: s.number, State: s.state.String(), Error: err})
+	}
 }
 
 func closeSession(c *Core, p *party, r *protocol.Record) error {
@@ -274,6 +286,10 @@ func (t *sessions) fail(s *sess, err *protocol.Error) {
 // abandon closes the sessions of a client that is gone.
 func (t *sessions) abandon(p *party, why string) {
 	for _, s := range p.client.open.All() {
+		if s.keeps() && !s.ends() {
+			tenancies{t}.detach(s, 0, why)
+			continue
+		}
 		t.kill(s, why)
 	}
 	t.forget(p)
@@ -281,7 +297,7 @@ func (t *sessions) abandon(p *party, why string) {
 
 // forget lets the loops forget a client that is gone once none of its sessions is left.
 func (t *sessions) forget(p *party) {
-	if !p.gone || p.client.open.Len() > 0 || planted.Is(planted.ForgetDropped) {
+	if !p.gone || p.client.open.Len() > 0 || p.client.leaving > 0 || planted.Is(planted.ForgetDropped) {
 		return
 	}
 	slices.Sort(p.client.loops)
@@ -337,8 +353,11 @@ func (t *sessions) end(s *sess, e session.Event, err *protocol.Error) {
 	t.c.hosts.left(s)
 	t.c.environments.leave(s)
 	p := s.client
-	p.client.open.Delete(s.number)
-	delete(p.client.keys, s.request.Key)
+	if !s.tenure.away {
+		p.client.open.Delete(s.number)
+		delete(p.client.keys, s.request.Key)
+	}
+	tenancies{t}.over(s)
 	t.forget(p)
 }
 
@@ -348,7 +367,7 @@ func (t *sessions) misdirected(client uint64, number protocol.SessionNumber) {
 	if !ok {
 		return
 	}
-	if s, ok := t.open.Get(number); ok && s.client == p && s.manager.hosting != 0 {
+	if s, ok := t.open.Get(number); ok && s.has(p) && s.manager.hosting != 0 {
 		t.c.managers.refer(p, s.position, s.manager, s.number)
 		return
 	}
@@ -381,6 +400,7 @@ func (t *sessions) info(s *sess) protocol.SessionInfo {
 		Environment: s.environment.name, Client: s.client.name(), State: s.state.String(),
 		Opened: s.opened, Ended: s.ended, Queued: s.seen.Queued, InFlight: s.seen.InFlight, Done: s.seen.Done, Failed: s.seen.Failed,
 		Nodes: s.seen.Nodes, Loop: nowhere, Stopped: s.steering.stopped, Suspended: s.steering.suspended,
+		Detached: s.tenure.away && !s.state.Over(),
 	}
 	if !s.state.Over() && s.closing != "" {
 		i.State = protocol.SessionClosing

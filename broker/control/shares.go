@@ -163,7 +163,9 @@ func (h *hosts) host(m *manager, loop int) {
 	c.crew.rehouse(m)
 	for _, s := range m.sessions.All() {
 		c.sessions.serve(s)
-		c.lobby.refer(s.client, s.position, m.service.Name, s.number, loop)
+		if !s.tenure.away {
+			c.lobby.refer(s.client, s.position, m.service.Name, s.number, loop)
+		}
 	}
 	c.managers.touch(m)
 }

@@ -84,7 +84,7 @@ func (t *sessions) find(number protocol.SessionNumber, op string) (s *sess, over
 
 // askedBy names who asks something of the session.
 func (s *sess) askedBy(p *party) string {
-	if s.client == p {
+	if s.has(p) {
 		return itsClient
 	}
 	return p.name()
