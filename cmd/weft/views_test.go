@@ -156,37 +156,6 @@ func TestOtherForms(t *testing.T) {
 	}
 }
 
-func TestHumanize(t *testing.T) {
-	cases := []struct{ got, want string }{
-		{humanBytes(0), "0 B"},
-		{humanBytes(1023), "1023 B"},
-		{humanBytes(64 << 20), "64 MiB"},
-		{humanBytes(5 << 28), "1.25 GiB"},
-		{humanBytes(1 << 62), "4 EiB"},
-		{humanCores(4000), "4"},
-		{humanCores(250), "0.25"},
-		{humanCount(0), "0"},
-		{humanCount(999), "999"},
-		{humanCount(1000), "1,000"},
-		{humanCount(uint64(1234567)), "1,234,567"},
-		{humanCount(-1234), "-1,234"},
-		{humanDuration(0), "0 ns"},
-		{humanDuration(12500), "12.5 us"},
-		{humanDuration(350 * time.Millisecond), "350 ms"},
-		{humanDuration(12 * time.Second), "12 s"},
-		{humanDuration(1500 * time.Millisecond), "1.5 s"},
-		{humanDuration(192 * time.Second), "3m12s"},
-		{humanDuration(5*time.Hour + 7*time.Minute), "5h07m"},
-		{humanDuration(12*24*time.Hour + 4*time.Hour), "12d04h"},
-		{humanDuration(-2 * time.Second), "-2 s"},
-	}
-	for _, c := range cases {
-		if c.got != c.want {
-			t.Errorf("got %q, want %q", c.got, c.want)
-		}
-	}
-}
-
 func TestStateSaysWhatASessionWasSteeredTo(t *testing.T) {
 	for want, s := range map[string]protocol.SessionInfo{
 		"running":                               {State: "running"},
