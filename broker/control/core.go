@@ -27,6 +27,7 @@ type Core struct {
 	environments *environments
 	queries      *queries
 	dead         *deadLetters
+	statistics   *statistics
 }
 
 // New makes the core of a broker that knows nothing yet. An error names the field of the configuration.
@@ -80,6 +81,7 @@ func New(cfg Config) (*Core, error) {
 	c.environments = newEnvironments(c)
 	c.queries = &queries{c: c}
 	c.dead = &deadLetters{c: c}
+	c.statistics = &statistics{c: c}
 	return c, nil
 }
 
@@ -155,6 +157,10 @@ func (c *Core) note(ev Note) {
 		tenancies{c.sessions}.taken(n.Taken)
 	case n.Answer != nil:
 		c.queries.answered(n.Answer)
+	case n.Counted != nil:
+		c.statistics.over(n.Counted)
+	case n.Mishap != nil:
+		c.sessions.mishap(n.Mishap)
 	case n.Event != nil:
 		c.sessions.tells(n.Event)
 	}

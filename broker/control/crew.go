@@ -21,6 +21,7 @@ type crew struct {
 	watched ordered.Map[string, *fleet.Container] // those with a time limit: not serving yet, or to be gone soon
 	started uint64
 	byHand  uint64
+	wrecks  wrecks
 }
 
 func newCrew(c *Core) *crew { return &crew{c: c} }
@@ -146,8 +147,12 @@ func (w *crew) end(c *fleet.Container, why string, s *protocol.ContainerState) {
 	// A node that is lost is not its containers' fault. Who was told to end, or said that it would, did so in order,
 	// unless it was of no use.
 	inOrder := from == fleet.Leaving && (c.Stopped || c.Served)
-	if c.Failure != nil || s != nil && !inOrder {
+	outOfTurn := c.Failure != nil || s != nil && !inOrder
+	if outOfTurn {
 		w.c.managers.lose(m, c, why)
+	}
+	if outOfTurn || s != nil && s.Code != 0 && !c.Stopped { // after a panic it lets its sessions go before it ends
+		w.mourn(m, w.wreck(c, why, s), outOfTurn)
 	}
 }
 

@@ -64,6 +64,9 @@ func (t *sessions) seated(n *session.Seat) {
 	if n.Reason != "" {
 		detail += ": " + n.Reason
 	}
+	if n.Event == protocol.EventLost {
+		t.lost(s, n)
+	}
 	if n.Event == protocol.EventBound {
 		s.diary.waits = ""
 	}

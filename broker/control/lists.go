@@ -127,7 +127,13 @@ func listSessions(c *Core, p *party, r *protocol.Record) error {
 			req.Environment != "" && s.environment.name != req.Environment {
 			continue
 		}
-		if !page.add(c.sessions.info(s)) {
+		info := c.sessions.info(s)
+		if info.Failure != nil && req.Session == 0 { // in a list of many, the error will do
+			short := *info.Failure
+			short.Stack, short.Output = "", nil
+			info.Failure = &short
+		}
+		if !page.add(info) {
 			break
 		}
 	}

@@ -393,8 +393,8 @@ func (t *managers) counted(m *manager, c *fleet.Container, from fleet.State, isN
 	for _, s := range m.sessions.All() {
 		switch {
 		case !placed:
-			s.move(session.Unplaced)
-		case s.move(session.Placed):
+			s.move(t.c.now, session.Unplaced)
+		case s.move(t.c.now, session.Placed):
 			t.c.sessions.happened(s, protocol.EventScheduled, "container "+onNode(c.ID, c.NodeName()))
 		}
 	}

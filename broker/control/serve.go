@@ -53,6 +53,8 @@ func handlerOf(k protocol.Kind) (h handler, ok bool) {
 		return handler{protocol.RoleClient, getTask}, true
 	case protocol.KindListTasks:
 		return handler{protocol.RoleClient, listTasks}, true
+	case protocol.KindGetStats:
+		return handler{protocol.RoleClient, getStats}, true
 	case protocol.KindListEvents:
 		return handler{protocol.RoleClient, listEvents}, true
 	case protocol.KindListDead:
@@ -143,6 +145,7 @@ func deregisterService(c *Core, p *party, r *protocol.Record) error {
 	for _, e := range entries {
 		c.managers.dissolve(e)
 		c.catalogue.Remove(e)
+		c.statistics.forget(&e.Service)
 		c.out.record(&Record{At: c.now, Deregister: &protocol.ServiceRef{Name: e.Service.Name, Version: e.Service.Version}})
 	}
 	p.answer(c.out, c.out.position, protocol.KindDone, r.Task, nil)

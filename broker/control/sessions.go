@@ -25,12 +25,15 @@ type sess struct {
 	opened   time.Time
 	running  time.Time
 	ended    time.Time
+	since    time.Time       // when it came into its state, closing being one
 	closing  string          // the mode in which it was asked to close
 	failure  *protocol.Error // why it is being given up
 	ending   *protocol.Error // why it is being closed, when that is not in order
 	verdict  *protocol.Error // with which it ended; nil: in order
 	seen     session.Figures
 	diary    diary
+	counted  *protocol.Stats   // when it is over
+	mishap   *protocol.Failure // the last
 	steering steering
 	tenure   tenure
 	active   time.Time // when it was opened, or had something unfinished last
@@ -148,7 +151,7 @@ func (t *sessions) add(p *party, req *protocol.OpenSession) (*sess, error) {
 		return nil, err
 	}
 	t.number++
-	s := &sess{number: t.number, client: p, request: *req, manager: m, environment: environment, opened: c.now, active: c.now}
+	s := &sess{number: t.number, client: p, request: *req, manager: m, environment: environment, opened: c.now, since: c.now, active: c.now}
 	s.position = c.out.record(&Record{At: c.now, Open: &OpenRecord{
 		Session: s.number, Client: p.incarnation, Version: e.Service.Version, Request: *req,
 	}})
@@ -172,7 +175,7 @@ func (t *sessions) serve(s *sess) {
 	c.hosts.loops[m.loop].sessions++
 	s.client.client.hostedBy(m.loop)
 	if m.placed {
-		s.move(session.Placed)
+		s.move(c.now, session.Placed)
 		t.happened(s, protocol.EventScheduled, "its service has containers")
 	}
 	c.managers.order(m, session.Order{Open: &session.Open{
@@ -192,9 +195,11 @@ func (t *sessions) serve(s *sess) {
 }
 
 // move takes an event of the session; one that the table refuses is of no effect.
-func (s *sess) move(e session.Event) bool {
+func (s *sess) move(now time.Time, e session.Event) bool {
 	next, ok := session.Table.Next(s.state, e)
-	s.state = next
+	if next != s.state {
+		s.state, s.since = next, now
+	}
 	return ok
 }
 
@@ -248,6 +253,9 @@ func (t *sessions) closeAs(s *sess, by string, req *protocol.CloseSession, code 
 	kill := req.Mode == protocol.CloseKill
 	if s.closing == req.Mode || s.closing == protocol.CloseKill || s.failure != nil {
 		return
+	}
+	if s.closing == "" {
+		s.since = t.c.now
 	}
 	s.closing = req.Mode
 	t.happened(s, protocol.EventClosing, closingDetail(by, req))
@@ -316,7 +324,7 @@ func (t *sessions) changed(n *session.Changed) {
 	why := cutError(n.Error) // which an instance may have said
 	switch n.State {
 	case protocol.SessionRunning:
-		if s.move(session.Bound) {
+		if s.move(t.c.now, session.Bound) {
 			s.running = t.c.now
 			t.happened(s, protocol.EventRunning, "")
 			s.tell(t.c.out, nil)
@@ -337,7 +345,7 @@ func (t *sessions) changed(n *session.Changed) {
 
 // end takes a session out, and tells its client.
 func (t *sessions) end(s *sess, e session.Event, err *protocol.Error) {
-	s.move(e)
+	s.move(t.c.now, e)
 	s.verdict, s.ended = err, t.c.now
 	t.noteEnd(s, err)
 	state := protocol.SessionState{Session: s.number, State: s.state.String(), Error: err}
@@ -402,6 +410,8 @@ func (t *sessions) info(s *sess) protocol.SessionInfo {
 		Nodes: s.seen.Nodes, Loop: nowhere, Stopped: s.steering.stopped, Suspended: s.steering.suspended,
 		Detached: s.tenure.away && !s.state.Over(),
 	}
+	i.Since, i.Failure = s.since, s.mishap
+	i.Retried, i.Cancelled, i.Dead, i.Late = s.seen.Retried, s.seen.Cancelled, s.seen.Dead, s.seen.Late
 	if !s.state.Over() && s.closing != "" {
 		i.State = protocol.SessionClosing
 	}

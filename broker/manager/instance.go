@@ -252,6 +252,9 @@ func (i *instance) answer(rec *protocol.Record, h protocol.Handle) {
 	s := t.session
 	t.seat.answered++
 	m.land(n)
+	if rec.Kind == protocol.KindFailure && !rec.External {
+		s.stats.wrong(s, i, "OnTaskExec", t.id, rec.Payload)
+	}
 	if rec.Kind == protocol.KindFailure && t.state == taskStopping {
 		c.node.Release(h)
 		m.giveUp(n, m.slab.extraOf(n).stop.why)

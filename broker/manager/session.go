@@ -430,6 +430,7 @@ func (s *hosted) figures() {
 	c.note(session.Note{Figures: &session.Figures{
 		Session: s.number, Queued: s.queue.n + s.suspects.n + s.delayed.n, InFlight: s.flight.n,
 		Done: s.done, Failed: s.failed, Nodes: nodes,
+		Retried: s.stats.Retried, Cancelled: s.cancelled, Dead: s.stats.Dead, Late: s.stats.Late,
 	}})
 }
 

@@ -28,8 +28,9 @@ func (w *watch) stamp(now time.Time) uint32 { return uint32(now.Sub(w.made) / st
 // counts is what is counted of a session. What is counted elsewhere is not in it: see report.
 type counts struct {
 	protocol.Stats
-	finished uint64 // tasks, at the last look
-	active   bool   // it had unfinished tasks then
+	finished uint64    // tasks, at the last look
+	active   bool      // it had unfinished tasks then
+	mishap   time.Time // when the last was told
 }
 
 // dispatched counts how long tasks were queued that leave one after the other.
@@ -102,6 +103,25 @@ func account(i *instance, n int64, took time.Duration) {
 		st.Executing.Add(mean, t.answered)
 		t.answered = 0
 	}
+}
+
+// mishaps are told of a session no more often than this.
+const mishapEvery = 250 * time.Millisecond
+
+// wrong tells that a hook failed for a session at an instance.
+func (st *counts) wrong(s *hosted, i *instance, hook string, task protocol.TaskID, body []byte) {
+	now := s.manager.core.now
+	if !st.mishap.IsZero() && now.Sub(st.mishap) < mishapEvery {
+		return
+	}
+	e := &protocol.Error{}
+	if protocol.Unmarshal(protocol.KindFailure, body, e) != nil {
+		return
+	}
+	st.mishap = now
+	s.manager.core.note(session.Note{Mishap: &session.Mishap{Session: s.number, Failure: protocol.Failure{
+		Hook: hook, Error: e, Container: i.container, Node: i.node, Task: task,
+	}}})
 }
 
 // probe is the result of a client that is looked at until the client has consumed it.
@@ -216,7 +236,7 @@ func (st *counts) report(s *hosted) *protocol.Stats {
 	now := m.core.now
 	out := &protocol.Stats{}
 	out.Merge(&st.Stats)
-	out.At, out.Done, out.Failed = now, s.done, s.failed
+	out.At, out.Done, out.Failed, out.Cancelled = now, s.done, s.failed, s.cancelled
 	out.Waiting, out.Flying = s.queue.n+s.suspects.n, s.flight.n
 	out.Slots = m.service.Slots
 	_, out.Most = s.bounds()

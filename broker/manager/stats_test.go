@@ -303,3 +303,55 @@ func TestSlotsAreSmall(t *testing.T) {
 		t.Fatalf("a slot has %d bytes, at most a cache line is allowed", n)
 	}
 }
+
+// mishaps are the failures of hooks that were told.
+func (w *world) mishaps() (all []protocol.Failure) {
+	for _, n := range w.notes {
+		if n.Mishap != nil {
+			all = append(all, n.Mishap.Failure)
+		}
+	}
+	return all
+}
+
+func TestFailuresOfHooksAreTold(t *testing.T) {
+	w := newWorld(t)
+	w.serve(nil)
+	c := w.client(100, 1)
+	i := w.instance("a", 200, func(a *session.Admit) { a.Slots = 8 })
+	fail := func(first, n uint64) {
+		for k := range n {
+			c.submit(1, first+k, "x")
+		}
+		w.settle()
+		for _, g := range i.tasks {
+			i.link.Append(protocol.KindFailure, g.session, g.id, protocol.Marshal(protocol.Error{Code: protocol.CodeTaskFailed, Op: "OnTaskExec", Msg: g.payload, Retry: 2}))
+		}
+		i.tasks = nil
+		w.settle()
+	}
+	fail(1, 5)
+	all := w.mishaps()
+	if len(all) != 1 || all[0].Hook != "OnTaskExec" || all[0].Container != "a" || all[0].Node != "node-a" || all[0].Task.Sequence() != 1 || all[0].Error.Msg != "x" {
+		t.Fatalf("of five failures at once is told: %+v", all)
+	}
+	w.pass(mishapEvery)
+	fail(6, 1)
+	if all := w.mishaps(); len(all) != 2 || all[1].Task.Sequence() != 6 {
+		t.Fatalf("of a later one is told: %+v", all)
+	}
+}
+
+func TestARefusalIsToldWithItsInstance(t *testing.T) {
+	w := newWorld(t)
+	w.serve(nil)
+	w.client(100)
+	i := w.instance("a", 200, func(*session.Admit) {})
+	i.hold = true
+	w.open(100, 1)
+	i.link.Append(protocol.KindRefused, 1, 0, protocol.Marshal(protocol.Errorf(protocol.CodeBindFailed, "OnSessionBind", "no such market")))
+	w.settle()
+	if all := w.mishaps(); len(all) != 1 || all[0].Hook != "OnSessionBind" || all[0].Container != "a" || all[0].Error.Msg != "no such market" {
+		t.Fatalf("told: %+v", all)
+	}
+}

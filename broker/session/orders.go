@@ -157,6 +157,7 @@ type Note struct {
 	Kill        *Kill
 	Counted     *Counted
 	Dead        *Dead
+	Mishap      *Mishap
 }
 
 // Wanted says how many instances a manager would have: from the service's min to max while it has sessions, and as
@@ -228,7 +229,13 @@ type Figures struct {
 	InFlight int
 	Done     uint64
 	Failed   uint64
-	Nodes    []string // names of the nodes of the instances that hold it, sorted
+
+	Retried   uint64 // attempts that were not the first
+	Cancelled uint64 // of Failed: cancelled, or their deadline passed
+	Dead      uint64 // of Failed: in the dead-letter list
+	Late      uint64 // answers dropped
+
+	Nodes []string // names of the nodes of the instances that hold it, sorted
 }
 
 // Usage is what a manager uses of its share, sent at most twice a second and only when it changed.
@@ -274,6 +281,13 @@ type Happened struct {
 type Counted struct {
 	Session protocol.SessionNumber
 	Stats   *protocol.Stats
+}
+
+// Mishap tells that a hook failed for a session, of which there may be many: those that come one after the other are not
+// all told.
+type Mishap struct {
+	Session protocol.SessionNumber
+	Failure protocol.Failure // At, Stack, Code, Signal and Output are for the control loop to find
 }
 
 // Kill asks that an instance be ended at once, because it does not stop what it was told to stop. Its manager gives it
