@@ -237,7 +237,7 @@ func (st *counts) report(s *hosted) *protocol.Stats {
 	out := &protocol.Stats{}
 	out.Merge(&st.Stats)
 	out.At, out.Done, out.Failed, out.Cancelled = now, s.done, s.failed, s.cancelled
-	out.Waiting, out.Flying = s.queue.n+s.suspects.n, s.flight.n
+	out.Waiting, out.Flying = s.queue.n+s.suspects.n+s.delayed.n, s.flight.n
 	out.Slots = m.service.Slots
 	_, out.Most = s.bounds()
 	for _, t := range s.seats {
