@@ -70,6 +70,9 @@ func registerNode(c *Core, p *party, r *protocol.Record) error {
 			if theirs.State == protocol.ContainerRunning {
 				w.move(ours, fleet.Run) // it may have said so while nobody heard
 			}
+			if ours.Killed != "" {
+				w.stopAt(p.incarnation, ours.ID, 0)
+			}
 		default:
 			w.stopAt(p.incarnation, theirs.ID, protocol.PeerTimeout)
 		}

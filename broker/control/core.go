@@ -161,6 +161,8 @@ func (c *Core) note(ev Note) {
 		c.statistics.over(n.Counted)
 	case n.Mishap != nil:
 		c.sessions.mishap(n.Mishap)
+	case n.Kill != nil:
+		c.crew.kill(n.Kill.Container, n.Kill.Reason)
 	case n.Event != nil:
 		c.sessions.tells(n.Event)
 	}

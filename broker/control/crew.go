@@ -92,6 +92,18 @@ func (w *crew) stop(c *fleet.Container) {
 	w.stopAt(c.Node.Agent, c.ID, time.Duration(m.service.Limits.Grace))
 }
 
+// kill has a container ended at once: a hook in it does not end that was told to.
+func (w *crew) kill(id, reason string) {
+	c, ok := w.fleet.Container(id)
+	if !ok || c.Node == nil { // nobody can end what was started by hand; its manager has told it to leave
+		return
+	}
+	c.Killed = cut(reason)
+	c.Stopped, c.Released = true, true
+	w.move(c, fleet.Leave)
+	w.stopAt(c.Node.Agent, c.ID, 0)
+}
+
 // letGo has the instance in a container let go by its manager loop; beat ends what does not go by itself.
 func (w *crew) letGo(c *fleet.Container) {
 	if c.Hosting != 0 && !c.Released {
@@ -131,6 +143,9 @@ func (w *crew) end(c *fleet.Container, why string, s *protocol.ContainerState) {
 	}
 	if c.Failure != nil && (s == nil || s.Error == nil) {
 		why += "; " + c.Failure.Error()
+	}
+	if c.Killed != "" {
+		why = "was killed: " + c.Killed
 	}
 	if !w.move(c, fleet.Exit) {
 		return

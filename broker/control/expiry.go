@@ -15,7 +15,7 @@ func checkTimes(r *protocol.OpenSession) error {
 	for _, f := range []struct {
 		name string
 		d    time.Duration
-	}{{"idle", r.Idle}, {"lifetime", r.Lifetime}, {"grace", r.Grace}} {
+	}{{"timeout", r.Timeout}, {"run", r.Run}, {"idle", r.Idle}, {"lifetime", r.Lifetime}, {"grace", r.Grace}} {
 		if f.d < 0 {
 			return protocol.Errorf(protocol.CodeInvalid, "open session", "%s: %v is negative; 0 is without limit, or as the broker says", f.name, f.d)
 		}

@@ -92,6 +92,31 @@ func getTask(c *Core, p *party, r *protocol.Record) error {
 	})
 }
 
+// cancelled is the error of a task that somebody has cancelled.
+func cancelled(by, reason string) *protocol.Error {
+	if reason == "" {
+		return protocol.Errorf(protocol.CodeCancelled, "task", "cancelled by %s", by)
+	}
+	return protocol.Errorf(protocol.CodeCancelled, "task", "cancelled by %s: %s", by, cut(reason))
+}
+
+// cancelTask ends a task of any client. One that is over is left as it is.
+func cancelTask(c *Core, p *party, r *protocol.Record) error {
+	req, err := body[protocol.TaskRef](r)
+	if err != nil {
+		return err
+	}
+	if req.Sequence == 0 {
+		return protocol.Errorf(protocol.CodeInvalid, "cancel task", "sequence: is 0; the tasks of a session count from 1")
+	}
+	by := itsClient
+	if s, ok := c.sessions.open.Get(req.Session); ok {
+		by = s.askedBy(p)
+	}
+	q := session.Query{Cancel: &session.Cancel{Session: req.Session, Sequence: req.Sequence, Error: cancelled(by, req.Reason)}}
+	return c.queries.askOf(p, r, req.Session, q, func(*session.Answer) (protocol.Kind, any) { return protocol.KindDone, nil })
+}
+
 // listTasks answers with the unfinished tasks of a session whose sequence is above After, a decimal number.
 func listTasks(c *Core, p *party, r *protocol.Record) error {
 	req, err := body[protocol.ListRequest](r)

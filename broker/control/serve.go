@@ -51,6 +51,8 @@ func handlerOf(k protocol.Kind) (h handler, ok bool) {
 		return handler{protocol.RoleClient, listEnvironments}, true
 	case protocol.KindGetTask:
 		return handler{protocol.RoleClient, getTask}, true
+	case protocol.KindCancelTask:
+		return handler{protocol.RoleClient, cancelTask}, true
 	case protocol.KindListTasks:
 		return handler{protocol.RoleClient, listTasks}, true
 	case protocol.KindGetStats:

@@ -186,7 +186,7 @@ func (t *sessions) serve(s *sess) {
 		},
 		TaskCredit: m.service.Limits.Tasks, ByteCredit: m.byteCredit(), MinInst: req.MinInst, MaxInst: req.MaxInst,
 		Keep: s.keeps(), Stopped: s.steering.stopped, Suspended: s.steering.suspended,
-		Retry: req.Retry,
+		Retry: req.Retry, Timeout: req.Timeout, Run: req.Run,
 	}})
 	if s.tenure.away { // its client has left it meanwhile
 		tenancies{t}.leaving(s)

@@ -38,10 +38,10 @@ func steerSession(c *Core, p *party, r *protocol.Record) error {
 		return err
 	}
 	switch req.Action {
-	case protocol.SteerStop, protocol.SteerAccept, protocol.SteerSuspend, protocol.SteerResume:
+	case protocol.SteerStop, protocol.SteerAccept, protocol.SteerSuspend, protocol.SteerResume, protocol.SteerCancel:
 	default:
-		return protocol.Errorf(protocol.CodeInvalid, "steer session", "action: %q is none of %s, %s, %s, %s", req.Action,
-			protocol.SteerStop, protocol.SteerAccept, protocol.SteerSuspend, protocol.SteerResume)
+		return protocol.Errorf(protocol.CodeInvalid, "steer session", "action: %q is none of %s, %s, %s, %s, %s", req.Action,
+			protocol.SteerStop, protocol.SteerAccept, protocol.SteerSuspend, protocol.SteerResume, protocol.SteerCancel)
 	}
 	s, over, err := c.sessions.find(req.Session, "steer session")
 	if err != nil {
@@ -56,6 +56,12 @@ func steerSession(c *Core, p *party, r *protocol.Record) error {
 
 // steer has the session's manager do what is asked, unless it does so already.
 func (t *sessions) steer(s *sess, by string, req *protocol.SteerSession) {
+	if req.Action == protocol.SteerCancel {
+		if s.manager.hosting != 0 { // otherwise it has no tasks
+			t.c.managers.order(s.manager, session.Order{Cancel: &session.Cancel{Session: s.number, Error: cancelled(by, req.Reason)}})
+		}
+		return
+	}
 	what := s.steering.take(req.Action)
 	if what == "" {
 		return

@@ -47,6 +47,7 @@ type Container struct {
 	Delivered bool            // it has answered a task
 	Released  bool            // its manager has nothing to do with it any more
 	Stopped   bool            // its agent was told to stop it
+	Killed    string          // why its agent was told to end it at once; empty: it was not
 	Outdated  bool            // it is to be replaced
 	Failure   *protocol.Error // why it is of no use, if known before it exited
 }
