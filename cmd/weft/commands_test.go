@@ -29,7 +29,7 @@ type scripted struct {
 	declared protocol.Interface
 }
 
-func (s *scripted) operator() operator { return operator{s, s, s, s, s} }
+func (s *scripted) operator() operator { return operator{s, s, s, s, s, s} }
 
 func (s *scripted) tell(format string, args ...any) error {
 	s.told = append(s.told, fmt.Sprintf(format, args...))
@@ -62,6 +62,23 @@ func (s *scripted) CloseSession(_ context.Context, n protocol.SessionNumber, mod
 
 func (s *scripted) SteerSession(_ context.Context, n protocol.SessionNumber, action, reason string) error {
 	return s.tell("%s %d %q", action, n, reason)
+}
+
+func (s *scripted) Task(_ context.Context, session protocol.SessionNumber, sequence uint64) (protocol.TaskInfo, error) {
+	for _, t := range someTasks() {
+		if t.Session == session && t.Sequence == sequence {
+			return t, s.err
+		}
+	}
+	return protocol.TaskInfo{Session: session, Sequence: sequence, State: protocol.TaskOver}, s.err
+}
+
+func (s *scripted) Tasks(_ context.Context, session protocol.SessionNumber) iter.Seq2[protocol.TaskInfo, error] {
+	return matching(s.err, someTasks(), func(t protocol.TaskInfo) bool { return t.Session == session })
+}
+
+func (s *scripted) CancelTask(_ context.Context, session protocol.SessionNumber, sequence uint64, reason string) error {
+	return s.tell("cancel task %d/%d %q", session, sequence, reason)
 }
 
 func (s *scripted) Close() error { return s.tell("bye") }
@@ -166,6 +183,8 @@ func TestCommands(t *testing.T) {
 		{"session stop 7", "session 7: takes no further tasks\n", `stop-submission 7 "by an operator"`},
 		{"session accept 7", "session 7: takes tasks again\n", `accept 7 "by an operator"`},
 		{"session cancel 7", "session 7: its unfinished tasks are being cancelled\n", `cancel 7 "by an operator"`},
+		{"task cancel 7/13", "task 7/13: is asked to stop on c2\n", `cancel task 7/13 ""`},
+		{"task cancel 7/13 9/1 --reason lunch", "task 7/13: is asked to stop on c2\ntask 9/1: is over\n", `cancel task 7/13 "lunch"; cancel task 9/1 "lunch"`},
 		{"environment create ci", "environment ci created\n", "create ci map[]"},
 		{"environment create ci --label a=1 --label b=x=y", "environment ci created\n", "create ci map[a:1 b:x=y]"},
 		{"environment delete ci", "environment ci deleted\n", "delete ci false"},
@@ -188,7 +207,7 @@ func TestListsAndDetails(t *testing.T) {
 	for _, args := range []string{
 		"service list", "service info price", "service info price@2.0.0-rc1", "session events 7", "session events 7 -o name",
 		"environment list", "environment get risk", "environment get default -o json", "environment list -o name", "service list -o yaml", "session list", "session list --service by-hand",
-		"session get 7", "session get 7 -o json", "node list", "node list --output json",
+		"session get 7", "session get 7 -o json", "task list 7", "task list 7 -o wide", "task list 7 -o name", "task get 7/12", "task get 7/14", "task get 7/99", "task get 7/12 -o json", "node list", "node list --output json",
 		"node list -o wide", "session list -o wide", "service list -o wide",
 		"node list -o name", "session list -o name", "session get 7 -o name", "service info price -o name", "session get 7 -o wide",
 	} {
@@ -319,7 +338,7 @@ func TestBadUsage(t *testing.T) {
 	}{
 		{"brokr", 2, `weft: unknown command "brokr": did you mean "broker"?`},
 		{"events", 2, `weft: unknown command "events": did you mean "session events"?`},
-		{"list", 2, `did you mean "context list" or "environment list" or "node list" or "service list" or "session list"?`},
+		{"list", 2, `did you mean "context list" or "environment list" or "node list" or "service list" or "session list" or "task list"?`},
 		{"completion foo", 2, `weft completion: unknown command "foo": there are bash, fish, powershell, zsh`},
 		{"xyzzy", 2, `weft: unknown command "xyzzy": there are agent, broker`},
 		{"service quash x", 2, `weft service: unknown command "quash": there are deregister, info, list, move, register, restart`},
@@ -340,6 +359,10 @@ func TestBadUsage(t *testing.T) {
 		{"node list --colour", 2, "unknown flag: --colour (see: weft node list --help)"},
 		{"node list -o xml", 2, `"xml" is not one of table, wide, json, yaml, name`},
 		{"session get seven", 2, `"seven" is not the number of a session`},
+		{"task get 7", 2, `"7" does not name a task: it is SESSION/TASK`},
+		{"task get 7/0", 2, `"7/0" does not name a task`},
+		{"task cancel 7/1 x/2", 2, `"x/2" does not name a task`},
+		{"task list 7/1", 2, `"7/1" is not the number of a session`},
 		{"session close 0", 2, `"0" is not the number of a session`},
 		{"service register missing.yaml", 2, "missing.yaml"},
 		{"service info prise", 3, `no service "prise" is registered: did you mean "price"?`},

@@ -34,6 +34,7 @@ type operator struct {
 	sessionOperator
 	environmentOperator
 	nodeOperator
+	taskOperator
 	io.Closer
 }
 
@@ -52,6 +53,12 @@ type sessionOperator interface {
 	SteerSession(ctx context.Context, number protocol.SessionNumber, action, reason string) error
 }
 
+type taskOperator interface {
+	Task(ctx context.Context, session protocol.SessionNumber, sequence uint64) (protocol.TaskInfo, error)
+	Tasks(ctx context.Context, session protocol.SessionNumber) iter.Seq2[protocol.TaskInfo, error]
+	CancelTask(ctx context.Context, session protocol.SessionNumber, sequence uint64, reason string) error
+}
+
 type environmentOperator interface {
 	CreateEnvironment(ctx context.Context, e protocol.Environment) error
 	DeleteEnvironment(ctx context.Context, name string, force bool) error
@@ -68,7 +75,7 @@ func dialBroker(ctx context.Context, endpoints string) (operator, error) {
 	if err != nil {
 		return operator{}, err
 	}
-	return operator{c, c, c, c, c}, nil
+	return operator{c, c, c, c, c, c}, nil
 }
 
 // endpointFlag adds --broker to cmd and its children.

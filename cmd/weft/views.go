@@ -79,6 +79,7 @@ func describeService(s protocol.ServiceInfo, now time.Time) []pair {
 		pair{"retry", describeRetry(v.Retry)},
 		pair{"times", fmt.Sprintf("idle %v, start %v, grace %v",
 			time.Duration(l.Idle), time.Duration(l.Start), time.Duration(l.Grace))},
+		pair{"a task", taskLimits(l)},
 	)
 	for _, k := range slices.Sorted(maps.Keys(v.Env)) {
 		pairs = append(pairs, pair{"env " + k, v.Env[k]})
@@ -94,6 +95,18 @@ func describeRetry(r protocol.Retry) string {
 		text += ", on " + strings.Join(r.On, " and ")
 	}
 	return text
+}
+
+// taskLimits says how long a task may take, "" when that is not limited.
+func taskLimits(l protocol.Limits) string {
+	var parts []string
+	if l.Timeout > 0 {
+		parts = append(parts, fmt.Sprintf("is given up %v after it arrived", time.Duration(l.Timeout)))
+	}
+	if l.Run > 0 {
+		parts = append(parts, fmt.Sprintf("may execute for %v", time.Duration(l.Run)))
+	}
+	return strings.Join(parts, ", ")
 }
 
 // managerShare says what the session managers of a service hold of the management node.

@@ -80,6 +80,25 @@ func someSessions() []protocol.SessionInfo {
 	}
 }
 
+func someTasks() []protocol.TaskInfo {
+	return []protocol.TaskInfo{
+		{
+			Session: 7, Task: protocol.NewTaskID(12, 3), Sequence: 12, State: protocol.TaskRunning, Since: noon().Add(-90 * time.Second), Size: 1 << 20,
+			Deadline: noon().Add(10 * time.Minute), Run: time.Hour, Container: "c1", Node: "n1",
+			Progress: &protocol.Progress{Percent: 42.4, Text: "half of it\nnearly"},
+		},
+		{
+			Session: 7, Sequence: 13, State: protocol.TaskStopping, Stage: protocol.StageAcknowledged, Size: 10, Container: "c2", Node: "n1",
+			Error: protocol.Errorf(protocol.CodeCancelled, "task", "cancelled by weft: a mistake"), Priority: 5,
+		},
+		{
+			Session: 7, Sequence: 14, State: protocol.TaskDelayed, Size: 10, Attempts: 2, Losses: 1, Next: noon().Add(3 * time.Second),
+			Error: protocol.Errorf(protocol.CodeTaskFailed, "OnTaskExec", "no route\nto host"),
+		},
+		{Session: 8, Sequence: 1, State: protocol.TaskQueued},
+	}
+}
+
 func someEvents() []protocol.SessionEvent {
 	at := func(d time.Duration) time.Time { return noon().Add(-75*time.Second + d) }
 	return []protocol.SessionEvent{
