@@ -49,6 +49,11 @@ type Config struct {
 	// ManagerCPU is what each manager loop has for session managers, in millicores: each holds a share of its loop's.
 	// Default: 1000.
 	ManagerCPU int64
+	// DeadLetters is how many tasks that were given up after their attempts are kept with their payloads, and
+	// DeadLetterBytes how many bytes; the oldest go first. Default: 1000, and 64 MiB, or what one task with the largest
+	// payload may take where that is more.
+	DeadLetters     int
+	DeadLetterBytes int64
 	// TuneMalloc makes the C allocator of the whole process keep freed memory, up to 1 GiB, for large payloads. It is
 	// for a process that is a broker and nothing else.
 	TuneMalloc bool
@@ -116,6 +121,12 @@ func (c Config) withDefaults() (Config, error) {
 		return c, protocol.Errorf(protocol.CodeInvalid, "broker", "max payload: %d is not within 1 byte to 1 GiB", c.MaxPayload)
 	case c.Memory < c.MaxPayload:
 		return c, protocol.Errorf(protocol.CodeInvalid, "broker", "memory: %d bytes cannot hold one payload of %d", c.Memory, c.MaxPayload)
+	}
+	switch one := c.MaxPayload + protocol.MaxBody; {
+	case c.DeadLetters < 0 || c.DeadLetters > 1_000_000:
+		return c, protocol.Errorf(protocol.CodeInvalid, "broker", "dead letters: %d is not within 1 to 1000000", c.DeadLetters)
+	case c.DeadLetterBytes != 0 && c.DeadLetterBytes < one:
+		return c, protocol.Errorf(protocol.CodeInvalid, "broker", "dead letter bytes: %d cannot hold one task with the largest payload, which may take %d", c.DeadLetterBytes, one)
 	}
 	if c.ManagerCPU < 1 || c.ManagerCPU > 1_000_000 {
 		return c, protocol.Errorf(protocol.CodeInvalid, "broker", "manager cpu: %d millicores are not within 1 to 1000000", c.ManagerCPU)

@@ -45,6 +45,8 @@ func TestBadConfigNamesTheField(t *testing.T) {
 		`than the peer timeout of 1m0s`:              {PeerTimeout: time.Minute},
 		`max payload: 2147483648 is not`:             {MaxPayload: 2 << 30},
 		`manager cpu: -1 millicores are not`:         {ManagerCPU: -1},
+		`dead letters: -1 is not within`:             {DeadLetters: -1},
+		`dead letter bytes: 5 cannot hold one task`:  {DeadLetterBytes: 5},
 		`memory: 5 bytes cannot hold one payload of`: {Memory: 5},
 	} {
 		_, err := Start(c)

@@ -177,14 +177,8 @@ func pages[Page, Entry any](
 		var none Entry
 		list := list
 		for {
-			a, err := c.request(ctx, ask, list)
-			if err == nil && a.Kind != answer {
-				err = protocol.Errorf(protocol.CodeMalformed, ask.String(), "answered by %s, not by %s", a.Kind, answer)
-			}
 			var page Page
-			if err == nil {
-				err = protocol.Unmarshal(a.Kind, a.Body, &page)
-			}
+			err := fetch(ctx, c, ask, list, answer, &page)
 			if err != nil {
 				yield(none, err)
 				return
@@ -201,4 +195,16 @@ func pages[Page, Entry any](
 			list.After = next
 		}
 	}
+}
+
+// fetch sends a request and decodes its answer.
+func fetch(ctx context.Context, c *Client, ask protocol.Kind, body any, answer protocol.Kind, into any) error {
+	a, err := c.request(ctx, ask, body)
+	if err != nil {
+		return err
+	}
+	if a.Kind != answer {
+		return protocol.Errorf(protocol.CodeMalformed, ask.String(), "answered by %s, not by %s", a.Kind, answer)
+	}
+	return protocol.Unmarshal(a.Kind, a.Body, into)
 }

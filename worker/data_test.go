@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/vmihailenco/msgpack/v5"
 
@@ -210,10 +211,16 @@ func TestBaseDoesNothing(t *testing.T) {
 }
 
 func TestSteering(t *testing.T) {
-	if Retry(nil) != nil || Permanent(nil) != nil {
+	if Retry(nil) != nil || RetryAfter(time.Second, nil) != nil || Permanent(nil) != nil {
 		t.Error("nil must stay nil")
 	}
 	boom := errors.New("boom")
+	for _, d := range []time.Duration{-1, 0, time.Minute} {
+		err := RetryAfter(d, boom)
+		if f := failure(err, protocol.CodeTaskFailed, "OnTaskExec"); !errors.Is(err, boom) || f.Retry != retryYes || f.RetryAfter != max(d, 0) {
+			t.Errorf("RetryAfter(%v) travels as %+v", d, f)
+		}
+	}
 	if err := Retry(boom); !errors.Is(err, boom) || err.Error() != "boom" {
 		t.Errorf("%v must wrap its cause", err)
 	}

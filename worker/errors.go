@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"runtime/debug"
 	"strings"
+	"time"
 
 	"github.com/weft-fabric/weft/protocol"
 )
@@ -25,24 +26,30 @@ const (
 type steered struct {
 	err   error
 	retry uint8
+	after time.Duration
 }
 
 func (s *steered) Error() string { return s.err.Error() }
 func (s *steered) Unwrap() error { return s.err }
 
-// Retry marks an error of OnTaskExec as passing: the task is run again, on whatever instance, up to the service's
-// limit of attempts. nil stays nil.
-func Retry(err error) error { return steer(err, retryYes) }
+// Retry marks an error of OnTaskExec as passing: the task is run again, on whatever instance, after the backoff of the
+// retry policy in force for it (its own, its session's or its service's), up to that policy's limit of attempts. nil
+// stays nil.
+func Retry(err error) error { return steer(err, retryYes, 0) }
+
+// RetryAfter is [Retry] for an error that will not pass before d: the task waits for that long at least, and for 24 hours
+// at most.
+func RetryAfter(d time.Duration, err error) error { return steer(err, retryYes, max(d, 0)) }
 
 // Permanent marks an error of OnTaskExec as final: the task is never run again, and the client gets the error.
 // nil stays nil.
-func Permanent(err error) error { return steer(err, retryNo) }
+func Permanent(err error) error { return steer(err, retryNo, 0) }
 
-func steer(err error, retry uint8) error {
+func steer(err error, retry uint8, after time.Duration) error {
 	if err == nil {
 		return nil
 	}
-	return &steered{err, retry}
+	return &steered{err, retry, after}
 }
 
 // failure gives an error of a hook the form in which it travels.
@@ -53,6 +60,7 @@ func failure(err error, code protocol.Code, op string) *protocol.Error {
 	}
 	if s, ok := errors.AsType[*steered](err); ok {
 		f.Retry = s.retry
+		f.RetryAfter = max(f.RetryAfter, s.after)
 	}
 	f.Msg = shorten(f.Msg)
 	return f

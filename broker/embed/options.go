@@ -64,6 +64,9 @@ func WithInstances(least, most int) ServiceOption {
 	return func(s *protocol.Service) { s.Instances = protocol.Instances{Min: least, Max: most} }
 }
 
+// WithRetry says when tasks of the service are run again that did not succeed; what is left out is as for any service.
+func WithRetry(r protocol.Retry) ServiceOption { return func(s *protocol.Service) { s.Retry = r } }
+
 // WithSlots sets how many OnTaskExec run at once in an instance; default 1.
 func WithSlots(n int) ServiceOption { return func(s *protocol.Service) { s.Slots = n } }
 

@@ -21,6 +21,7 @@ type brokerFlags struct {
 	level  string
 	cpu    string // for session managers, of each loop
 	memory string // for session managers, in all
+	dead   string // for the dead-letter list
 }
 
 func (f *brokerFlags) add(cmd *cobra.Command) {
@@ -36,6 +37,8 @@ func (f *brokerFlags) add(cmd *cobra.Command) {
 		"(default a quarter of the machine's memory)")
 	flags.DurationVar(&f.config.PeerTimeout, "peer-timeout", 0, "silence after which an agent is lost, with all that runs on its node, "+
 		"at least 1s (default 10s)")
+	flags.IntVar(&f.config.DeadLetters, "dead-letters", 0, "tasks to keep that were given up after their attempts, the last ones (default 1000)")
+	flags.StringVar(&f.dead, "dead-letter-bytes", "", "bytes for them, as 256MiB (default 64MiB, or what one of the largest needs)")
 	flags.StringVar(&f.config.Name, "name", "", "name of the broker, for people (default broker)")
 	logFlag(cmd, &f.level)
 }
@@ -97,6 +100,11 @@ func (a *app) configureBroker(f *brokerFlags) error {
 	if f.memory != "" {
 		if f.config.Memory, err = parseBytes(f.memory); err != nil {
 			return badInput("%s: %w", a.where("manager-memory"), err)
+		}
+	}
+	if f.dead != "" {
+		if f.config.DeadLetterBytes, err = parseBytes(f.dead); err != nil {
+			return badInput("%s: %w", a.where("dead-letter-bytes"), err)
 		}
 	}
 	f.config.Logger, f.config.TuneMalloc = &logger, true

@@ -1,0 +1,89 @@
+package embed_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/weft-fabric/weft/broker/embed"
+	"github.com/weft-fabric/weft/client"
+	"github.com/weft-fabric/weft/protocol"
+	"github.com/weft-fabric/weft/worker"
+)
+
+// Tasks whose attempts are spent are kept with all that is needed to run them again, whatever the size of their payload.
+func TestDeadLetters(t *testing.T) {
+	t.Parallel()
+	var executions atomic.Int32
+	_, c := embed.Test(t, embed.Service("fails", each(func(_ context.Context, task *worker.TaskContext) ([]byte, error) {
+		executions.Add(1)
+		return nil, worker.Retry(fmt.Errorf("attempt %d", task.Attempt()))
+	}), embed.WithRetry(protocol.Retry{Attempts: 3, Backoff: protocol.Duration(time.Millisecond)})))
+	s := open(t, c, "fails", client.WithSessionName("night"), client.WithParameters([]byte("p")))
+	payloads := [][]byte{[]byte("small"), bytes.Repeat([]byte("large"), 600_000)}
+	for i, p := range payloads {
+		_, err := s.Call(t.Context(), p)
+		if protocol.CodeOf(err) != protocol.CodeAttemptsSpent || !strings.Contains(err.Error(), "attempt 3") {
+			t.Fatalf("the call ends with %v", err)
+		}
+		if n := executions.Swap(0); n != 3 {
+			t.Fatalf("executed %d times", n)
+		}
+		l, payload, err := c.DeadLetter(t.Context(), uint64(i+1))
+		if err != nil || !bytes.Equal(payload, p) {
+			t.Fatalf("entry %d: %v, %d bytes of its payload, which has %d", i+1, err, len(payload), len(p))
+		}
+		if l.Service != "fails" || l.Session != s.Number() || l.SessionName != "night" || string(l.Parameters) != "p" || l.Environment != "default" ||
+			l.Attempts != 3 || len(l.Instances) != 3 || l.Last == nil || l.Last.Msg != "attempt 3" {
+			t.Errorf("entry %d is %+v", i+1, l)
+		}
+	}
+	var ids []uint64
+	for l, err := range c.DeadLetters(t.Context(), client.Filter{Service: "fails"}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		ids = append(ids, l.ID)
+	}
+	if fmt.Sprint(ids) != "[1 2]" {
+		t.Errorf("entries %v", ids)
+	}
+	if n, err := c.LostDeadLetters(t.Context()); n != 0 || err != nil {
+		t.Errorf("%d are lost, %v", n, err)
+	}
+	if err := c.DropDeadLetters(t.Context(), protocol.DropDead{IDs: []uint64{1}}); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := c.DeadLetter(t.Context(), 1); protocol.CodeOf(err) != protocol.CodeNotFound {
+		t.Errorf("a dropped entry: %v", err)
+	}
+	if err := c.DropDeadLetters(t.Context(), protocol.DropDead{}); !errors.Is(err, client.ErrInvalid) {
+		t.Errorf("nothing is named: %v", err)
+	}
+}
+
+// What a service says of the time counts.
+func TestRetryAfter(t *testing.T) {
+	t.Parallel()
+	const least = 300 * time.Millisecond
+	var first, second time.Time
+	_, c := embed.Test(t, embed.Service("busy", each(func(_ context.Context, task *worker.TaskContext) ([]byte, error) {
+		if task.Attempt() == 1 {
+			first = time.Now()
+			return nil, worker.RetryAfter(least, errors.New("busy"))
+		}
+		second = time.Now()
+		return nil, nil
+	}), embed.WithRetry(protocol.Retry{Backoff: protocol.Duration(time.Millisecond)})))
+	if _, err := open(t, c, "busy").Call(t.Context(), nil); err != nil {
+		t.Fatal(err)
+	}
+	if d := second.Sub(first); d < least-10*time.Millisecond {
+		t.Errorf("run again after %v, %v were asked for", d, least)
+	}
+}

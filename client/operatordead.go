@@ -1,0 +1,51 @@
+package client
+
+import (
+	"context"
+	"iter"
+	"strconv"
+
+	"github.com/weft-fabric/weft/protocol"
+)
+
+// DeadLetters lists the tasks of all clients that were given up after their attempts, and that the broker keeps, the
+// oldest first and as [Operator.Services] does. Of the filter count Service, Version, Environment and Session. The
+// sessions' parameters are left out: [Operator.DeadLetter] gives them.
+func (o *Operator) DeadLetters(ctx context.Context, f Filter) iter.Seq2[protocol.DeadLetter, error] {
+	return pages(ctx, o.client, f.request(), protocol.KindListDead, protocol.KindDeadPage,
+		func(p *protocol.DeadPage) ([]protocol.DeadLetter, string) {
+			return p.Entries, after(p.Entries, p.More, func(l *protocol.DeadLetter) string { return strconv.FormatUint(l.ID, 10) })
+		})
+}
+
+// LostDeadLetters is how many tasks the broker has dropped from its dead-letter list because it was full.
+func (o *Operator) LostDeadLetters(ctx context.Context) (uint64, error) {
+	var page protocol.DeadPage
+	err := fetch(ctx, o.client, protocol.KindListDead, protocol.ListRequest{Limit: 1}, protocol.KindDeadPage, &page)
+	return page.Dropped, err
+}
+
+// DeadLetter gives an entry of the dead-letter list with the payload of its task, which the caller owns. The error is of
+// protocol.CodeNotFound when it is not there (any more).
+func (o *Operator) DeadLetter(ctx context.Context, id uint64) (protocol.DeadLetter, []byte, error) {
+	var payload []byte
+	for {
+		var part protocol.DeadPart
+		err := fetch(ctx, o.client, protocol.KindGetDead, protocol.GetDead{ID: id, Offset: int64(len(payload))}, protocol.KindDeadPart, &part)
+		if err != nil {
+			return protocol.DeadLetter{}, nil, err
+		}
+		payload = append(payload, part.Payload...)
+		if !part.More {
+			return part.Letter, payload, nil
+		}
+	}
+}
+
+// DropDeadLetters takes entries off the dead-letter list; what is named beside IDs narrows it. One that was dropped before
+// is of no effect. The error is [ErrInvalid] when nothing is named, or of protocol.CodeNotFound for an id that there never
+// was.
+func (o *Operator) DropDeadLetters(ctx context.Context, which protocol.DropDead) error {
+	_, err := o.client.request(ctx, protocol.KindDropDead, which)
+	return err
+}
