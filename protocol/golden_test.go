@@ -131,8 +131,9 @@ func goldenClientManager() []golden {
 		{"Credit", "The client has consumed 5 bytes of results since its HELLO.", client(4, 3), plain(KindCredit, 0, 5, ""), nil},
 		{"Cancel", "End the task of sequence 2.", client(5, 3), plain(KindCancel, 7, next, ""), nil},
 		{"Cancel all", "End all tasks of session 7 that were sent before.", client(6, 3), plain(KindCancel, 7, 0, ""), nil},
-		{"Progress", "The first task has done half of its work.", broker(3, 3), with(KindProgress, 7, id, Progress{Percent: 50, Text: "3 of 6 markets", Attempt: 1}), nil},
-		{"Partial", "The third part of its result.", broker(3, 3), AppendPartial(nil, 7, id, []byte("HEL"), 1, 2), nil},
+		{"Progress", "The first task has done half of its work: the fifth word of it.", broker(3, 3), AppendNumbered(nil, KindProgress, 7, id, Marshal(Progress{Percent: 50, Text: "3 of 6 markets", Attempt: 1}), 1, 4), nil},
+		{"Partial", "The third part of its result.", broker(3, 3), AppendNumbered(nil, KindPartial, 7, id, []byte("HEL"), 1, 2), nil},
+		{"Result after parts", "The result of a task of which three parts of its first attempt were sent.", broker(3, 3), AppendNumbered(nil, KindResult, 7, id, []byte("HELLO"), 1, 3), nil},
 		{"AskCredit", "The manager asks to be told when 6 bytes of results were consumed.", broker(4, 3), plain(KindAskCredit, 0, 6, ""), nil},
 		{"Taken", "Of a kept session: the application has taken the results of tasks 1 and 2.", client(7, 3), with(KindTaken, 7, 0, Taken{Tasks: []uint64{id, next}}), nil},
 		{"Error", "A bare frame: this loop serves nothing of the client. It asks its control connection again.", from(theBroker, 0, 0, 0), with(KindError, 0, 0, Error{Code: CodeUnknownSession, Op: "Hello", Msg: "ask the control endpoint again"}), nil},
@@ -157,8 +158,8 @@ func goldenInstanceManager() []golden {
 		{"Abort", "End it.", broker(5, 3), with(KindAbort, 7, slot, Error{Code: CodeCancelled, Op: "task", Msg: "by its client"}), nil},
 		{"Stopping", "The context of its hook has ended.", instance(4, 5), plain(KindStopping, 7, slot, ""), nil},
 		{"Progress", "A task has done half of its work.", instance(4, 5), with(KindProgress, 7, slot, Progress{Percent: 50, Text: "3 of 6 markets", Attempt: 1}), nil},
-		{"Partial", "The third part of its result.", instance(4, 5), AppendPartial(nil, 7, slot, []byte("HEL"), 1, 2), nil},
-		{"PartialGrant", "It was passed on: 3 bytes more may come.", broker(6, 4), with(KindPartialGrant, 7, slot, PartialGrant{Bytes: 3}), nil},
+		{"Partial", "The third part of its result.", instance(4, 5), AppendNumbered(nil, KindPartial, 7, slot, []byte("HEL"), 1, 2), nil},
+		{"PartialGrant", "It was passed on: 67 bytes more may come.", broker(6, 4), with(KindPartialGrant, 7, slot, PartialGrant{Bytes: PartialWeight(3)}), nil},
 		{"PutData", "Request 5 of the instance: keep this with session 7.", instance(4, 5), with(KindPutData, 7, 5, PutData{Key: "curve", Value: []byte("EUR")}), nil},
 		{"Done", "It is kept.", broker(6, 4), plain(KindDone, 7, 5, ""), nil},
 		{"GetData", "Request 6.", instance(5, 6), with(KindGetData, 7, 6, GetData{Key: "curve"}), nil},
@@ -366,8 +367,14 @@ func lastElement(rec *Record) string {
 		o, _ := rec.Options()
 		return fmt.Sprintf("options %+v", o)
 	case KindPartial:
-		attempt, number, _ := rec.Part()
+		attempt, number, _ := rec.Numbered()
 		return fmt.Sprintf("attempt %d, part %d", attempt, number)
+	case KindProgress:
+		attempt, number, _ := rec.Numbered()
+		return fmt.Sprintf("attempt %d, word %d", attempt, number)
+	case KindResult, KindFailure:
+		attempt, number, _ := rec.Numbered()
+		return fmt.Sprintf("attempt %d, after %d parts", attempt, number)
 	default:
 		x, _ := rec.Execution()
 		s := fmt.Sprintf("the client's task %v, attempt %d", x.ID, x.Attempt)

@@ -30,9 +30,11 @@ const (
 	MaxDataValue = 512 << 10
 	// MaxSessionData is the most that limits.data may allow, in bytes.
 	MaxSessionData = 64 << 20
-	// PartialWindow is how many bytes of parts of a task's result an instance may send that were not granted anew. A single
-	// part may go over it.
+	// PartialWindow is how many bytes of parts of a task's result an instance may have sent that were not granted anew, for
+	// it to send one more. Each part counts 64 bytes more than it has.
 	PartialWindow = 256 << 10
+	// MaxPartial is the largest part of a task's result in bytes.
+	MaxPartial = 256 << 10
 	// MaxPage is the largest number of entries in one page of an answer.
 	MaxPage = 1000
 	// MaxEvents is how many events of a session its broker keeps: the last ones.

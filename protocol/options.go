@@ -173,17 +173,27 @@ func (r *Record) Execution() (x Execution, ok bool) {
 	return x, whole && named
 }
 
-// AppendPartial appends a [KindPartial] record: a part of the result of a task, by which attempt, and its number there,
-// from 0.
-func AppendPartial(b []byte, session uint32, task uint64, payload []byte, attempt uint8, number uint32) []byte {
-	b = appendHead(b, 0x95, KindPartial, session, task, 0xc6, uint32(len(payload)))
+// AppendNumbered appends a record about a task whose last element says an attempt and a number: a [KindPartial], with its
+// number there, from 0; a [KindProgress] to a client, with its number among those of the task, from 0; or a [KindResult] or
+// [KindFailure] of a task that had parts, with how many the client was sent of its last attempt.
+func AppendNumbered(b []byte, kind Kind, session uint32, task uint64, payload []byte, attempt uint8, number uint32) []byte {
+	b = appendHead(b, 0x95, kind, session, task, 0xc6, uint32(len(payload)))
 	b = append(b, payload...)
+	return appendNumber(b, attempt, number)
+}
+
+// AppendNumberedExternal is [AppendNumbered] for a payload that travels in a frame of its own.
+func AppendNumberedExternal(b []byte, kind Kind, session uint32, task uint64, size uint32, attempt uint8, number uint32) []byte {
+	return appendNumber(appendHead(b, 0x95, kind, session, task, 0xce, size), attempt, number)
+}
+
+func appendNumber(b []byte, attempt uint8, number uint32) []byte {
 	b = append(b, 0x82, 0x01, 0xcc, attempt, 0x02, 0xce)
 	return binary.BigEndian.AppendUint32(b, number)
 }
 
-// Part reads the last element of a [KindPartial] record. ok is false when it is not of that form.
-func (r *Record) Part() (attempt uint8, number uint32, ok bool) {
+// Numbered reads the last element of a record that [AppendNumbered] wrote. ok is false when it is not of that form.
+func (r *Record) Numbered() (attempt uint8, number uint32, ok bool) {
 	ok = r.entries(func(key, v uint64) {
 		switch key {
 		case 1:
@@ -192,8 +202,15 @@ func (r *Record) Part() (attempt uint8, number uint32, ok bool) {
 			number = uint32(min(v, math.MaxUint32))
 		}
 	})
-	return attempt, number, ok
+	return attempt, number, ok && attempt > 0
 }
+
+// PartialWeight is what a part or a word of progress of so many bytes counts: against the window of its task, and against
+// the client's credit for results.
+func PartialWeight(size int) int64 { return int64(size) + partialHead }
+
+// partialHead is what a part counts beside its bytes, so that empty ones are not free.
+const partialHead = 64
 
 // entries calls f for each entry of the last element that has an unsigned key and value, and says whether the element is
 // a map of at most 15 entries with such keys.

@@ -59,12 +59,23 @@ func TestHowATaskIsToBeExecuted(t *testing.T) {
 	}
 }
 
-func TestPartOfAResult(t *testing.T) {
-	got, err := readAll(AppendPartial(nil, 1, 2, []byte("part"), 3, 1<<31))
-	if err != nil || len(got) != 1 || string(got[0].Payload) != "part" {
+func TestPartsAreNumbered(t *testing.T) {
+	b := AppendNumbered(nil, KindPartial, 1, 2, []byte("part"), 3, 1<<31)
+	b = AppendNumberedExternal(b, KindResult, 1, 2, 9000, 3, 7)
+	got, err := readAll(AppendRecord(b, KindResult, 1, 2, []byte("plain")))
+	if err != nil || len(got) != 3 || string(got[0].Payload) != "part" || !got[1].External || got[1].Size != 9000 {
 		t.Fatalf("%+v, %v", got, err)
 	}
-	if attempt, number, ok := got[0].Part(); !ok || attempt != 3 || number != 1<<31 {
+	if attempt, number, ok := got[0].Numbered(); !ok || attempt != 3 || number != 1<<31 {
 		t.Errorf("attempt %d, number %d, %t", attempt, number, ok)
+	}
+	if attempt, number, ok := got[1].Numbered(); !ok || attempt != 3 || number != 7 {
+		t.Errorf("attempt %d, number %d, %t", attempt, number, ok)
+	}
+	if _, _, ok := got[2].Numbered(); ok {
+		t.Error("a record without a last element has a number")
+	}
+	if w := PartialWeight(0); w <= 0 {
+		t.Errorf("an empty part weighs %d: it would be free", w)
 	}
 }

@@ -140,7 +140,7 @@ func TestServiceDefaults(t *testing.T) {
 		len(s.Requests) != 1 || s.Requests[0].Capacity != (Capacity{CPU: 1000, Memory: 64 << 20}) ||
 		s.Limits != (Limits{
 			Payload: DefaultMaxPayload, Tasks: DefaultTaskCredit, Bytes: DefaultByteCredit,
-			Idle: Duration(time.Minute), Start: Duration(time.Minute), Grace: Duration(10 * time.Second),
+			Idle: Duration(time.Minute), Start: Duration(time.Minute), Grace: Duration(10 * time.Second), Data: DefaultSessionData,
 		}) || !reflect.DeepEqual(s.Retry, DefaultRetry()) {
 		t.Errorf("%+v", s)
 	}

@@ -236,6 +236,7 @@ func (s Service) WithDefaults() Service {
 	def(&s.Limits.Payload, DefaultMaxPayload)
 	def(&s.Limits.Tasks, DefaultTaskCredit)
 	def(&s.Limits.Bytes, max(DefaultByteCredit, s.Limits.Payload))
+	def(&s.Limits.Data, DefaultSessionData)
 	s.Retry = s.Retry.Or(DefaultRetry())
 	def(&s.Limits.Idle, Duration(time.Minute))
 	def(&s.Limits.Start, Duration(time.Minute))

@@ -258,7 +258,7 @@ var values = map[string]any{
 	"DefaultMaxPayload": DefaultMaxPayload, "DefaultTaskCredit": DefaultTaskCredit, "DefaultByteCredit": DefaultByteCredit,
 	"DefaultResultCredit": DefaultResultCredit, "DefaultSlots": DefaultSlots, "DefaultSessions": DefaultSessions,
 	"DefaultManagerCPU": DefaultManagerCPU, "MaxDataKey": MaxDataKey, "MaxDataValue": MaxDataValue,
-	"MaxSessionData": MaxSessionData, "PartialWindow": PartialWindow, "DefaultSessionData": DefaultSessionData,
+	"MaxSessionData": MaxSessionData, "PartialWindow": PartialWindow, "MaxPartial": MaxPartial, "DefaultSessionData": DefaultSessionData,
 	"Heartbeat": Heartbeat, "PeerTimeout": PeerTimeout, "MinPeerTimeout": MinPeerTimeout,
 	"BasePort": BasePort, "LoopPort": LoopPort,
 }

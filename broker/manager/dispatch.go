@@ -160,6 +160,9 @@ func (m *manager) fly(k uint32, t *seat) {
 	i.flight++
 	i.bytes += int64(task.size)
 	attempt := uint8(min(int(task.attempts)+int(task.losses)+1, 255))
+	if said := m.slab.streamOf(k); said != nil {
+		attempt = said.begins(attempt)
+	}
 	if attempt > 1 {
 		s.stats.Retried++
 	}

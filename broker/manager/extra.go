@@ -18,6 +18,7 @@ type extra struct {
 	retry    *protocol.Retry // the policy that it came with; nil: its session's
 	mishap   *mishap         // nil: no attempt has failed
 	next     time.Time       // when it is queued again, in state taskDelayed
+	stream   *stream         // what the task has said while it ran; nil: nothing
 }
 
 // extraOf gives the extra of a task, nil when it has none.

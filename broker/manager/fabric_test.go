@@ -32,6 +32,7 @@ type fabric struct {
 	bodies    map[protocol.Handle]string
 	handles   protocol.Handle
 	peers     protocol.Peer
+	memo      memo
 }
 
 // wire is one connection of a dialler. A ROUTER knows it by its peer, which changes when it breaks.
@@ -59,6 +60,8 @@ type program struct {
 	want     map[string]string        // the answer that is right
 	ended    map[*client.Session]bool // in order
 	greedy   bool                     // it consumes what it gets at once
+	said     map[string]utterance     // by tasks, as it was heard
+	parts    []client.Said            // heard and not consumed
 }
 
 // worker is an instance.
@@ -68,6 +71,7 @@ type worker struct {
 	wires  [instance.Lines]*wire
 	jobs   []instance.Job
 	ran    map[string]int // tasks that began, by service, session and task
+	said   map[string]utterance
 	dead   bool
 }
 
@@ -84,6 +88,7 @@ func newFabric(t tester, loops int) *fabric {
 	f := &fabric{
 		t: t, now: time.Unix(1_800_000_000, 0), orders: make([][]session.Order, loops),
 		held: map[string]map[protocol.Handle]int{}, bodies: map[protocol.Handle]string{},
+		memo: memo{open: map[string]*note{}},
 	}
 	epoch := protocol.NewEpoch(5, 0)
 	var err error
@@ -152,7 +157,7 @@ func (f *fabric) hangUp(w *wire) {
 
 func (f *fabric) client(name string, incarnation uint64, credit int64) *program {
 	p := &program{
-		name: name, wires: map[uint32]*wire{}, answers: map[string][]string{}, want: map[string]string{}, ended: map[*client.Session]bool{},
+		name: name, wires: map[uint32]*wire{}, answers: map[string][]string{}, want: map[string]string{}, ended: map[*client.Session]bool{}, said: map[string]utterance{},
 		engine: client.New(client.Config{Endpoints: []string{"inproc://b"}, Name: name, Incarnation: incarnation, Seed: 1, ResultCredit: credit}),
 	}
 	p.engine.Start(f.now)
@@ -161,7 +166,7 @@ func (f *fabric) client(name string, incarnation uint64, credit int64) *program 
 }
 
 func (f *fabric) instance(service string, incarnation uint64, slots int) *worker {
-	w := &worker{name: fmt.Sprintf("%s-%d", service, incarnation), ran: map[string]int{}}
+	w := &worker{name: fmt.Sprintf("%s-%d", service, incarnation), ran: map[string]int{}, said: map[string]utterance{}}
 	w.engine = instance.New(instance.Config{
 		Incarnation: incarnation, Endpoints: []string{"inproc://b"}, Slots: slots,
 		Hello: protocol.Hello{Service: service, Name: w.name, Sessions: 3},
@@ -323,6 +328,9 @@ func (f *fabric) serve(p *program) (moved bool) {
 	for _, conn := range b.Hangups {
 		f.hangUp(p.wires[conn])
 	}
+	for _, s := range b.Said {
+		p.heard(f, s)
+	}
 	for _, c := range b.Completions {
 		key := name(c.Session.Number(), c.Task)
 		text := string(c.Payload)
@@ -362,6 +370,7 @@ func (p *program) consume(f *fabric, n int) {
 		p.engine.Consumed(c.Source, int64(c.Size))
 	}
 	p.taken = p.taken[min(n, len(p.taken)):]
+	p.consumeParts()
 }
 
 func (p *program) submit(f *fabric, s *client.Session, size int) {
@@ -406,6 +415,9 @@ func (f *fabric) work(w *worker) (moved bool) {
 				w.engine.Receive(f.now, o.Line, records, payloads)
 			})
 		}
+	}
+	for _, a := range b.Answers {
+		f.memo.answered(f, w, a)
 	}
 	for line, frames := range b.Frames {
 		for _, frame := range frames {

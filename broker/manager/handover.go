@@ -114,6 +114,7 @@ func (c *Core) takeIn(state any) {
 		c.instances[i.container] = i
 	}
 	for _, s := range m.sessions {
+		s.client.passStalled()
 		if s.unfinished() > 0 {
 			s.fill()
 		}

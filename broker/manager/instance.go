@@ -185,6 +185,12 @@ func (i *instance) fromInstance(in *intake) error {
 		case protocol.KindResult, protocol.KindFailure:
 			i.answer(&rec, h)
 			continue
+		case protocol.KindPartial:
+			streams{i.manager}.part(i, &rec)
+		case protocol.KindProgress:
+			streams{i.manager}.progressed(i, &rec)
+		case protocol.KindPutData, protocol.KindGetData:
+			i.seatOf(rec.Session).dataOf().answer(i, &rec)
 		case protocol.KindExecuted:
 			i.executed(int64(rec.Session), time.Duration(min(rec.Task, 1<<62)))
 			i.serve()
@@ -273,6 +279,7 @@ func (i *instance) answer(rec *protocol.Record, h protocol.Handle) {
 			rec.Size, m.service.Name, limit))
 		return
 	}
+	streams{m}.lastWords(n)
 	keeper{s}.answer(n, rec.Kind, rec.Payload, rec.Size, h)
 	if rec.Kind == protocol.KindResult {
 		s.done++

@@ -33,12 +33,15 @@ type keeper struct{ *hosted }
 // over.
 func (s keeper) answer(k uint32, kind protocol.Kind, payload []byte, size uint32, h protocol.Handle) {
 	id := s.manager.slab.slots[k].id
+	said := s.manager.slab.streamOf(k)
 	if s.kept.on {
 		s.retain(k, kind, payload, size, h)
 	}
 	cl := s.client
 	cl.sent += int64(size)
-	if h != 0 {
+	if said != nil {
+		said.conclude(s.hosted, kind, id, payload, size, h)
+	} else if h != 0 {
 		cl.link.AppendExternal(kind, s.number, uint64(id), size, h)
 	} else {
 		cl.link.Append(kind, s.number, uint64(id), payload)
@@ -122,6 +125,7 @@ func (s keeper) detach() {
 		allowed := cl.allowed
 		s.leave()
 		s.client = s.nobody(allowed)
+		streams{s.manager}.passAll(s.hosted)
 	}
 }
 
@@ -140,6 +144,7 @@ func (s keeper) attach(incarnation uint64) {
 		for k := s.kept.tasks.head; k != 0; k = s.manager.slab.slots[k].next {
 			s.say(k)
 		}
+		cl.passStalled()
 	}
 	c.note(session.Note{Attached: &session.Attached{
 		Session: s.number, Client: incarnation, Next: s.seen.highest() + 1, Untold: s.unfinished() + s.kept.tasks.n,

@@ -48,7 +48,7 @@ func moveAtRandom(t *rapid.T, deaths bool) {
 	f.pass(time.Second)
 	ops := []string{
 		"submit", "submit", "submit", "loop", "loop", "loop", "loop", "deliver", "deliver", "deliver", "deliver", "finish", "finish",
-		"engines", "engines", "move", "move", "break", "consume", "control", "control", "control", "time",
+		"engines", "engines", "move", "move", "break", "consume", "control", "control", "control", "time", "say", "say", "say", "keep",
 	}
 	if deaths {
 		ops = append(ops, "die")
@@ -90,6 +90,10 @@ func (f *fabric) step(t *rapid.T, op string, services []string, next *uint64) {
 			w.begin(f)
 			w.finish(f, 2)
 		}
+	case "say":
+		f.instances[anyOf(len(f.instances), "instance")].say(f, t)
+	case "keep":
+		f.memo.keep(f.instances[anyOf(len(f.instances), "instance")], t)
 	case "move":
 		p := f.clients[anyOf(len(f.clients), "client")]
 		p.engine.Request(protocol.KindMoveService, protocol.MoveService{
@@ -146,6 +150,9 @@ func (f *fabric) settle(t tester, deaths bool) {
 		}
 		return n
 	}
+	if f.pass(5 * time.Second); !deaths {
+		f.heardAll(t)
+	}
 	for range 200 {
 		f.pass(200 * time.Millisecond)
 		for _, p := range f.clients {
@@ -171,6 +178,9 @@ func (f *fabric) settle(t tester, deaths bool) {
 			ran := 0
 			for _, w := range f.instances {
 				ran += w.ran[key]
+				if !deaths && !f.whole(p, key, w) {
+					t.Fatalf("%s: task %s has said %+v, heard was %+v", p.name, key, w.said[key], p.said[key])
+				}
 			}
 			if ran == 0 || ran > 1 && !deaths {
 				t.Fatalf("%s: task %s was executed %d times", p.name, key, ran)
@@ -183,6 +193,11 @@ func (f *fabric) settle(t tester, deaths bool) {
 		}
 	}
 	f.pass(3 * time.Second)
+	for at, n := range f.memo.open {
+		if !deaths {
+			t.Fatalf("%s: a request about session %d was not answered", at, n.session)
+		}
+	}
 	for i, c := range f.loops {
 		if l := c.Left(); l != "" {
 			t.Fatalf("loop %d: left: %s", i, l)

@@ -183,6 +183,9 @@ func (s *hosted) info(k uint32) protocol.TaskInfo {
 				i.Stage = protocol.StageAcknowledged
 			}
 		}
+		if x.stream != nil {
+			i.Progress = x.stream.progress
+		}
 	}
 	return i
 }

@@ -31,6 +31,8 @@ type hosted struct {
 	bytes    int64
 	seats    []*seat
 	kept     keep
+	stalled  []uint64 // tasks that have something for a client that is blocked, by their wire ids
+	data     data
 
 	done, failed uint64
 	running      bool            // an instance was bound
@@ -56,6 +58,7 @@ type client struct {
 	core     *Core
 	sessions []*hosted
 	recent   *hosted // whose task came last
+	turn     int     // of sessions whose tasks have something for it
 	allowed  int64   // bytes of results that it takes unconsumed; 0: without limit
 	sent     int64   // bytes of results sent
 	consumed int64
@@ -123,6 +126,7 @@ func (cl *client) resume(wasBlocked bool) {
 	if !wasBlocked || cl.blocked() {
 		return
 	}
+	cl.passStalled()
 	for _, s := range cl.sessions {
 		s.fill()
 	}
@@ -368,6 +372,7 @@ func (s *hosted) settleClose() {
 func (s *hosted) end(killed bool, why *protocol.Error) {
 	s.closed, s.killed = true, killed
 	keeper{s}.clear()
+	s.data = data{}
 	s.client.recent = nil
 	s.client.unlook(s)
 	for _, t := range slices.Clone(s.seats) {

@@ -54,6 +54,7 @@ type party struct {
 	dismissed  string                        // an instance that was told to leave at once: why
 	executions map[uint64]protocol.Execution // of an instance, by task
 	began      map[uint64]bool               // whose beginning was told
+	words      []word
 }
 
 // given is a task at an instance.
@@ -287,6 +288,8 @@ func (p *party) record(rec *protocol.Record, payload []byte) {
 		p.link.Append(protocol.KindCredit, 0, uint64(p.consumed), nil)
 	}
 	switch rec.Kind {
+	case protocol.KindPartial, protocol.KindProgress, protocol.KindPartialGrant, protocol.KindDone, protocol.KindSessionData:
+		p.hears(rec, payload)
 	case protocol.KindResult:
 		p.answers[protocol.TaskID(rec.Task)] = append(p.answers[protocol.TaskID(rec.Task)], string(payload))
 	case protocol.KindFailure:
@@ -354,6 +357,7 @@ func (p *party) record(rec *protocol.Record, payload []byte) {
 		}
 	case protocol.KindError:
 		p.refused = append(p.refused, "record")
+		p.hears(rec, payload)
 	default:
 	}
 }

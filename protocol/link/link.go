@@ -156,12 +156,27 @@ func AppendTaskExternal(l *Link, session uint32, id protocol.TaskID, size uint32
 	f.payloads = append(f.payloads, h)
 }
 
-// AppendPartial adds a [protocol.KindPartial] record.
-func AppendPartial(l *Link, session uint32, task uint64, payload []byte, attempt uint8, number uint32) {
+// AppendNumbered adds a record with an inline payload whose last element says an attempt and a number.
+func AppendNumbered(l *Link, kind protocol.Kind, session uint32, task uint64, payload []byte, attempt uint8, number uint32) {
 	f := l.room(0)
 	size := len(f.bytes)
-	f.bytes = protocol.AppendPartial(f.bytes, session, task, payload, attempt, number)
+	f.bytes = protocol.AppendNumbered(f.bytes, kind, session, task, payload, attempt, number)
 	f.weigh(size, 0)
+}
+
+// AppendNumberedExternal is [AppendNumbered] for a payload frame; it takes over one reference to the handle.
+func AppendNumberedExternal(
+	l *Link, kind protocol.Kind, session uint32, task uint64, size uint32, h protocol.Handle, attempt uint8, number uint32,
+) {
+	if l.state == closed {
+		l.node.Release(h)
+		return
+	}
+	f := l.roomExternal(size)
+	before := len(f.bytes)
+	f.bytes = protocol.AppendNumberedExternal(f.bytes, kind, session, task, size, attempt, number)
+	f.weigh(before, size)
+	f.payloads = append(f.payloads, h)
 }
 
 // AppendDispatch adds a [protocol.KindDispatch] record with an inline payload.

@@ -68,6 +68,7 @@ func (e *Engine) conn(id uint32) *conn {
 func (c *conn) hangUp() {
 	e := c.engine
 	c.link.Close()
+	releaseEnds(e)
 	for i := range e.conns {
 		if e.conns[i] == c {
 			e.conns = append(e.conns[:i], e.conns[i+1:]...)
@@ -302,6 +303,8 @@ func (c *conn) records(now time.Time, rest []byte, payloads []protocol.Handle) {
 		case rec.Kind == protocol.KindResult || rec.Kind == protocol.KindFailure:
 			c.finished(&rec, h)
 			continue
+		case rec.Kind == protocol.KindPartial || rec.Kind == protocol.KindProgress:
+			c.said(&rec)
 		case c.control:
 			e.controlled(now, c, &rec)
 		case rec.Kind == protocol.KindAskCredit:

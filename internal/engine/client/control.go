@@ -154,6 +154,9 @@ func (s *Session) sessionOpened(rec *protocol.Record, refused *protocol.Error) {
 	if e.numbers[s.number] == s {
 		delete(e.numbers, s.number)
 	}
+	if s.opened && s.epoch != e.node.Epoch {
+		s.beginAnew()
+	}
 	s.number, s.anew, s.epoch = body.Session, false, e.node.Epoch
 	e.numbers[s.number] = s
 	s.version, s.maxPayload = body.Version, body.MaxPayload

@@ -55,6 +55,7 @@ type Batch struct {
 	Released []protocol.Handle // one reference each is to be given back
 	Hangups  []uint32          // connections to close, after frames were sent
 
+	Said        []Said // before Completions
 	Completions []Completion
 	Answers     []Answer
 	Notes       []Note
@@ -163,13 +164,14 @@ func (e *Engine) Take(b *Batch) bool {
 	o := &e.out
 	o.Released = e.node.Released(o.Released)
 	if len(b.Frames) == before && len(o.Dials)+len(o.Retained)+len(o.Released)+len(o.Hangups)+
-		len(o.Completions)+len(o.Answers)+len(o.Notes) == 0 {
+		len(o.Said)+len(o.Completions)+len(o.Answers)+len(o.Notes) == 0 {
 		return false
 	}
 	b.Dials = move(b.Dials, &o.Dials)
 	b.Retained = move(b.Retained, &o.Retained)
 	b.Released = move(b.Released, &o.Released)
 	b.Hangups = move(b.Hangups, &o.Hangups)
+	b.Said = move(b.Said, &o.Said)
 	b.Completions = move(b.Completions, &o.Completions)
 	b.Answers = move(b.Answers, &o.Answers)
 	b.Notes = move(b.Notes, &o.Notes)

@@ -124,9 +124,13 @@ func (s *Session) end(err *protocol.Error) {
 		s.err = protocol.Errorf(protocol.CodeSessionClosed, "session", "it was closed")
 	}
 	for s.first != 0 {
-		id := e.slots[s.first-1].id
+		t := &e.slots[s.first-1]
+		done := Completion{Session: s, Task: t.id, Err: s.err}
+		if t.stream != nil && t.stream.end != nil {
+			done = t.stream.end.done
+		}
 		e.drop(s.first - 1)
-		e.out.Completions = append(e.out.Completions, Completion{Session: s, Task: id, Err: s.err})
+		e.out.Completions = append(e.out.Completions, done)
 	}
 	if s.conn == nil {
 		s.link.Close()

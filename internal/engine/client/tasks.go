@@ -19,7 +19,8 @@ type slot struct {
 	off        int
 	size       uint32
 	handle     protocol.Handle
-	prev, next uint32 // slot + 1; 0: none
+	prev, next uint32  // slot + 1; 0: none
+	stream     *stream // what it has said while it ran; nil: nothing
 }
 
 // Room says whether a task of size bytes may be submitted in s now. A session that has nothing unfinished has room for
@@ -157,16 +158,15 @@ func (s *Session) resend() {
 // dropped, and its bytes are consumed at once.
 func (c *conn) finished(rec *protocol.Record, h protocol.Handle) {
 	e := c.engine
-	id := protocol.TaskID(rec.Task)
-	at := id.Slot()
-	if uint64(at) >= uint64(len(e.slots)) || e.slots[at].id != id || e.slots[at].session.number != rec.Session {
+	at, ok := find(e, rec)
+	if !ok {
 		e.node.Release(h)
 		c.consume(int64(rec.Size))
 		return
 	}
 	s := e.slots[at].session
 	done := Completion{
-		Session: s, Task: id, Payload: rec.Payload, Handle: h, Size: rec.Size,
+		Session: s, Task: e.slots[at].id, Payload: rec.Payload, Handle: h, Size: rec.Size,
 		Source: Source{conn: c.id, generation: c.generation},
 	}
 	switch {
@@ -183,6 +183,15 @@ func (c *conn) finished(rec *protocol.Record, h protocol.Handle) {
 			c.consume(int64(rec.Size))
 		}
 	}
+	if len(rec.Ext) > 0 && e.slots[at].held(rec, done) {
+		return
+	}
+	s.complete(at, done)
+}
+
+// complete ends a task.
+func (s *Session) complete(at uint32, done Completion) {
+	e := s.engine
 	e.drop(at)
 	e.out.Completions = append(e.out.Completions, done)
 	if s.tasks == 0 {
@@ -235,6 +244,7 @@ func (c *conn) renew() {
 	e := c.engine
 	c.generation++
 	c.consumed, c.told, c.asked = 0, 0, 0
+	releaseEnds(e)
 	for _, s := range e.sessions {
 		if s.conn == c {
 			s.resend()

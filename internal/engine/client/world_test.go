@@ -27,6 +27,7 @@ type world struct {
 	order   []Completion
 	notes   []Note
 	answers []Answer
+	said    []Said
 }
 
 // wire is one connection. What is on it is lost when it is cut; it is there again at once.
@@ -111,6 +112,7 @@ func (w *world) pump() {
 }
 
 func (w *world) collect(b *Batch) {
+	w.said = append(w.said, b.Said...)
 	for _, c := range b.Completions {
 		if w.done[c.Session] == nil {
 			w.done[c.Session] = map[protocol.TaskID]Completion{}

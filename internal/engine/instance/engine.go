@@ -95,6 +95,8 @@ type Batch struct {
 	Orders   []Order
 	Frames   [Lines][]*link.Frame
 	Released []protocol.Handle
+	Granted  []*Stream // whose windows are open again: who waits is to try again
+	Answers  []Answer  // to requests about the data of sessions
 }
 
 // Reset empties the batch and keeps its memory.
@@ -106,18 +108,22 @@ func (b *Batch) Reset() {
 		b.Frames[i] = b.Frames[i][:0]
 	}
 	b.Released = b.Released[:0]
+	clear(b.Granted)
+	clear(b.Answers)
+	b.Granted, b.Answers = b.Granted[:0], b.Answers[:0]
 }
 
 // Engine is the state of one instance. Make it with [New], then call [Engine.Start]. It is not to be copied: its parts
 // know each other. Each part keeps one subject; what concerns several of them is done here.
 type Engine struct {
-	cfg     Config
-	life    lifetime
-	lines   lines
-	roster  roster
-	orders  orders
-	running int // jobs
-	tally   tally
+	cfg      Config
+	life     lifetime
+	lines    lines
+	roster   roster
+	requests requests
+	orders   orders
+	running  int // jobs
+	tally    tally
 }
 
 // New makes the engine of an instance.
@@ -229,7 +235,7 @@ func (e *Engine) Deadline() (at time.Time, ok bool) {
 	if e.life.state == Ended {
 		return time.Time{}, false
 	}
-	return sooner(e.lines.deadline(), e.life.deadline()), true
+	return sooner(e.roster.progressDue(), sooner(e.lines.deadline(), e.life.deadline())), true
 }
 
 // Tick runs the timers that are due.
@@ -241,6 +247,7 @@ func (e *Engine) Tick(now time.Time) {
 		e.orders.add(Order{Kind: CancelAll})
 	}
 	e.lines.tick(now)
+	e.roster.tellDue(now)
 	if e.life.state == Draining && now.Sub(later(e.lines.at(Data).heard, e.life.stopAt)) >= e.cfg.Patience {
 		e.move(now, Orphaned)
 	}
@@ -255,6 +262,16 @@ func (e *Engine) Take(b *Batch) {
 	e.orders = e.orders[:0]
 	for line := range Lines {
 		b.Frames[line] = e.lines.at(line).node.Take(b.Frames[line])
+	}
+	if len(e.roster.woken) > 0 {
+		b.Granted = append(b.Granted, e.roster.woken...)
+		clear(e.roster.woken)
+		e.roster.woken = e.roster.woken[:0]
+	}
+	if len(e.requests.answers) > 0 {
+		b.Answers = append(b.Answers, e.requests.answers...)
+		clear(e.requests.answers)
+		e.requests.answers = e.requests.answers[:0]
 	}
 	b.Released = e.Released(b.Released)
 }
@@ -312,4 +329,5 @@ func (e *Engine) hangUp() {
 func (e *Engine) newEra() {
 	e.tally = tally{}
 	e.roster.newEra()
+	e.requests.fail()
 }

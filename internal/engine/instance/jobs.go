@@ -32,8 +32,9 @@ type Job struct {
 	MaxPayload int64           // bytes that a result may have; the shell turns a larger one into a failure
 	Limits     *Limits         // of its time; nil: none
 
-	task uint64
-	era  uint32
+	task   uint64
+	era    uint32
+	stream *Stream // what it has said while it ran; nil: nothing
 }
 
 // Limits is how long a task may take. The manager ends what takes longer; that the task knows of it is a help.

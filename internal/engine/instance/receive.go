@@ -235,6 +235,13 @@ func (in *intake) data(rec *protocol.Record) {
 		if protocol.Unmarshal(rec.Kind, rec.Payload, why) == nil {
 			e.roster.abort(rec.Session, rec.Task, why)
 		}
+	case protocol.KindPartialGrant:
+		var body protocol.PartialGrant
+		if protocol.Unmarshal(rec.Kind, rec.Payload, &body) == nil {
+			e.roster.granted(rec.Session, rec.Task, body.Bytes)
+		}
+	case protocol.KindDone, protocol.KindSessionData, protocol.KindError:
+		e.requests.answered(rec)
 	case protocol.KindLeave:
 		if why := (&protocol.Error{}); len(rec.Payload) > 0 && protocol.Unmarshal(protocol.KindError, rec.Payload, why) == nil {
 			e.dismissed(in.now, why)

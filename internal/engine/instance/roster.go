@@ -14,7 +14,9 @@ type roster struct {
 	orders   *orders
 	sessions []*Session // that are not gone, in the order of their Bind
 	turns    turns
-	era      uint32 // grows when the manager is another process: what ran before is of no interest
+	streams  []*Stream // of tasks that run and have said something
+	woken    []*Stream // to be told to try again
+	era      uint32    // grows when the manager is another process: what ran before is of no interest
 }
 
 // find gives the newest session of that number that is not gone.
@@ -109,6 +111,7 @@ func (r *roster) unbindDone(s *Session) {
 // newEra lets go of all sessions, because the manager that sent them is no more.
 func (r *roster) newEra() {
 	r.era++
+	r.closeStreams()
 	r.releaseAll(true)
 }
 
@@ -279,6 +282,7 @@ func (r *roster) taskDone(job *Job, out *Outcome) {
 	s := job.Session
 	s.running--
 	manager := r.manager
+	r.closeStream(job)
 	switch {
 	case !r.hears(job.era): // nobody waits for it
 		manager.node.Release(out.Handle)
