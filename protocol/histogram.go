@@ -60,8 +60,8 @@ func (h Histogram) Mean() time.Duration {
 	return h.Sum / time.Duration(n)
 }
 
-// Quantile gives the duration below which the part q (0 to 1) of all is, interpolated within its bucket; 0 when there
-// are none.
+// Quantile gives the duration below which the part q (0 to 1) of all is; 0 when there are none. Within its bucket it is
+// interpolated, as evenly spread as the sum of all allows.
 func (h Histogram) Quantile(q float64) time.Duration {
 	n := h.N()
 	if n == 0 {
@@ -74,12 +74,36 @@ func (h Histogram) Quantile(q float64) time.Duration {
 		}
 		if rank <= float64(c) {
 			low, high := bucket(i)
-			return low + time.Duration(float64(high-low)*rank/float64(c))
+			from, width := 0.0, 1.0
+			switch m := h.place(i); {
+			case m < 0.5:
+				width = 2 * m
+			default:
+				from, width = 2*m-1, 2*(1-m)
+			}
+			return low + time.Duration(float64(high-low)*(from+width*rank/float64(c)))
 		}
 		rank -= float64(c)
 	}
 	_, high := bucket(len(h.Counts) - 1)
 	return high
+}
+
+// place is where in the bucket at the durations are on average, from 0 to 1. Of the bucket that weighs most it follows from
+// the sum; of others it is taken to be the middle.
+func (h Histogram) place(at int) float64 {
+	heaviest, most, rest := 0, 0.0, float64(h.Sum)
+	for i, c := range h.Counts {
+		low, high := bucket(i)
+		if w := float64(c) * float64(high-low); w > most {
+			heaviest, most = i, w
+		}
+		rest -= float64(c) * float64(low+high) / 2
+	}
+	if at != heaviest {
+		return 0.5
+	}
+	return min(max(0.5+rest/most, 0), 1)
 }
 
 // bucket gives the bounds of a bucket.

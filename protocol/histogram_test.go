@@ -39,3 +39,42 @@ func TestHistogram(t *testing.T) {
 		t.Errorf("%+v", both)
 	}
 }
+
+// TestQuantilesOfWhatLiesTogether asks for quantiles of durations that lie together at one end of their bucket.
+func TestQuantilesOfWhatLiesTogether(t *testing.T) {
+	cases := []struct {
+		name  string
+		times map[time.Duration]uint64
+		q     float64
+		want  time.Duration // within 5 %
+	}{
+		{"low in the bucket", map[time.Duration]uint64{17 * time.Millisecond: 1000}, 0.5, 17 * time.Millisecond},
+		{"high in the bucket", map[time.Duration]uint64{32 * time.Millisecond: 1000}, 0.99, 32 * time.Millisecond},
+		{"of two groups the one", map[time.Duration]uint64{770 * time.Microsecond: 900, 270 * time.Millisecond: 100}, 0.5, 770 * time.Microsecond},
+		{"of two groups the other", map[time.Duration]uint64{time.Millisecond: 900, 270 * time.Millisecond: 100}, 0.95, 270 * time.Millisecond},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			var h Histogram
+			for d, n := range c.times {
+				h.Add(d, n)
+			}
+			if got := h.Quantile(c.q); got < c.want*95/100 || got > c.want*105/100 {
+				t.Errorf("it is %v, want %v", got, c.want)
+			}
+		})
+	}
+	spread := Histogram{}
+	for i := range 1000 {
+		spread.Add(time.Duration(i)*time.Millisecond, 1)
+	}
+	for _, q := range []float64{0.25, 0.5, 0.9, 0.99} {
+		if got, want := spread.Quantile(q), time.Duration(1000*q)*time.Millisecond; got < want*90/100 || got > want*110/100 {
+			t.Errorf("quantile %v of 0 to 1 s is %v", q, got)
+		}
+	}
+	wrong := Histogram{Counts: []uint64{0, 0, 5}} // of a peer that gives no sum
+	if got := wrong.Quantile(0.5); got < 2*time.Microsecond || got > 4*time.Microsecond {
+		t.Errorf("without a sum: %v", got)
+	}
+}

@@ -110,6 +110,14 @@ func (s *scripted) Events(_ context.Context, n protocol.SessionNumber, from uint
 	return all[min(int(from), upTo):upTo], upTo == len(all), nil
 }
 
+func (s *scripted) SessionStats(_ context.Context, n protocol.SessionNumber) (protocol.Stats, error) {
+	return someStats(), s.tell("stats of session %d", n)
+}
+
+func (s *scripted) ServiceStats(_ context.Context, name, version string) (protocol.Stats, error) {
+	return someStats(), s.tell("stats of service %s %q", name, version)
+}
+
 func (s *scripted) CreateEnvironment(_ context.Context, e protocol.Environment) error {
 	return s.tell("create %s %v", e.Name, e.Labels)
 }

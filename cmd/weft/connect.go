@@ -44,10 +44,12 @@ type catalogueOperator interface {
 	MoveService(ctx context.Context, name, version string, loop int) error
 	RestartService(ctx context.Context, name, version string, idle bool) error
 	Services(ctx context.Context, f client.Filter) iter.Seq2[protocol.ServiceInfo, error]
+	ServiceStats(ctx context.Context, name, version string) (protocol.Stats, error)
 }
 
 type sessionOperator interface {
 	Sessions(ctx context.Context, f client.Filter) iter.Seq2[protocol.SessionInfo, error]
+	SessionStats(ctx context.Context, number protocol.SessionNumber) (protocol.Stats, error)
 	Events(ctx context.Context, number protocol.SessionNumber, from uint64) (events []protocol.SessionEvent, over bool, err error)
 	CloseSession(ctx context.Context, number protocol.SessionNumber, mode, reason string) error
 	SteerSession(ctx context.Context, number protocol.SessionNumber, action, reason string) error

@@ -11,9 +11,14 @@ import (
 func newSession(a *app) *cobra.Command {
 	cmd := group(&cobra.Command{Use: "session", Short: "See sessions and what happened to them, steer and close them"})
 	a.brokerFlag(cmd)
-	cmd.AddCommand(newSessionList(a), newSessionGet(a), newSessionEvents(a), newSessionClose(a), newSessionKill(a))
+	cmd.AddCommand(newSessionList(a), newSessionGet(a), newSessionEvents(a), newSessionAnalyze(a), newSessionClose(a), newSessionKill(a))
 	cmd.AddCommand(sessionSteers(a)...)
 	return cmd
+}
+
+// noSession says that there is no such session.
+func noSession(number protocol.SessionNumber) error {
+	return protocol.Errorf(protocol.CodeUnknownSession, "session", "there is no session %d (see: weft session list --all)", number)
 }
 
 // sessionNumber reads a session's number as the user typed it.

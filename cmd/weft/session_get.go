@@ -31,8 +31,7 @@ func newSessionGet(a *app) *cobra.Command {
 					return err
 				}
 				if len(found) == 0 {
-					return protocol.Errorf(protocol.CodeUnknownSession, "session get",
-						"there is no session %d (see: weft session list --all)", number)
+					return noSession(number)
 				}
 				s := sessionInFull{SessionInfo: found[0]}
 				if s.Events, _, err = c.Events(ctx, number, 0); err != nil {

@@ -175,7 +175,10 @@ func sessionColumns(now time.Time) []column[protocol.SessionInfo] {
 
 // describeSession is one session in full.
 func describeSession(s sessionInFull, now time.Time) []pair {
-	started, ended := "", ""
+	started, ended, since := "", "", ""
+	if !s.Since.IsZero() {
+		since = " for " + humanDuration(now.Sub(s.Since))
+	}
 	if !s.Ended.IsZero() {
 		ended = humanDuration(now.Sub(s.Ended)) + " ago"
 	}
@@ -188,17 +191,61 @@ func describeSession(s sessionInFull, now time.Time) []pair {
 		{"service", strings.TrimSpace(s.Service + " " + s.Version)},
 		{"environment", s.Environment},
 		{"client", s.Client},
-		{"state", stateOf(s.SessionInfo)},
+		{"state", stateOf(s.SessionInfo) + since},
 		{"reason", s.Reason},
 		{"opened", humanDuration(now.Sub(s.Opened)) + " ago"},
 		{"running", started},
 		{"ended", ended},
 		{"tasks", fmt.Sprintf("%s queued, %s in flight, %s done, %s failed",
 			humanCount(s.Queued), humanCount(s.InFlight), humanCount(s.Done), humanCount(s.Failed))},
+		{"of these", counted([]tally{
+			{s.Cancelled, "cancelled"}, {s.Dead, "in the dead-letter list"}, {s.Retried, "attempts more than one"}, {s.Late, "late results dropped"},
+		})},
 		{"nodes", strings.Join(s.Nodes, " ")},
 		{"loop", loopOf(s.SessionInfo)},
+		{"last failure", describeFailure(s.Failure, now)},
 		{"events", lastEvents(s.Events, now)},
 	}
+}
+
+// describeFailure is the last thing that went wrong, in lines.
+func describeFailure(f *protocol.Failure, now time.Time) string {
+	if f == nil {
+		return ""
+	}
+	where := ""
+	if f.Container != "" {
+		where = ", instance " + f.Container
+		if f.Node != "" {
+			where += " on node " + f.Node
+		}
+	}
+	if f.Task != 0 {
+		where += fmt.Sprintf(", task %d", f.Task.Sequence())
+	}
+	lines := []string{humanDuration(now.Sub(f.At)) + " ago" + where}
+	if f.Error != nil {
+		lines = append(lines, f.Error.Error())
+	}
+	switch {
+	case f.Signal != "":
+		lines = append(lines, "its process was ended by signal "+f.Signal)
+	case f.Code != 0:
+		lines = append(lines, fmt.Sprintf("its process ended with exit code %d", f.Code))
+	}
+	if f.Stack != "" {
+		lines = append(lines, "stack:")
+		for line := range strings.Lines(f.Stack) {
+			lines = append(lines, "  "+strings.TrimRight(line, "\n"))
+		}
+	}
+	if len(f.Output) > 0 {
+		lines = append(lines, "its last output:")
+		for _, line := range f.Output {
+			lines = append(lines, "  "+line)
+		}
+	}
+	return strings.Join(lines, "\n")
 }
 
 // stateOf is the state of a session, with what it was steered to.

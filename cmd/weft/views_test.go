@@ -99,6 +99,27 @@ func someTasks() []protocol.TaskInfo {
 	}
 }
 
+func someStats() protocol.Stats {
+	times := func(n uint64, d time.Duration) (h protocol.Histogram) {
+		h.Add(d, n)
+		return h
+	}
+	return protocol.Stats{
+		Since: noon().Add(-75 * time.Second), At: noon(), Submitted: 4100, Done: 4000, Failed: 2, Retried: 12, Dead: 1, Refused: 3,
+		BytesIn: 4100 * 700, BytesOut: 4000 * 90, Queued: times(4090, 2*time.Second), Executing: times(4014, 18*time.Millisecond),
+		InFlight: times(1200, 40*time.Millisecond), Active: 72 * time.Second, Starved: 70 * time.Second, Serving: 144 * time.Second,
+		Busy: 140 * time.Second, Waiting: 94, Flying: 4, Instances: 2, Most: 2, Slots: 1, Delay: 123 * time.Millisecond,
+	}
+}
+
+func someFailure() *protocol.Failure {
+	return &protocol.Failure{
+		At: noon().Add(-12 * time.Second), Hook: "OnTaskExec", Error: protocol.Errorf(protocol.CodeTaskPanicked, "OnTaskExec", "panic: index out of range [3] with length 3"),
+		Container: "c1", Node: "n1", Task: protocol.NewTaskID(17, 2), Stack: "goroutine 9 [running]:\nmain.price(...)\n\t/src/price.go:40 +0x1d", Code: 2,
+		Output: []string{"loading curves", "price: giving up"},
+	}
+}
+
 func someEvents() []protocol.SessionEvent {
 	at := func(d time.Duration) time.Time { return noon().Add(-75*time.Second + d) }
 	return []protocol.SessionEvent{
@@ -156,6 +177,11 @@ func TestTables(t *testing.T) {
 	check(printPairs(&b, describeService(someServices()[0], noon())))
 	check(printPairs(&b, describeService(someServices()[2], noon())))
 	check(printPairs(&b, describeSession(sessionInFull{SessionInfo: someSessions()[0], Events: someEvents()}, noon())))
+	failed := someSessions()[0]
+	failed.State, failed.Since, failed.Failure, failed.Retried, failed.Late = protocol.SessionRunning, noon().Add(-70*time.Second), someFailure(), 12, 3
+	check(printPairs(&b, describeSession(sessionInFull{SessionInfo: failed}, noon())))
+	killed := &protocol.Failure{At: noon(), Container: "hand-1", Signal: "SIGKILL"}
+	check(printPairs(&b, []pair{{"last failure", describeFailure(killed, noon())}}))
 	golden(t, "tables.txt", b.String())
 }
 
