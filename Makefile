@@ -116,7 +116,7 @@ check-vulnerabilities: setup $(TOOLS)/govulncheck
 
 # The figures that the fabric must reach. A test that does not exist, or is skipped, has not passed.
 .PHONY: acceptance
-acceptance: acceptance-throughput acceptance-kill acceptance-fairness acceptance-callbacks acceptance-exec acceptance-tour ## Check the promised figures and behaviour (takes long)
+acceptance: acceptance-throughput acceptance-kill acceptance-cancel acceptance-fairness acceptance-callbacks acceptance-exec acceptance-tour ## Check the promised figures and behaviour (takes long)
 
 .PHONY: acceptance-throughput
 acceptance-throughput: build ## - at least 1,000,000 small tasks/s through one client and one instance
@@ -125,6 +125,10 @@ acceptance-throughput: build ## - at least 1,000,000 small tasks/s through one c
 .PHONY: acceptance-kill
 acceptance-kill: build ## - 100,000 tasks while one of four instances is killed every 2 s
 	$(BIN)/weft-bench kill --tasks 100000 --instances 4 --every 2s
+
+.PHONY: acceptance-cancel
+acceptance-cancel: build ## - 201 running tasks cancelled: all stop within the grace + 1 s, and one instance is killed
+	$(BIN)/weft-bench cancel --instances 20 --slots 10 --execution 60s --grace 3s --slack 1s
 
 .PHONY: acceptance-fairness
 acceptance-fairness: build ## - one session with a million tasks does not slow another down

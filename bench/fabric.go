@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -38,6 +40,7 @@ type plan struct {
 	execution time.Duration // of a task
 	tasks     int           // unfinished ones that a session may have; 0: the default
 	payload   int64         // bytes of a task; 0: the default limit will do
+	cpu       int64         // millicores of the node; 0: more than enough
 }
 
 // startFabric starts the parties and registers the service. The caller closes it, also when it fails later.
@@ -61,7 +64,8 @@ func startFabric(ctx context.Context, p plan) (_ *fabric, err error) {
 		return nil, err
 	}
 	f.endpoint = f.broker.ready.Endpoint
-	f.agent, err = startParty(ctx, "agent", agentCommand, "--broker", f.endpoint, "--dir", filepath.Join(f.dir, "agent"))
+	f.agent, err = startParty(ctx, "agent", agentCommand, "--broker", f.endpoint, "--dir", filepath.Join(f.dir, "agent"),
+		"--cpu", strconv.FormatInt(cmp.Or(p.cpu, 1<<20), 10))
 	if err != nil {
 		return nil, err
 	}

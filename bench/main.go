@@ -33,7 +33,7 @@ func main() {
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
-	root.AddCommand(newRun(), newKill(), newFairness(),
+	root.AddCommand(newRun(), newKill(), newCancel(), newFairness(),
 		newPartyBroker(), newPartyAgent(), newPartyClient(), newPartyHolder(), newPartyServe())
 	err := root.ExecuteContext(ctx)
 	stop()

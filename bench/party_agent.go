@@ -15,9 +15,13 @@ import (
 // nodeName is the name of a benchmark's only node.
 const nodeName = "bench"
 
-// newPartyAgent is the agent of a benchmark. It offers whatever its instances need, so that their number is the user's.
+// newPartyAgent is the agent of a benchmark. It offers whatever its instances need, so that their number is the
+// user's, unless it is told how many cores it has.
 func newPartyAgent() *cobra.Command {
-	var endpoint, dir string
+	var (
+		endpoint, dir string
+		cpu           int64
+	)
 	cmd := &cobra.Command{
 		Use: agentCommand, Hidden: true, Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
@@ -25,7 +29,7 @@ func newPartyAgent() *cobra.Command {
 			defer stop()
 			a, err := agent.New(agent.Config{
 				Broker: endpoint, Name: nodeName, Dir: dir, KeepsScheme: true,
-				Capacity: protocol.Capacity{CPU: 1 << 20, Memory: 1 << 40},
+				Capacity: protocol.Capacity{CPU: cpu, Memory: 1 << 40},
 				Logger:   zerolog.New(os.Stderr).Level(zerolog.WarnLevel),
 			})
 			if err != nil {
@@ -45,5 +49,6 @@ func newPartyAgent() *cobra.Command {
 	}
 	cmd.Flags().StringVar(&endpoint, "broker", "", "control endpoint")
 	cmd.Flags().StringVar(&dir, "dir", "", "state folder")
+	cmd.Flags().Int64Var(&cpu, "cpu", 1<<20, "millicores that it offers")
 	return cmd
 }

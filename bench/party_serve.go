@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -23,12 +24,48 @@ func (e *echo) OnTaskExec(_ context.Context, t *worker.TaskContext) ([]byte, err
 	return t.Payload(), nil
 }
 
+// sleep is the service of the check of cancels: its tasks take as long as they say.
+type sleep struct {
+	worker.Base
+	heeds bool // the context
+}
+
+// OnTaskExec waits for the time that its payload names.
+func (s sleep) OnTaskExec(ctx context.Context, t *worker.TaskContext) ([]byte, error) {
+	d, err := time.ParseDuration(string(t.Payload()))
+	if err != nil {
+		return nil, worker.Permanent(err)
+	}
+	if !s.heeds {
+		ctx = context.WithoutCancel(ctx)
+	}
+	select {
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	case <-time.After(d):
+		return nil, nil
+	}
+}
+
 func newPartyServe() *cobra.Command {
-	var e echo
+	var (
+		e       echo
+		sleeper string
+	)
 	cmd := &cobra.Command{
 		Use: serveCommand, Hidden: true, Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return worker.Serve(cmd.Context(), &e) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			switch sleeper {
+			case "":
+				return worker.Serve(cmd.Context(), &e)
+			case heedingName, stubbornName:
+				return worker.Serve(cmd.Context(), sleep{heeds: sleeper == heedingName})
+			default:
+				return fmt.Errorf("--sleep: %q is neither %s nor %s", sleeper, heedingName, stubbornName)
+			}
+		},
 	}
+	cmd.Flags().StringVar(&sleeper, "sleep", "", "serve tasks that take the time that they name, and end with their context or do not: heeding or stubborn")
 	cmd.Flags().DurationVar(&e.execution, "execution", 0, "time that a task takes")
 	return cmd
 }
