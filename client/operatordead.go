@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"errors"
 	"iter"
 	"strconv"
 
@@ -40,6 +41,27 @@ func (o *Operator) DeadLetter(ctx context.Context, id uint64) (protocol.DeadLett
 			return part.Letter, payload, nil
 		}
 	}
+}
+
+// RetryDeadLetter runs the task of an entry of the dead-letter list again, in a session of this client that is opened for
+// it with the service, version, environment, name and parameters of the first, and gives its result. The entry is dropped
+// when the task succeeded. The error is of protocol.CodeNotFound when the entry is not there (any more), or that of the
+// session or of the task, of which there is a new entry when its attempts were spent again.
+func (o *Operator) RetryDeadLetter(ctx context.Context, id uint64) (result []byte, err error) {
+	l, payload, err := o.DeadLetter(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	s, err := o.client.OpenSession(ctx, l.Service, WithVersion(l.Version), WithEnvironment(l.Environment),
+		WithSessionName(l.SessionName), WithParameters(l.Parameters))
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, s.Close(context.WithoutCancel(ctx))) }()
+	if result, err = s.Call(ctx, payload); err != nil {
+		return nil, err
+	}
+	return result, o.DropDeadLetters(ctx, protocol.DropDead{IDs: []uint64{id}})
 }
 
 // DropDeadLetters takes entries off the dead-letter list; what is named beside IDs narrows it. One that was dropped before

@@ -67,6 +67,35 @@ func TestDeadLetters(t *testing.T) {
 	}
 }
 
+// An entry is run again as it was, and is off the list when that succeeds.
+func TestRetryOfADeadLetter(t *testing.T) {
+	t.Parallel()
+	var mended atomic.Bool
+	_, c := embed.Test(t, embed.Service("mended", each(func(_ context.Context, task *worker.TaskContext) ([]byte, error) {
+		if !mended.Load() {
+			return nil, worker.Retry(errors.New("broken"))
+		}
+		s := task.Session()
+		return fmt.Appendf(nil, "%s %s %s", s.Name(), s.Parameters(), task.Payload()), nil
+	}), embed.WithRetry(protocol.Retry{Attempts: 1})))
+	s := open(t, c, "mended", client.WithSessionName("night"), client.WithParameters([]byte("p")))
+	if _, err := s.Call(t.Context(), []byte("x")); protocol.CodeOf(err) != protocol.CodeAttemptsSpent {
+		t.Fatal(err)
+	}
+	if _, err := c.RetryDeadLetter(t.Context(), 1); protocol.CodeOf(err) != protocol.CodeAttemptsSpent {
+		t.Errorf("run again while it is broken: %v", err)
+	}
+	mended.Store(true)
+	for _, id := range []uint64{1, 2} { // the second is of the attempt in between
+		if out, err := c.RetryDeadLetter(t.Context(), id); string(out) != "night p x" || err != nil {
+			t.Errorf("run again: %q, %v", out, err)
+		}
+	}
+	if _, err := c.RetryDeadLetter(t.Context(), 1); protocol.CodeOf(err) != protocol.CodeNotFound {
+		t.Errorf("once more: %v", err)
+	}
+}
+
 // What a service says of the time counts.
 func TestRetryAfter(t *testing.T) {
 	t.Parallel()

@@ -29,7 +29,7 @@ type scripted struct {
 	declared protocol.Interface
 }
 
-func (s *scripted) operator() operator { return operator{s, s, s, s, s, s} }
+func (s *scripted) operator() operator { return operator{s, s, s, s, s, s, s} }
 
 func (s *scripted) tell(format string, args ...any) error {
 	s.told = append(s.told, fmt.Sprintf(format, args...))
@@ -79,6 +79,34 @@ func (s *scripted) Tasks(_ context.Context, session protocol.SessionNumber) iter
 
 func (s *scripted) CancelTask(_ context.Context, session protocol.SessionNumber, sequence uint64, reason string) error {
 	return s.tell("cancel task %d/%d %q", session, sequence, reason)
+}
+
+func (s *scripted) DeadLetters(_ context.Context, f client.Filter) iter.Seq2[protocol.DeadLetter, error] {
+	return matching(s.err, someDeadLetters(), func(l protocol.DeadLetter) bool {
+		return (f.Service == "" || f.Service == l.Service) && (f.Session == 0 || f.Session == l.Session)
+	})
+}
+
+func (s *scripted) LostDeadLetters(context.Context) (uint64, error) { return 0, s.err }
+
+func (s *scripted) DeadLetter(_ context.Context, id uint64) (protocol.DeadLetter, []byte, error) {
+	for _, l := range someDeadLetters() {
+		if l.ID == id {
+			return l, []byte("the payload"), s.err
+		}
+	}
+	return protocol.DeadLetter{}, nil, protocol.Errorf(protocol.CodeNotFound, "get dead letter", "id: the dead-letter list has no entry %d", id)
+}
+
+func (s *scripted) RetryDeadLetter(ctx context.Context, id uint64) ([]byte, error) {
+	if _, _, err := s.DeadLetter(ctx, id); err != nil {
+		return nil, err
+	}
+	return fmt.Appendf(nil, "result %d", id), s.tell("retry %d", id)
+}
+
+func (s *scripted) DropDeadLetters(_ context.Context, which protocol.DropDead) error {
+	return s.tell("drop %v %q %t", which.IDs, which.Service, which.All)
 }
 
 func (s *scripted) Close() error { return s.tell("bye") }
@@ -193,6 +221,11 @@ func TestCommands(t *testing.T) {
 		{"session cancel 7", "session 7: its unfinished tasks are being cancelled\n", `cancel 7 "by an operator"`},
 		{"task cancel 7/13", "task 7/13: is asked to stop on c2\n", `cancel task 7/13 ""`},
 		{"task cancel 7/13 9/1 --reason lunch", "task 7/13: is asked to stop on c2\ntask 9/1: is over\n", `cancel task 7/13 "lunch"; cancel task 9/1 "lunch"`},
+		{"task retry 3 5", "result 3\nresult 5\n", "retry 3; retry 5"},
+		{"task get --dead 3 --payload -", "the payload", "bye"},
+		{"task drop 3 5", "", `drop [3 5] "" false`},
+		{"task drop --service price", "", `drop [] "price" false`},
+		{"task drop --all", "", `drop [] "" true`},
 		{"environment create ci", "environment ci created\n", "create ci map[]"},
 		{"environment create ci --label a=1 --label b=x=y", "environment ci created\n", "create ci map[a:1 b:x=y]"},
 		{"environment delete ci", "environment ci deleted\n", "delete ci false"},
@@ -215,7 +248,7 @@ func TestListsAndDetails(t *testing.T) {
 	for _, args := range []string{
 		"service list", "service info price", "service info price@2.0.0-rc1", "session events 7", "session events 7 -o name",
 		"environment list", "environment get risk", "environment get default -o json", "environment list -o name", "service list -o yaml", "session list", "session list --service by-hand",
-		"session get 7", "session get 7 -o json", "task list 7", "task list 7 -o wide", "task list 7 -o name", "task get 7/12", "task get 7/14", "task get 7/99", "task get 7/12 -o json", "node list", "node list --output json",
+		"session get 7", "session get 7 -o json", "task list 7", "task list 7 -o wide", "task list 7 -o name", "task get 7/12", "task get 7/14", "task get 7/99", "task get 7/12 -o json", "task list --dead", "task list --dead 7 -o wide", "task list --dead --service by-hand -o name", "task get --dead 3", "task get --dead 5 -o yaml", "node list", "node list --output json",
 		"node list -o wide", "session list -o wide", "service list -o wide",
 		"node list -o name", "session list -o name", "session get 7 -o name", "service info price -o name", "session get 7 -o wide",
 	} {
@@ -370,6 +403,14 @@ func TestBadUsage(t *testing.T) {
 		{"task get 7", 2, `"7" does not name a task: it is SESSION/TASK`},
 		{"task get 7/0", 2, `"7/0" does not name a task`},
 		{"task cancel 7/1 x/2", 2, `"x/2" does not name a task`},
+		{"task get --dead 7/1", 2, `"7/1" is not the number of a task that was given up`},
+		{"task get --dead 4", 3, "the dead-letter list has no entry 4"},
+		{"task get 7/1 --payload x", 2, "--payload: only the payloads of tasks in the dead-letter list"},
+		{"task retry 0", 2, `"0" is not the number of a task that was given up`},
+		{"task retry 4", 3, "task 4: get dead letter: NotFound"},
+		{"task drop", 2, "ID is missing"},
+		{"task drop 3 --all", 2, "--all: does not go with numbers"},
+		{"task list", 2, "SESSION is missing"},
 		{"task list 7/1", 2, `"7/1" is not the number of a session`},
 		{"session close 0", 2, `"0" is not the number of a session`},
 		{"service register missing.yaml", 2, "missing.yaml"},

@@ -22,7 +22,7 @@ type finder func(ctx context.Context, c operator) ([]cobra.Completion, error)
 // completeAll lets the shell complete what commands take, by what they call it: NAME after service is the name of a
 // service. A command that has its own completion keeps it.
 func (a *app) completeAll(root *cobra.Command) {
-	fromBroker := map[string]finder{"service NAME": services, "session NUMBER": sessions, "task SESSION": sessions, "task SESSION/TASK": tasks, "node NAME": nodes, "environment NAME": environments}
+	fromBroker := map[string]finder{"service NAME": services, "session NUMBER": sessions, "task SESSION": sessions, "task SESSION/TASK": tasks, "task ID": deadLetters, "node NAME": nodes, "environment NAME": environments}
 	flagFinders := map[string]finder{"service": services, "node": nodes, "environment": environments}
 	var walk func(cmd *cobra.Command)
 	walk = func(cmd *cobra.Command) {

@@ -35,6 +35,7 @@ type operator struct {
 	environmentOperator
 	nodeOperator
 	taskOperator
+	deadOperator
 	io.Closer
 }
 
@@ -61,6 +62,14 @@ type taskOperator interface {
 	CancelTask(ctx context.Context, session protocol.SessionNumber, sequence uint64, reason string) error
 }
 
+type deadOperator interface {
+	DeadLetters(ctx context.Context, f client.Filter) iter.Seq2[protocol.DeadLetter, error]
+	LostDeadLetters(ctx context.Context) (uint64, error)
+	DeadLetter(ctx context.Context, id uint64) (protocol.DeadLetter, []byte, error)
+	RetryDeadLetter(ctx context.Context, id uint64) ([]byte, error)
+	DropDeadLetters(ctx context.Context, which protocol.DropDead) error
+}
+
 type environmentOperator interface {
 	CreateEnvironment(ctx context.Context, e protocol.Environment) error
 	DeleteEnvironment(ctx context.Context, name string, force bool) error
@@ -77,7 +86,7 @@ func dialBroker(ctx context.Context, endpoints string) (operator, error) {
 	if err != nil {
 		return operator{}, err
 	}
-	return operator{c, c, c, c, c, c}, nil
+	return operator{c, c, c, c, c, c, c}, nil
 }
 
 // endpointFlag adds --broker to cmd and its children.

@@ -16,12 +16,14 @@ import (
 func newTask(a *app) *cobra.Command {
 	cmd := group(&cobra.Command{
 		Use:   "task",
-		Short: "See single tasks, and cancel them",
+		Short: "See single tasks, cancel them, and run those again that were given up",
 		Long: "A task is named by its session's number and its place in the session, from 1, as SESSION/TASK: 7/12 is the\n" +
-			"twelfth task of session 7. Services know it by the same name (TaskContext.Key).",
+			"twelfth task of session 7. Services know it by the same name (TaskContext.Key).\n\n" +
+			"Tasks that were given up after their attempts are in the broker's dead-letter list, each by a number of its own:\n" +
+			"weft task list --dead shows them, weft task retry runs them again, weft task drop takes them off the list.",
 	})
 	a.brokerFlag(cmd)
-	cmd.AddCommand(newTaskList(a), newTaskGet(a), newTaskCancel(a))
+	cmd.AddCommand(newTaskList(a), newTaskGet(a), newTaskCancel(a), newTaskRetry(a), newTaskDrop(a))
 	return cmd
 }
 
@@ -45,11 +47,23 @@ func parseTask(s string) (taskName, error) {
 }
 
 func newTaskList(a *app) *cobra.Command {
+	var dead bool
+	var filter client.Filter
 	cmd := &cobra.Command{
 		Use:   "list SESSION",
-		Short: "List the unfinished tasks of a session",
-		Args:  takes("SESSION"),
+		Short: "List the unfinished tasks of a session, or the tasks that were given up",
+		Long: "List the unfinished tasks of a session. With --dead list the tasks that were given up after their attempts, of all\n" +
+			"sessions or of one, the oldest first.",
+		Args: func(cmd *cobra.Command, args []string) error {
+			if dead && len(args) == 0 {
+				return nil
+			}
+			return takes("SESSION")(cmd, args)
+		},
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if dead {
+				return listDead(cmd.Context(), a, filter, args)
+			}
 			number, err := sessionNumber(args[0])
 			if err != nil {
 				return err
@@ -63,16 +77,29 @@ func newTaskList(a *app) *cobra.Command {
 			})
 		},
 	}
+	cmd.Flags().BoolVar(&dead, "dead", false, "those that were given up after their attempts")
+	cmd.Flags().StringVar(&filter.Service, "service", "", "with --dead: only those of this service")
+	cmd.Flags().StringVar(&filter.Environment, "environment", "", "with --dead: only those of this environment")
 	a.formFlag(cmd)
 	return cmd
 }
 
 func newTaskGet(a *app) *cobra.Command {
+	var dead bool
+	var file string
 	cmd := &cobra.Command{
 		Use:   "get SESSION/TASK",
 		Short: "Show one task in full",
-		Args:  takes("SESSION/TASK"),
+		Long: "Show one task in full: one that is unfinished, or, with --dead and its number, one that was given up after its\n" +
+			"attempts, whose payload --payload saves.",
+		Args: takes("SESSION/TASK"),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if dead {
+				return getDead(cmd.Context(), a, args[0], file)
+			}
+			if file != "" {
+				return badInput("--payload: only the payloads of tasks in the dead-letter list can be had (--dead)")
+			}
 			name, err := parseTask(args[0])
 			if err != nil {
 				return err
@@ -86,6 +113,8 @@ func newTaskGet(a *app) *cobra.Command {
 			})
 		},
 	}
+	cmd.Flags().BoolVar(&dead, "dead", false, "one that was given up after its attempts, by its number")
+	cmd.Flags().StringVar(&file, "payload", "", "with --dead: save the payload in this file, and show nothing; - is the standard output")
 	a.formFlag(cmd)
 	return cmd
 }

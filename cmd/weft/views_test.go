@@ -80,6 +80,22 @@ func someSessions() []protocol.SessionInfo {
 	}
 }
 
+func someDeadLetters() []protocol.DeadLetter {
+	return []protocol.DeadLetter{
+		{
+			ID: 3, At: noon().Add(-time.Hour), Service: "price", Version: "1.20", Environment: "risk", Session: 7, SessionName: "night", Client: "desk",
+			Parameters: []byte("parameters"), Task: protocol.NewTaskID(12, 3), Size: 1 << 20, Attempts: 4,
+			Error:     protocol.Errorf(protocol.CodeAttemptsSpent, "task", "it failed in the last of 4 attempts, on c2: no route\nto host"),
+			Last:      protocol.Errorf(protocol.CodeTaskFailed, "OnTaskExec", "no route\nto host"),
+			Instances: []protocol.InstanceRef{{Container: "c1", Node: "n1"}, {Container: "c2"}},
+		},
+		{
+			ID: 5, At: noon().Add(-time.Minute), Service: "by-hand", Version: "1", Environment: "default", Session: 8, Client: "desk",
+			Task: protocol.NewTaskID(1, 3), Losses: 8, Error: protocol.Errorf(protocol.CodeHostLossSpent, "task", "8 instances were lost under it"),
+		},
+	}
+}
+
 func someTasks() []protocol.TaskInfo {
 	return []protocol.TaskInfo{
 		{
