@@ -1,25 +1,14 @@
 package worker
 
 import (
-	"bytes"
 	"context"
 	"fmt"
-	"sync"
 	"time"
 
 	"github.com/rs/zerolog"
 
+	"github.com/weft-fabric/weft/internal/engine/instance"
 	"github.com/weft-fabric/weft/protocol"
-)
-
-// Limits of what a service keeps in a session with [SessionContext.Put].
-const (
-	// MaxValue is the largest value in bytes.
-	MaxValue = 64 << 10
-	// MaxKey is the longest key in bytes.
-	MaxKey = 256
-	// MaxData is how many bytes the keys and values of one session may have together.
-	MaxData = 1 << 20
 )
 
 // ServiceContext says which instance of which service this is.
@@ -39,10 +28,8 @@ type SessionContext struct {
 	ctx    context.Context //nolint:containedctx // of the session's hooks; it is handed to them
 	cancel context.CancelCauseFunc
 	state  any // of Stateful
-
-	mu   sync.Mutex
-	data map[string][]byte
-	size int
+	server *server
+	bound  *instance.Session
 }
 
 // Number is the session's number in its fabric.
@@ -60,52 +47,6 @@ func (s *SessionContext) Parameters() []byte { return s.bind.Parameters }
 // Logger is the instance's logger, with the session's number.
 func (s *SessionContext) Logger() *zerolog.Logger { return &s.log }
 
-// Put keeps a copy of value under key for the session's later tasks at this instance, in memory; it is gone with
-// OnSessionUnbind. Values have at most MaxValue bytes, keys 1 to MaxKey, all of a session together MaxData; beyond
-// that nothing changes and the error is a *protocol.Error.
-func (s *SessionContext) Put(key string, value []byte) error {
-	if len(key) == 0 || len(key) > MaxKey {
-		return protocol.Errorf(protocol.CodeInvalid, "put", "key of %d bytes, it must have 1 to %d", len(key), MaxKey)
-	}
-	if len(value) > MaxValue {
-		return protocol.Errorf(protocol.CodePayloadTooLarge, "put", "value of %d bytes under %q, at most %d are kept",
-			len(value), key, MaxValue)
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	size := s.size + len(key) + len(value)
-	if old, ok := s.data[key]; ok {
-		size -= len(key) + len(old)
-	}
-	if size > MaxData {
-		return protocol.Errorf(protocol.CodeOverloaded, "put", "%q would make %d bytes in session %d, at most %d are kept",
-			key, size, s.bind.Session, MaxData)
-	}
-	if s.data == nil {
-		s.data = make(map[string][]byte)
-	}
-	s.data[key], s.size = bytes.Clone(value), size
-	return nil
-}
-
-// Get gives a copy of what was put under key, and whether there was something.
-func (s *SessionContext) Get(key string) ([]byte, bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	v, ok := s.data[key]
-	return bytes.Clone(v), ok
-}
-
-// Delete removes what was put under key, if anything.
-func (s *SessionContext) Delete(key string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if old, ok := s.data[key]; ok {
-		s.size -= len(key) + len(old)
-		delete(s.data, key)
-	}
-}
-
 // TaskContext is one task in OnTaskExec, and valid only until that returns. The payload is valid for as long as
 // somebody refers to it.
 type TaskContext struct {
@@ -114,6 +55,7 @@ type TaskContext struct {
 	attempt uint8
 	payload []byte
 	ctx     *taskContext
+	job     *instance.Job
 }
 
 // Session is the task's session.

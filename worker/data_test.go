@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -23,53 +22,6 @@ func boundSession(s *server) *instance.Session {
 	h := hand{job: instance.Job{Kind: instance.Bind, Session: &instance.Session{Bind: protocol.Bind{Session: 4, Name: "n"}}}}
 	s.prepare(&h)
 	return h.job.Session
-}
-
-func TestSessionData(t *testing.T) {
-	c := &SessionContext{}
-	value := []byte("v")
-	if err := c.Put("k", value); err != nil {
-		t.Fatal(err)
-	}
-	value[0] = 'x'
-	got, ok := c.Get("k")
-	if !ok || string(got) != "v" {
-		t.Errorf("got %q, %v: want the value as it was put", got, ok)
-	}
-	got[0] = 'y'
-	if again, _ := c.Get("k"); string(again) != "v" {
-		t.Errorf("got %q: want a copy each time", again)
-	}
-	c.Delete("k")
-	c.Delete("k")
-	if _, ok := c.Get("k"); ok || c.size != 0 {
-		t.Errorf("after Delete: there %v, %d bytes", ok, c.size)
-	}
-	for _, bad := range []struct {
-		key  string
-		size int
-		code protocol.Code
-	}{
-		{"", 1, protocol.CodeInvalid},
-		{strings.Repeat("k", MaxKey+1), 1, protocol.CodeInvalid},
-		{"k", MaxValue + 1, protocol.CodePayloadTooLarge},
-	} {
-		if err := c.Put(bad.key, make([]byte, bad.size)); protocol.CodeOf(err) != bad.code {
-			t.Errorf("key of %d, value of %d bytes: %v, want %v", len(bad.key), bad.size, err, bad.code)
-		}
-	}
-	n := 0
-	for ; c.Put(fmt.Sprintf("%04d", n), make([]byte, MaxValue-4)) == nil; n++ {
-		if n > 100 {
-			t.Fatal("no bound")
-		}
-	}
-	if n != MaxData/MaxValue {
-		t.Errorf("%d values of %d bytes fit, want %d", n, MaxValue, MaxData/MaxValue)
-	}
-	if err := c.Put("0000", bytes.Repeat([]byte("z"), MaxValue-4)); err != nil {
-		t.Errorf("replacing a value when full: %v", err)
-	}
 }
 
 type trade struct {

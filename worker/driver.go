@@ -84,7 +84,11 @@ type hand struct {
 	busy bool // a hook of its job runs
 }
 
-func newHand() *hand { return &hand{task: TaskContext{ctx: new(taskContext)}} }
+func newHand() *hand {
+	h := new(hand)
+	h.task.ctx = &taskContext{task: &h.task}
+	return h
+}
 
 // work is the life of each of the goroutines.
 func (s *server) work() {
@@ -280,11 +284,21 @@ func (s *server) look(seen uint64, vain int) (uint64, int) {
 		b.hurry = true
 		return b.begun, 0
 	}
+	s.stepAside()
+	return seen, 0
+}
+
+// stepAside takes the driver's role from a goroutine that is in a hook, if one is, so that another one goes on. The caller
+// holds s.mu.
+func (s *server) stepAside() {
+	b := &s.baton
+	if !b.inHook {
+		return
+	}
 	b.term++
 	b.inHook, b.driven = false, false
 	if !b.known || b.mean < b.slow {
 		b.mean, b.known = b.slow, true
 	}
 	b.idle.Broadcast()
-	return seen, 0
 }

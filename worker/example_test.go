@@ -166,13 +166,16 @@ func ExampleRetry() {
 	// "" true OnTaskExec: TaskFailed: there is no such curve
 }
 
-// counter keeps data in the session, for its later tasks at this instance.
+// counter keeps data in the session, for its later tasks on whatever instance.
 type counter struct{ worker.Base }
 
-func (counter) OnTaskExec(_ context.Context, t *worker.TaskContext) ([]byte, error) {
-	seen, _ := t.Session().Get("seen")
+func (counter) OnTaskExec(ctx context.Context, t *worker.TaskContext) ([]byte, error) {
+	seen, _, err := t.Session().Get(ctx, "seen")
+	if err != nil {
+		return nil, err
+	}
 	seen = append(seen, t.Payload()...)
-	return seen, t.Session().Put("seen", seen)
+	return seen, t.Session().Put(ctx, "seen", seen)
 }
 
 func ExampleSessionContext_Put() {

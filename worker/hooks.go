@@ -22,7 +22,7 @@ func (s *server) prepare(h *hand) {
 		return
 	}
 	c := &SessionContext{
-		bind: h.job.Session.Bind,
+		bind: h.job.Session.Bind, server: s, bound: h.job.Session,
 		log:  s.log.With().Uint32("session", h.job.Session.Bind.Session).Logger(),
 	}
 	c.ctx, c.cancel = context.WithCancelCause(s.hooks)
@@ -110,7 +110,7 @@ func (h *hand) guard(code protocol.Code, op string, hook func() error) {
 // exec runs OnTaskExec.
 func (s *server) exec(h *hand) {
 	job, t := &h.job, &h.task
-	t.id, t.attempt, t.payload = job.ID, job.Attempt, job.Payload
+	t.id, t.attempt, t.payload, t.job = job.ID, job.Attempt, job.Payload, job
 	if job.Handle != 0 {
 		t.payload = bytes.Clone(s.payloads.Bytes(job.Handle))
 		s.payloads.Release(job.Handle)

@@ -98,6 +98,7 @@ type server struct {
 	over   bool
 	baton  baton
 	hands  []*hand
+	asked  map[uint64]chan instance.Answer // of requests about the data of sessions
 }
 
 func newServer(ctx context.Context, service Service, o options) (*server, error) {
@@ -117,6 +118,7 @@ func newServer(ctx context.Context, service Service, o options) (*server, error)
 	s.hooks, s.endHooks = context.WithCancelCause(s.root)
 	s.waiter = zmqx.NewWaiter(wake)
 	s.baton.init(&s.mu, id.Slots)
+	s.asked = make(map[uint64]chan instance.Answer)
 	s.engine = instance.New(instance.Config{
 		Incarnation: rand.Uint64N(1<<63-1) + 1,
 		Endpoints:   id.Endpoints,
@@ -222,6 +224,8 @@ func (s *server) flush() {
 	for line := range instance.Lines {
 		s.send(line)
 	}
+	granted(b.Granted)
+	s.answered(b.Answers)
 	for _, h := range s.engine.Released(b.Released) {
 		s.payloads.Release(h)
 	}

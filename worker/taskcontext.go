@@ -14,6 +14,7 @@ import (
 // stands for that task alone, and the next one gets a new taskContext; so who keeps the context of a task that is over
 // finds it ended. It is safe for concurrent use, but for begin and end.
 type taskContext struct {
+	task    *TaskContext // what [TaskOf] gives
 	session atomic.Pointer[SessionContext]
 	mu      sync.Mutex // to make the context once
 	made    atomic.Pointer[madeContext]
@@ -53,7 +54,7 @@ func (c *taskContext) end() *taskContext {
 	if m.stop != nil {
 		m.stop()
 	}
-	return new(taskContext)
+	return &taskContext{task: c.task}
 }
 
 // abort ends the context because of why.
@@ -106,4 +107,10 @@ func (c *taskContext) Err() error { return c.current().Err() }
 
 // Value is as in context.Context. By it the standard library finds the context that was made, so that contexts derived
 // from this one need no goroutine, and have its cause.
-func (c *taskContext) Value(key any) any { return c.current().Value(key) }
+func (c *taskContext) Value(key any) any {
+	if key == any(taskKey{}) {
+		c.make() // it is looked at: it stands for this task alone
+		return c.task
+	}
+	return c.current().Value(key)
+}

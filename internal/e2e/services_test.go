@@ -202,10 +202,10 @@ func (v *verbs) OnTaskExec(ctx context.Context, t *worker.TaskContext) ([]byte, 
 		return strconv.AppendInt(nil, int64(cmd.Process.Pid), 10), nil
 	case "put":
 		key, value, _ := strings.Cut(rest, " ")
-		return nil, t.Session().Put(key, []byte(value))
+		return nil, t.Session().Put(t.Context(), key, []byte(value))
 	case "get":
-		value, _ := t.Session().Get(rest)
-		return value, nil
+		value, _, err := t.Session().Get(t.Context(), rest)
+		return value, err
 	case "parameters":
 		return t.Session().Parameters(), nil
 	}
