@@ -208,6 +208,34 @@ class Tasks(InstanceTest):
         self.assertEqual(self.begin().number, 3)
         self.assertEqual(self.core.ready, 0)
 
+    def test_tasks_that_are_ended(self) -> None:
+        self.serve()
+        self.bind()
+        for task in (1, 2, 3):
+            self.dispatch(task)
+        job = self.begin()
+        cancelled: list[bool] = []
+        job.on_cancel = lambda: cancelled.append(True)
+        self.kinds()
+        why = {"code": 202, "op": "task", "msg": "by test"}
+        for task in (2, 1, 2, 9):
+            self.w.say(LOOP, wire.ABORT, 7, task, why)
+        self.assertEqual(self.kinds(), [(wire.FAILURE, 7, 2), (wire.STOPPING, 7, 1)])
+        self.assertEqual(cancelled, [True])
+        self.end(job)
+        self.assertEqual(self.begin().number, 3)
+        self.assertEqual(self.core.ready, 0)
+
+    def test_the_beginning_of_a_task_is_told_where_that_is_asked_for(self) -> None:
+        self.serve()
+        self.bind()
+        self.kinds()
+        for task, more in ((1, {1: 1 << 24, 4: 1000000, 5: 1}), (2, {1: 1 << 24, 3: 1000000})):
+            self.w.say(LOOP, wire.DISPATCH, 7, task, b"x", msgpack.packb(more))
+            self.end(self.begin())
+        told = [k for k in self.kinds() if k[0] != wire.EXECUTED]
+        self.assertEqual(told, [(wire.STARTED, 7, 1), (wire.RESULT, 7, 1), (wire.RESULT, 7, 2)])
+
     def test_a_session_that_is_killed(self) -> None:
         self.serve()
         self.bind(7)
@@ -223,7 +251,8 @@ class Tasks(InstanceTest):
         self.assertIsNone(self.take())  # hooks wait for running tasks, and no task begins before them
         self.end(job)
         self.hook(Hook.UNBIND)
-        self.assertEqual(self.kinds(), [(wire.UNBOUND, 7, 0)])
+        told = [k for k in self.kinds() if k[0] != wire.EXECUTED]
+        self.assertEqual(told, [(wire.STOPPING, 7, 0), (wire.RESULT, 7, 1), (wire.UNBOUND, 7, 0)])
         self.assertEqual(self.begin().number, 3)
 
     def test_sessions_that_are_bound_again_or_never(self) -> None:

@@ -325,10 +325,25 @@ class InstanceCore:
                 job.recalled = True
                 del self._jobs[task]
                 link.push(wire.RECALLED, number, task)
+        elif kind == wire.ABORT:
+            self._abort(link, number, task, payload)
         elif kind == wire.LEAVE:
             self._leave()
         elif kind not in (wire.ERROR, wire.BYE, wire.DONE):
             self._answer_error(link, task, Code.UNKNOWN_KIND, f"an instance takes no record of kind {kind} here")
+
+    def _abort(self, link: Link, number: int, task: int, why: bytes) -> None:
+        """End a task: one that waits never begins, and why is its answer; of one that runs, who runs it is told."""
+        job = self._jobs.get(task)
+        if job is None or job.binding is None or job.binding.number != number:
+            return
+        if job in job.binding.running:
+            job.cancel()
+            link.push(wire.STOPPING, number, task)
+        else:
+            job.recalled = True
+            del self._jobs[task]
+            link.push(wire.FAILURE, number, task, why)
 
     def _bind(self, link: Link, number: int, body: Mapping[str, Any]) -> None:
         binding = self._bindings.get(number)
@@ -364,6 +379,8 @@ class InstanceCore:
             self._turns.remove(binding)
         for job in binding.running:
             job.cancel()
+            if not binding.orphan and self._data is not None:
+                self._data.push(wire.STOPPING, binding.number, 0)
         if was is Stage.BINDING and not self._begun(binding):
             self._unbound(binding)  # its hook had not begun
         elif was is Stage.BOUND:
@@ -447,6 +464,8 @@ class InstanceCore:
                 continue
             binding.running.add(job)
             self._running += 1
+            if self._data is not None and wire.watched(job.more):
+                self._data.push(wire.STARTED, binding.number, job.number)
             return job
         return None
 
@@ -460,7 +479,7 @@ class InstanceCore:
         self._running -= 1
         if self._jobs.get(job.number) is job:
             del self._jobs[job.number]
-        if binding.stage is not Stage.BOUND or self._data is None:
+        if binding.orphan or self._data is None:
             return
         self._executed += 1
         self._took_ns += took_ns

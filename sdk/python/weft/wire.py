@@ -27,6 +27,7 @@ SERVICE_PAGE, SESSION_PAGE, NODE_PAGE = 45, 46, 47
 CREATE_ENVIRONMENT, DELETE_ENVIRONMENT, LIST_ENVIRONMENTS, ENVIRONMENT_PAGE = 48, 49, 50, 51
 LIST_EVENTS, EVENT_PAGE, MOVE_SERVICE = 52, 53, 54
 INSTANCE_FAILED = 61
+ABORT, STARTED, STOPPING = 65, 66, 67
 ASK_CREDIT = 75
 
 Bytes = Union[bytes, bytearray, memoryview]
@@ -255,6 +256,18 @@ def number(body: Mapping[str, Any], key: str) -> int:
     if not isinstance(value, int) or isinstance(value, bool):
         raise Malformed(f"{key} is {type(value).__name__}; it should be int")
     return value
+
+
+def watched(more: bytes) -> bool:
+    """Whether the last element of a dispatch asks to be told when the task begins."""
+    if not more or more[0] == 0xCF:
+        return False
+    end, _ = skip(more, 0, MORE_DEPTH, MAX_VALUES)
+    try:
+        value = msgpack.unpackb(more[:end], raw=False, strict_map_key=False)
+    except (ValueError, msgpack.UnpackException):
+        return False
+    return isinstance(value, dict) and bool(value.get(5))
 
 
 def identity_of(more: bytes) -> tuple[int, int]:
