@@ -35,7 +35,7 @@ const (
 	KindUnbound  Kind = 27 // instance to manager: OnSessionUnbind returned
 	KindExecuted Kind = 28 // instance to manager: session field = tasks executed, task field = nanoseconds they took together
 	KindDrain    Kind = 29 // instance to manager: give me nothing more; answered by Unbind of every session
-	KindLeave    Kind = 30 // manager to instance: run OnDestroyService and end
+	KindLeave    Kind = 30 // manager to instance: run OnDestroyService and end; with a body Error: end at once
 )
 
 // Kinds of the control plane. The task field is the request id, which the answer repeats; pushes have id 0.
@@ -75,7 +75,7 @@ const (
 	KindCancel       Kind = 64 // client to manager: end this task; task field 0: all that were sent before
 	KindAbort        Kind = 65 // manager to instance, body Error: end this task; a Failure or a Result answers
 	KindStarted      Kind = 66 // instance to manager: a task's hook begins; said where the dispatch asks for it
-	KindStopping     Kind = 67 // instance to manager: a task's hook was told to end, and has not returned yet
+	KindStopping     Kind = 67 // instance to manager: a task's hook was told to end, and has not returned yet; task field 0: one of a session that is let go
 	KindProgress     Kind = 68 // instance to manager to client, body Progress: how far a task has come; the last counts
 	KindPartial      Kind = 69 // instance to manager to client: a part of a task's result; last element: attempt and number
 	KindPartialGrant Kind = 70 // manager to instance, body PartialGrant: more bytes of parts may be sent of this task
