@@ -54,6 +54,11 @@ type fakeBroker struct {
 	opened        []protocol.OpenSession
 	lists         []protocol.ListRequest // of environments and events
 	environments  []string
+	cancels       []uint64      // task fields of CANCEL
+	stubborn      bool          // tasks that are cancelled are not answered
+	overload      int           // so many of the next tasks are refused as overloaded
+	timeout       time.Duration // that it announces
+	muted         bool          // it takes requests and tasks, and answers nothing
 }
 
 type fakeRouter struct {
@@ -76,7 +81,7 @@ type fakeSession struct {
 	number protocol.SessionNumber
 	client uint64
 	key    uint64
-	top    uint64 // highest sequence taken: they come in order
+	seen   map[uint64]bool // sequences taken
 	closed bool
 	runs   int
 }
@@ -86,6 +91,7 @@ type heldTask struct {
 	session uint32
 	id      uint64
 	payload []byte
+	options protocol.TaskOptions
 }
 
 // First bytes of payloads that are not echoed.
@@ -278,6 +284,9 @@ func (b *fakeBroker) receive(r *fakeRouter, m zmqx.Message) {
 		if rec.External {
 			payload, payloads = b.payloads.Bytes(payloads[0]), payloads[1:]
 		}
+		if b.muted {
+			continue
+		}
 		if r == b.control {
 			b.request(e, &rec)
 		} else {
@@ -302,7 +311,7 @@ func (b *fakeBroker) hello(r *fakeRouter, peer protocol.Peer, h protocol.Header,
 		e = &fakeEnd{router: r, link: r.node.Link(), incarnation: h.Incarnation}
 		r.ends[h.Incarnation] = e
 	}
-	if !e.link.Accept(peer, h, hello, protocol.Welcome{Version: 1}) {
+	if !e.link.Accept(peer, h, hello, protocol.Welcome{Version: 1, Timeout: b.timeout}) {
 		e.sent, e.consumed, e.waiting = 0, 0, nil
 	}
 	e.credit = hello.ResultCredit
@@ -453,17 +462,41 @@ func (b *fakeBroker) data(e *fakeEnd, rec *protocol.Record, payload []byte) {
 	case protocol.KindTask:
 		s := b.sessions[rec.Session]
 		seq := protocol.TaskID(rec.Task).Sequence()
-		if s == nil || s.closed || seq <= s.top {
+		if s == nil || s.closed || s.seen[seq] {
 			return
 		}
-		s.top = seq
+		if b.overload > 0 {
+			b.overload--
+			b.fail(e, rec.Session, rec.Task, &protocol.Error{Code: protocol.CodeOverloaded, Op: "Task", RetryAfter: time.Millisecond})
+			return
+		}
+		if s.seen == nil {
+			s.seen = map[uint64]bool{}
+		}
+		s.seen[seq] = true
 		s.runs++
+		options, ok := rec.Options()
+		if !ok {
+			b.t.Errorf("options % x", rec.Ext)
+		}
 		if b.hold {
-			b.held = append(b.held, heldTask{e, rec.Session, rec.Task, bytes.Clone(payload)})
+			b.held = append(b.held, heldTask{e, rec.Session, rec.Task, bytes.Clone(payload), options})
 			return
 		}
-		b.answer(heldTask{e, rec.Session, rec.Task, payload})
+		b.answer(heldTask{e, rec.Session, rec.Task, payload, options})
+	case protocol.KindCancel:
+		b.cancels = append(b.cancels, rec.Task)
+		b.held = slices.DeleteFunc(b.held, func(t heldTask) bool {
+			if b.stubborn || t.session != rec.Session || rec.Task != 0 && rec.Task != t.id {
+				return false
+			}
+			b.fail(e, t.session, t.id, protocol.Errorf(protocol.CodeCancelled, "task", "as it was told"))
+			return true
+		})
 	case protocol.KindCredit:
+		if rec.Task == 0 { // a task that was withdrawn
+			return
+		}
 		if int64(rec.Task) > e.sent || int64(rec.Task) <= e.consumed {
 			b.t.Errorf("credit: %d consumed, %d sent, %d told before", rec.Task, e.sent, e.consumed)
 		}
@@ -490,9 +523,7 @@ func (b *fakeBroker) answer(t heldTask) {
 	switch {
 	case len(t.payload) > 0 && t.payload[0] == askSilence:
 	case len(t.payload) > 0 && t.payload[0] == askFailure:
-		body := protocol.Marshal(protocol.Errorf(protocol.CodeTaskFailed, "task", "as it was told"))
-		e.sent += int64(len(body))
-		e.link.Append(protocol.KindFailure, t.session, t.id, body)
+		b.fail(e, t.session, t.id, protocol.Errorf(protocol.CodeTaskFailed, "task", "as it was told"))
 	case len(t.payload) >= protocol.InlinePayload:
 		e.sent += int64(len(t.payload))
 		e.link.AppendExternal(protocol.KindResult, t.session, t.id, uint32(len(t.payload)), b.payloads.New(t.payload))
@@ -502,40 +533,11 @@ func (b *fakeBroker) answer(t heldTask) {
 	}
 }
 
-// holding makes the broker keep tasks instead of answering them.
-func (b *fakeBroker) holding() { b.do(func() { b.hold = true }) }
-
-// release answers what was kept, and everything from now on.
-func (b *fakeBroker) release() {
-	b.do(func() {
-		b.hold = false
-		held := b.held
-		b.held = nil
-		for _, t := range held {
-			b.answer(t)
-		}
-	})
-}
-
-// holds waits until the broker keeps n tasks.
-func (b *fakeBroker) holds(n int) {
-	b.t.Helper()
-	eventually(b.t, fmt.Sprintf("the broker has %d tasks", n), func() (ok bool) {
-		b.do(func() { ok = len(b.held) == n })
-		return ok
-	})
-}
-
-func eventually(t testing.TB, what string, ok func() bool) {
-	t.Helper()
-	tick := time.NewTicker(time.Millisecond)
-	defer tick.Stop()
-	for end := time.Now().Add(patience); time.Now().Before(end); <-tick.C {
-		if ok() {
-			return
-		}
-	}
-	t.Fatalf("not within %v: %s", patience, what)
+// fail answers a task with an error.
+func (b *fakeBroker) fail(e *fakeEnd, session uint32, id uint64, why *protocol.Error) {
+	body := protocol.Marshal(why)
+	e.sent += int64(len(body))
+	e.link.Append(protocol.KindFailure, session, id, body)
 }
 
 // connect dials the broker and opens a session.

@@ -36,6 +36,7 @@ type Client struct {
 	blocked   int        // callers that wait for a task or the end of a session, and tasks that Done was called for
 	callbacks []callback // to be handed to the runner
 	heavy     []heavy    // results in payload frames, to be copied without the lock
+	sweeps    sweeps     // of CancelAll
 	closed    bool
 	err       error         // why it is closed, when not by Close
 	connected chan struct{} // closed when a broker has answered, or will not
@@ -115,7 +116,7 @@ func awaitBroker(ctx context.Context, c *Client, endpoints []string) error {
 		}
 		where := strings.Join(endpoints, ",")
 		if errors.Is(ctx.Err(), context.Canceled) {
-			return contextError(ctx, "dial")
+			return contextError(ctx, "dial", "")
 		}
 		if why := whyNoAnswer(endpoints); why != "" {
 			where += " (" + why + ")"
@@ -164,7 +165,7 @@ func (c *Client) CallbackPanics() uint64 { return c.runner.panics.Load() }
 func (c *Client) request(ctx context.Context, kind protocol.Kind, body any) (engine.Answer, error) {
 	op := kind.String()
 	if err := ctx.Err(); err != nil {
-		return engine.Answer{}, contextError(ctx, op)
+		return engine.Answer{}, contextError(ctx, op, "")
 	}
 	answer := make(chan engine.Answer, 1)
 	c.mu.Lock()
@@ -190,7 +191,7 @@ func (c *Client) request(ctx context.Context, kind protocol.Kind, body any) (eng
 		c.eng.Forget(id)
 		delete(c.answers, id)
 		c.mu.Unlock()
-		return engine.Answer{}, contextError(ctx, op)
+		return engine.Answer{}, contextError(ctx, op, "")
 	}
 }
 
@@ -219,15 +220,25 @@ func (c *Client) harvest() {
 		at := done.Task.Slot()
 		to := c.pending[at]
 		c.pending[at] = pending{}
+		if done.Early {
+			c.pending[at] = pending{session: to.session, task: to.task}
+		}
 		to.session.wakeSubmitters()
-		if done.Handle != 0 {
-			c.heavy = append(c.heavy, heavy{*done, to})
+		if done.Handle != 0 && to.copyLater(c, done) {
 			continue
 		}
 		c.deliver(to, done)
 	}
+	for _, at := range b.Stopped {
+		if t := c.pending[at].task; t != nil {
+			t.stop()
+		}
+		c.pending[at].session.wakeSubmitters()
+		c.pending[at] = pending{}
+	}
+	c.sweeps.tell()
 	clear(b.Completions)
-	b.Completions = b.Completions[:0]
+	b.Completions, b.Stopped = b.Completions[:0], b.Stopped[:0]
 	for _, a := range b.Answers {
 		if ch := c.answers[a.Request]; ch != nil {
 			delete(c.answers, a.Request)
@@ -274,35 +285,70 @@ func (c *Client) note(n engine.Note) {
 	}
 	s.over = true
 	s.wakeSubmitters()
-	s.wakeResults()
+	s.results.wake()
 	close(s.done)
+}
+
+// copyLater has the payload frame of a result copied without the lock, where somebody wants it and it has not to be passed
+// on in order. The caller holds mu.
+func (p *pending) copyLater(c *Client, done *engine.Completion) bool {
+	wanted := p.fn != nil || p.task != nil && !p.task.finished
+	if wanted && !p.ordered() {
+		c.heavy = append(c.heavy, heavy{*done, *p})
+		return true
+	}
+	if wanted {
+		done.Payload = append([]byte(nil), c.payloads.Bytes(done.Handle)...)
+	}
+	c.payloads.Release(done.Handle)
+	return false
+}
+
+// ordered says whether a task has a place among the ordered ones.
+func (p *pending) ordered() bool {
+	return p.session.ordered != nil && (p.task == nil || p.task.ordered)
 }
 
 // deliver gives a result to whom it is for. The caller holds mu.
 func (c *Client) deliver(to pending, done *engine.Completion) {
-	var err error
-	if done.Err != nil {
-		err = done.Err
-	}
+	t := to.task
 	switch {
 	case to.fn != nil:
-		c.wasCall = false
-		if c.callbacks == nil {
-			c.callbacks = c.runner.list()
-		}
-		c.callbacks = append(c.callbacks, callback{
-			fn: to.fn, result: Result{Payload: done.Payload, Err: err, Task: done.Task},
-			account: c.account(done), size: done.Size,
-		})
-	case to.task != nil && !to.task.finished:
-		t := to.task
+		to.call(c, done)
+	case t != nil && !t.finished:
 		if c.wasCall = t.call; t.call && c.eng.Outstanding() == 0 {
 			c.lastLead = time.Now()
 		}
-		t.payload, t.err, t.account, t.size = done.Payload, err, c.account(done), done.Size
+		t.id, t.payload, t.err = done.Task, done.Payload, taskError(done.Err)
+		t.account, t.size = c.account(done), done.Size
 		t.account.hold(int64(done.Size))
 		t.finish()
-	case done.Size > 0:
-		c.eng.Consumed(done.Source, int64(done.Size))
+	default:
+		if done.Size > 0 {
+			c.eng.Consumed(done.Source, int64(done.Size))
+		}
+		if t != nil && t.ordered {
+			to.session.ordered.delivered(done.Task.Slot())
+		}
 	}
+	if t != nil && !done.Early {
+		t.stop()
+	}
+}
+
+// call has the function of a task called. The caller holds mu.
+func (p *pending) call(c *Client, done *engine.Completion) {
+	c.wasCall = false
+	cb := callback{
+		fn: p.fn, result: Result{Payload: done.Payload, Err: taskError(done.Err), Task: done.Task},
+		account: c.account(done), size: done.Size,
+	}
+	if p.session.ordered != nil {
+		p.session.ordered.push(cb, done.Task)
+		return
+	}
+	if c.callbacks == nil {
+		c.callbacks = c.runner.list()
+	}
+	c.callbacks = append(c.callbacks, cb)
 }

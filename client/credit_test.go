@@ -105,13 +105,13 @@ func TestWaitForWhatIsBehind(t *testing.T) {
 func TestMapStopsWhenResultsFillTheCredit(t *testing.T) {
 	_, s, tasks := untaken(t, newFakeBroker(t, "inproc"))
 	var m Method[[]byte, []byte]
-	if _, err := m.submitAhead(soon(t), s, []byte("x"), true); !errors.Is(err, errNoRoom) {
+	if _, err := m.submitAhead(soon(t), s, []byte("x"), 1); !errors.Is(err, errNoRoom) {
 		t.Errorf("%v, want errNoRoom", err)
 	}
 	for _, task := range tasks {
 		task.Cancel()
 	}
-	next, err := m.submitAhead(soon(t), s, []byte("x"), true)
+	next, err := m.submitAhead(soon(t), s, []byte("x"), 1)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -47,6 +47,7 @@ type io struct {
 // work is what one turn carries out, apart from the lock.
 type work struct {
 	dials    []engine.Dial
+	redials  []uint32
 	retained []protocol.Handle
 	frames   []departure
 	released []protocol.Handle
@@ -60,6 +61,7 @@ type departure struct {
 	conn     uint32
 	records  []byte
 	payloads []zmqx.Handle
+	unsent   bool // it found nobody at the other end
 }
 
 // done are results that cannot be passed on under the lock.
@@ -69,7 +71,7 @@ type done struct {
 }
 
 func (w *work) none() bool {
-	return len(w.dials)+len(w.retained)+len(w.frames)+len(w.released)+len(w.hangups)+len(w.done.callbacks)+len(w.done.heavy) == 0
+	return len(w.dials)+len(w.redials)+len(w.retained)+len(w.frames)+len(w.released)+len(w.hangups)+len(w.done.callbacks)+len(w.done.heavy) == 0
 }
 
 // frame is one received frame, copied.
@@ -187,11 +189,7 @@ func (c *Client) carryAll() time.Duration {
 // gather tells the engine what the driver and the callbacks know, and returns how long it may be left alone then.
 func (c *Client) gather(now time.Time) time.Duration {
 	c.asleep = false
-	for i := range c.io.sent {
-		c.io.sent[i].frame.Sent()
-	}
-	clear(c.io.sent)
-	c.io.sent = c.io.sent[:0]
+	c.io.returnSent()
 	c.io.lines.report(func(id uint32) { c.eng.Unsent(now, id) }, func(id uint32) { c.eng.Reachable(now, id) })
 	for _, a := range c.accounts {
 		a.report()
@@ -207,10 +205,24 @@ func (c *Client) gather(now time.Time) time.Duration {
 	return max(at.Sub(now), time.Millisecond)
 }
 
+// returnSent gives the frames back that were sent, or could not be. The caller holds mu.
+func (i *io) returnSent() {
+	for n := range i.sent {
+		d := &i.sent[n]
+		if d.unsent {
+			d.frame.Unsent()
+		}
+		d.frame.Sent()
+	}
+	clear(i.sent)
+	i.sent = i.sent[:0]
+}
+
 // grab moves what is to be done out of the batch. The caller holds mu.
 func (c *Client) grab() *work {
 	w, b := &c.io.work, &c.batch
 	w.dials = append(w.dials[:0], b.Dials...)
+	w.redials = append(w.redials[:0], b.Redials...)
 	w.retained = append(w.retained[:0], b.Retained...)
 	w.released = append(w.released[:0], b.Released...)
 	w.hangups = append(w.hangups[:0], b.Hangups...)
@@ -226,6 +238,7 @@ func (c *Client) grab() *work {
 	clear(b.Frames)
 	b.Frames = b.Frames[:0]
 	w.done = c.takeDone()
+	b.Redials = b.Redials[:0]
 	b.Dials, b.Retained, b.Released, b.Hangups = b.Dials[:0], b.Retained[:0], b.Released[:0], b.Hangups[:0]
 	return w
 }
@@ -237,6 +250,9 @@ func (c *Client) carry(w *work) {
 	}
 	for _, d := range w.dials {
 		c.io.lines.open(d)
+	}
+	for _, id := range w.redials {
+		c.io.lines.redial(id)
 	}
 	for i := range w.frames {
 		c.io.lines.send(&w.frames[i])
@@ -319,10 +335,7 @@ func (c *Client) receive(s *zmqx.Socket) {
 func (c *Client) finish() {
 	c.carryAll()
 	c.mu.Lock()
-	for i := range c.io.sent {
-		c.io.sent[i].frame.Sent()
-	}
-	c.io.sent = nil
+	c.io.returnSent()
 	rest := c.takeDone()
 	c.mu.Unlock()
 	c.hand(rest)

@@ -24,6 +24,8 @@ var (
 	ErrNotAccepting    error = &protocol.Error{Code: protocol.CodeNotAccepting}
 	ErrCancelled       error = &protocol.Error{Code: protocol.CodeCancelled}
 	ErrDeadline        error = &protocol.Error{Code: protocol.CodeDeadline}
+	ErrIndeterminate   error = &protocol.Error{Code: protocol.CodeIndeterminate}
+	ErrDependency      error = &protocol.Error{Code: protocol.CodeDependency}
 	ErrClosed          error = &protocol.Error{Code: protocol.CodeClosed}
 	ErrOverloaded      error = &protocol.Error{Code: protocol.CodeOverloaded}
 	ErrNoCapacity      error = &protocol.Error{Code: protocol.CodeNoCapacity}
@@ -44,17 +46,36 @@ type causedError struct {
 func (e *causedError) Error() string   { return e.err.Error() }
 func (e *causedError) Unwrap() []error { return []error{e.err, e.cause} }
 
-// contextError says that ctx ended while op was being done. It is a *protocol.Error with CodeDeadline or CodeCancelled
-// and ctx.Err() at once.
-func contextError(ctx context.Context, op string) error {
+// What the end of a context says of a task.
+const (
+	notSent   = "; the task was not sent"
+	goesOn    = "; the task goes on"
+	mayRunYet = "; the task is cancelled, and may run until it has heard of it"
+)
+
+// contextError says that ctx ended while op was being done, and what that means. It is a *protocol.Error with CodeDeadline or
+// CodeCancelled and ctx.Err() at once.
+func contextError(ctx context.Context, op, means string) error {
 	code := protocol.CodeCancelled
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
 		code = protocol.CodeDeadline
 	}
 	return &causedError{
-		err:   protocol.Errorf(code, op, "%v; a task that was sent may still run", context.Cause(ctx)),
+		err:   protocol.Errorf(code, op, "%v%s", context.Cause(ctx), means),
 		cause: ctx.Err(),
 	}
+}
+
+// taskError gives the error of a task as the application sees it. One that ended by its deadline and may have run is
+// ErrDeadline as well.
+func taskError(err *protocol.Error) error {
+	switch {
+	case err == nil:
+		return nil
+	case err.Code == protocol.CodeIndeterminate:
+		return &causedError{err: err, cause: ErrDeadline}
+	}
+	return err
 }
 
 func closedError(op string) error {

@@ -57,10 +57,12 @@ func (n *lines) of(s *zmqx.Socket) *line {
 // send sends one frame. What cannot leave is the engine's to send again, and so is what comes after it.
 func (n *lines) send(d *departure) {
 	if slices.Contains(n.failed, d.conn) {
+		d.unsent = true
 		return
 	}
 	i := slices.IndexFunc(n.list, func(l *line) bool { return l.id == d.conn })
 	if i < 0 || n.list[i].socket == nil {
+		d.unsent = true
 		n.failed = append(n.failed, d.conn)
 		return
 	}
@@ -69,7 +71,7 @@ func (n *lines) send(d *departure) {
 	case err == nil:
 		l.blocked = false
 	case errors.Is(err, zmqx.ErrAgain):
-		l.blocked = true
+		l.blocked, d.unsent = true, true
 		n.failed = append(n.failed, l.id)
 	default:
 		n.fail(l, err)
@@ -104,6 +106,14 @@ func (n *lines) fail(l *line, why error) {
 	n.failed = append(n.failed, l.id)
 	n.closeSocket(l)
 	n.openSocket(l)
+}
+
+// redial opens a socket anew whose connection leads to nobody.
+func (n *lines) redial(id uint32) {
+	if i := slices.IndexFunc(n.list, func(l *line) bool { return l.id == id }); i >= 0 {
+		n.closeSocket(n.list[i])
+		n.openSocket(n.list[i])
+	}
 }
 
 func (n *lines) hangUp(id uint32) {

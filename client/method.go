@@ -46,7 +46,8 @@ func (Method[In, Out]) Submit(ctx context.Context, s *Session, in In, opts ...Ta
 }
 
 // Map runs the service over all inputs and gives the outputs in the order of the inputs. It sends ahead of what was
-// given out, as far as the session's credit goes. A task that failed gives its error in its place, and the loop goes
+// given out, as far as the session's credit goes: inputs may be without end, and neither they nor the outputs are held
+// in memory beyond that. A task that failed gives its error in its place, and the loop goes
 // on; after an error of Map itself, such as the end of ctx or of the session, the loop is over. What was sent ahead
 // when the loop is left is given up.
 func (m Method[In, Out]) Map(ctx context.Context, s *Session, inputs iter.Seq[In]) iter.Seq2[Out, error] {
@@ -65,6 +66,7 @@ func (m Method[In, Out]) Map(ctx context.Context, s *Session, inputs iter.Seq[In
 				yield(out, err)
 				return false
 			}
+			ahead[0] = TypedTask[Out]{}
 			ahead = ahead[1:]
 			return yield(out, err)
 		}
@@ -72,13 +74,13 @@ func (m Method[In, Out]) Map(ctx context.Context, s *Session, inputs iter.Seq[In
 			b, err := encodeFor[In, Out](s, in)
 			var t TypedTask[Out]
 			if err == nil {
-				t, err = m.submitAhead(ctx, s, b, len(ahead) > 0)
+				t, err = m.submitAhead(ctx, s, b, len(ahead))
 			}
 			for errors.Is(err, errNoRoom) {
 				if !first() {
 					return
 				}
-				t, err = m.submitAhead(ctx, s, b, len(ahead) > 0)
+				t, err = m.submitAhead(ctx, s, b, len(ahead))
 			}
 			if err != nil {
 				for len(ahead) > 0 { // what was sent before it comes first
@@ -105,10 +107,17 @@ func (m Method[In, Out]) Map(ctx context.Context, s *Session, inputs iter.Seq[In
 	}
 }
 
-// submitAhead is Submit that returns errNoRoom instead of waiting for credit when others of the loop are unfinished.
-func (m Method[In, Out]) submitAhead(ctx context.Context, s *Session, b []byte, others bool) (TypedTask[Out], error) {
+// submitAhead is Submit that returns errNoRoom instead of waiting for credit when there are others of the loop, and when
+// they are as many as the credit allows, finished or not.
+func (m Method[In, Out]) submitAhead(ctx context.Context, s *Session, b []byte, others int) (TypedTask[Out], error) {
+	s.client.mu.Lock()
+	full := others > 0 && others >= s.core.Window()
+	s.client.mu.Unlock()
+	if full {
+		return TypedTask[Out]{}, errNoRoom
+	}
 	t := &Task{session: s, waiting: 1} // Map waits for it: it is not for Results
-	_, err := s.submit(ctx, b, pending{session: s, task: t}, nil, !others)
+	_, err := s.submit(ctx, b, pending{session: s, task: t}, nil, others == 0)
 	return TypedTask[Out]{t}, err
 }
 

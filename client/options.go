@@ -86,6 +86,9 @@ type sessionConfig struct {
 	windowBytes int64
 	waitsAfter  time.Duration
 	onWaiting   func(reason string)
+
+	ordered      bool
+	orderedLimit int
 }
 
 // SessionOption changes what [Client.OpenSession] asks for.
@@ -127,6 +130,22 @@ func WithWindow(tasks int, bytes int64) SessionOption {
 	return func(c *sessionConfig) { c.windowTasks, c.windowBytes = tasks, bytes }
 }
 
+// WithTaskTimeout is [WithTimeout] for every task of the session that names no time of its own.
+func WithTaskTimeout(d time.Duration) SessionOption {
+	return func(c *sessionConfig) { c.spec.Timeout = d }
+}
+
+// WithTaskRunLimit is [WithRunLimit] for every task of the session that names no limit of its own.
+func WithTaskRunLimit(d time.Duration) SessionOption {
+	return func(c *sessionConfig) { c.spec.Run = d }
+}
+
+// WithSessionRetry says how often tasks of the session are run again, after which failures, and when; what r leaves out is
+// as the service says. [WithRetry] goes before it.
+func WithSessionRetry(r protocol.Retry) SessionOption {
+	return func(c *sessionConfig) { c.spec.Retry = r }
+}
+
 func (c *sessionConfig) validate() error {
 	bad := func(format string, args ...any) error {
 		return protocol.Errorf(protocol.CodeInvalid, "open session", format, args...)
@@ -143,10 +162,22 @@ func (c *sessionConfig) validate() error {
 		return bad("WithNodes: %d is negative", s.Nodes)
 	case c.windowTasks < 0 || c.windowBytes < 0:
 		return bad("WithWindow: %d tasks, %d bytes: neither may be negative", c.windowTasks, c.windowBytes)
+	case c.orderedLimit < 0:
+		return bad("WithOrderedResults: %d is negative", c.orderedLimit)
+	case s.Timeout < 0:
+		return bad("WithTaskTimeout: %v is negative", s.Timeout)
+	case s.Run < 0:
+		return bad("WithTaskRunLimit: %v is negative", s.Run)
 	case c.waitsAfter < 0:
 		return bad("OnWaiting: %v is negative", c.waitsAfter)
 	case len(s.Parameters) > protocol.MaxBody/2:
 		return bad("WithParameters: %d bytes, at most %d are allowed", len(s.Parameters), protocol.MaxBody/2)
+	}
+	if c.orderedLimit > 0 && (c.windowTasks == 0 || c.windowTasks > c.orderedLimit) {
+		c.windowTasks = c.orderedLimit
+	}
+	if err := s.Retry.Validate("open session", "WithSessionRetry: "); err != nil {
+		return err
 	}
 	return checkTimes(s)
 }

@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"iter"
+	"time"
 
 	engine "github.com/weft-fabric/weft/internal/engine/client"
 	"github.com/weft-fabric/weft/protocol"
@@ -17,14 +18,58 @@ type Session struct {
 	done   chan struct{}
 	types  checked
 
+	taskTimeout time.Duration // of tasks that name none; 0: none
+	ordered     *inOrder      // nil: results come as they come
+
 	// Guarded by the client's mu.
 	over      bool
 	err       error // why it ended, when not in order
-	queue     []*submission
-	unclaimed int           // unfinished tasks of Submit
-	head      *Task         // results that nobody has taken, in the order of completion
-	tail      *Task         //
-	news      chan struct{} // closed when there is one more, or none can come any more; nil: nobody waits
+	queue     submissions
+	unclaimed int   // unfinished tasks of Submit
+	results   shelf // that nobody has taken
+}
+
+// shelf has finished tasks, in the order in which they were finished. It is guarded by the client's mu.
+type shelf struct {
+	head, tail *Task
+	news       chan struct{} // closed when there is one more, or none can come any more; nil: nobody waits
+}
+
+func (r *shelf) push(t *Task) {
+	if r.tail == nil {
+		r.head = t
+	} else {
+		r.tail.next = t
+	}
+	r.tail = t
+}
+
+// pop takes the first; nil when there is none.
+func (r *shelf) pop() *Task {
+	t := r.head
+	if t != nil {
+		r.head, t.next = t.next, nil
+		if r.head == nil {
+			r.tail = nil
+		}
+	}
+	return t
+}
+
+// wait gives what is closed by the next call of wake.
+func (r *shelf) wait() <-chan struct{} {
+	if r.news == nil {
+		r.news = make(chan struct{})
+	}
+	return r.news
+}
+
+// wake makes those who wait look again.
+func (r *shelf) wake() {
+	if r.news != nil {
+		close(r.news)
+		r.news = nil
+	}
 }
 
 // OpenSession opens a session with a service. It returns as soon as the broker has accepted it: tasks may be sent at
@@ -38,14 +83,17 @@ func (c *Client) OpenSession(ctx context.Context, service string, opts ...Sessio
 		return nil, err
 	}
 	if ctx.Err() != nil {
-		return nil, contextError(ctx, "open session")
+		return nil, contextError(ctx, "open session", "")
 	}
 	c.mu.Lock()
 	if c.closed {
 		c.mu.Unlock()
 		return nil, closedError("open session")
 	}
-	s := &Session{client: c, open: make(chan struct{}), done: make(chan struct{})}
+	s := &Session{client: c, open: make(chan struct{}), done: make(chan struct{}), taskTimeout: cfg.spec.Timeout}
+	if cfg.ordered {
+		s.ordered = &inOrder{session: s}
+	}
 	s.core = c.eng.Open(cfg.spec, cfg.windowTasks, cfg.windowBytes)
 	c.sessions[s.core] = s
 	ring := c.poke()
@@ -63,7 +111,7 @@ func (c *Client) OpenSession(ctx context.Context, service string, opts ...Sessio
 		return nil, s.Err()
 	case <-ctx.Done():
 		s.close(protocol.CloseKill)
-		return nil, contextError(ctx, "open session")
+		return nil, contextError(ctx, "open session", "")
 	}
 }
 
@@ -117,7 +165,7 @@ func (s *Session) closeAndWait(ctx context.Context, mode string) error {
 	select {
 	case <-s.done:
 	case <-ctx.Done():
-		return contextError(ctx, "close session")
+		return contextError(ctx, "close session", "; it is being closed all the same")
 	}
 	err := s.Err()
 	if mode == protocol.CloseKill && protocol.CodeOf(err) == protocol.CodeSessionKilled {
@@ -131,15 +179,8 @@ func (s *Session) close(mode string) {
 	c := s.client
 	c.mu.Lock()
 	c.eng.Close(s.core, mode)
-	c.harvest()
 	s.wakeSubmitters()
-	results := c.takeDone()
-	ring := c.poke()
-	c.mu.Unlock()
-	c.hand(results)
-	if ring {
-		c.wake.Ring()
-	}
+	c.settle()
 }
 
 // refusal says why the session takes no tasks; nil when it does. The caller holds the client's mu.
@@ -165,13 +206,13 @@ func (s *Session) Results(ctx context.Context) iter.Seq2[Result, error] {
 			t, ok := s.nextResult(ctx)
 			switch {
 			case !ok && ctx.Err() != nil:
-				yield(Result{}, contextError(ctx, "results"))
+				yield(Result{}, contextError(ctx, "results", ""))
 				return
 			case !ok:
 				return
 			}
 			t.consumed()
-			if !yield(Result{Payload: t.payload, Err: t.err, Task: t.id}, t.err) {
+			if !yield(Result{Payload: t.payload, Err: t.err, Task: t.ID()}, t.err) {
 				return
 			}
 		}
@@ -187,12 +228,7 @@ func (s *Session) nextResult(ctx context.Context) (t *Task, ok bool) {
 		if ctx.Err() != nil {
 			return nil, false
 		}
-		for s.head != nil {
-			t = s.head
-			s.head, t.next = t.next, nil
-			if s.head == nil {
-				s.tail = nil
-			}
+		for t = s.results.pop(); t != nil; t = s.results.pop() {
 			if !t.given {
 				t.take()
 				return t, true
@@ -201,33 +237,12 @@ func (s *Session) nextResult(ctx context.Context) (t *Task, ok bool) {
 		if s.unclaimed == 0 {
 			return nil, false
 		}
-		if s.news == nil {
-			s.news = make(chan struct{})
-		}
-		news := s.news
+		news := s.results.wait()
 		c.mu.Unlock()
 		select {
 		case <-news:
 		case <-ctx.Done():
 		}
 		c.mu.Lock()
-	}
-}
-
-// pushResult adds a finished task to the results. The caller holds the client's mu.
-func (s *Session) pushResult(t *Task) {
-	if s.tail == nil {
-		s.head = t
-	} else {
-		s.tail.next = t
-	}
-	s.tail = t
-}
-
-// wakeResults makes loops over Results look again. The caller holds the client's mu.
-func (s *Session) wakeResults() {
-	if s.news != nil {
-		close(s.news)
-		s.news = nil
 	}
 }

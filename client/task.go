@@ -2,7 +2,10 @@ package client
 
 import (
 	"context"
+	"slices"
+	"time"
 
+	engine "github.com/weft-fabric/weft/internal/engine/client"
 	"github.com/weft-fabric/weft/internal/zmqx"
 	"github.com/weft-fabric/weft/protocol"
 )
@@ -23,15 +26,18 @@ type Result struct {
 // [Session.Results], or Cancel.
 type Task struct {
 	session *Session
-	id      protocol.TaskID
 	call    bool // nobody but Call knows it
+	ordered bool // it has a place among the ordered ones
 
 	// Guarded by the client's mu.
+	id       protocol.TaskID // its sequence may be 0 until it is finished, see current
 	finished bool
 	given    bool          // taken by Wait or Results, or cancelled
 	waiting  int           // in Wait, or for ever after Done
 	watched  bool          // Done was called before it was finished
 	ready    chan struct{} // closed when finished; made by the first who waits
+	answered bool          // the fabric does nothing more for it
+	stopped  chan struct{} // closed when answered; made by the first who asks
 	next     *Task         // in the results of the session
 
 	// Written before finished, not changed after.
@@ -42,8 +48,23 @@ type Task struct {
 }
 
 // ID is the task's id in its session. With the number of the session it is what a service may use to notice that it
-// runs a task again.
-func (t *Task) ID() protocol.TaskID { return t.id }
+// runs a task again. Its sequence is 0 as long as the task waits for others ([After]).
+func (t *Task) ID() protocol.TaskID {
+	t.session.client.mu.Lock()
+	defer t.session.client.mu.Unlock()
+	if t.unfinished() {
+		return t.ref().ID()
+	}
+	return t.id
+}
+
+// unfinished says whether the engine has the task, which is in its slot then. The caller holds the client's mu.
+func (t *Task) unfinished() bool {
+	return t.session.client.pending[t.id.Slot()].task == t && !t.finished
+}
+
+// ref is the task in the engine. The caller holds the client's mu.
+func (t *Task) ref() engine.Ref { return t.session.core.At(t.id.Slot()) }
 
 // Done is closed when the task is finished: Wait does not block then. A task that Done was called for does not appear
 // in [Session.Results].
@@ -89,7 +110,7 @@ func (t *Task) Wait(ctx context.Context) ([]byte, error) {
 	}
 	if ctx.Err() != nil {
 		c.mu.Unlock()
-		return nil, contextError(ctx, "wait")
+		return nil, contextError(ctx, "wait", goesOn)
 	}
 	t.waiting++
 	ready := t.channel()
@@ -102,7 +123,7 @@ func (t *Task) Wait(ctx context.Context) ([]byte, error) {
 	select {
 	case <-ready:
 	case <-ctx.Done():
-		err = contextError(ctx, "wait")
+		err = contextError(ctx, "wait", goesOn)
 	}
 	c.mu.Lock()
 	t.waiting--
@@ -115,30 +136,6 @@ func (t *Task) Wait(ctx context.Context) ([]byte, error) {
 	c.mu.Unlock()
 	t.consumed()
 	return t.payload, t.err
-}
-
-// Cancel gives the task up: Wait returns [ErrCancelled] from now on, unless the task was finished before, and its result
-// is dropped when it comes. Whether it runs is not changed.
-func (t *Task) Cancel() {
-	c := t.session.client
-	c.mu.Lock()
-	if t.finished {
-		t.take()
-	} else {
-		t.abandon(protocol.Errorf(protocol.CodeCancelled, "task", "%s was cancelled by its client", t.id))
-	}
-	c.mu.Unlock()
-	t.consumed()
-}
-
-// abandon finishes an unfinished task with err and drops its result when it comes. The caller holds the client's mu.
-func (t *Task) abandon(err error) {
-	c := t.session.client
-	if at := t.id.Slot(); c.pending[at].task == t {
-		c.pending[at].task = nil
-	}
-	t.err, t.given = err, true
-	t.finish()
 }
 
 // finish tells that t has its result or error. The caller holds the client's mu.
@@ -155,13 +152,21 @@ func (t *Task) finish() {
 		close(t.ready)
 	}
 	if t.waiting == 0 && !t.given && !t.call {
-		s.pushResult(t)
+		s.results.push(t)
 	}
-	s.wakeResults()
+	s.results.wake()
 }
 
 // take marks the result as taken. The caller holds the client's mu, and calls consumed without it.
-func (t *Task) take() { t.given = true }
+func (t *Task) take() {
+	if t.given {
+		return
+	}
+	t.given = true
+	if t.ordered {
+		t.session.ordered.delivered(t.id.Slot())
+	}
+}
 
 // consumed gives the credit of the result back, once.
 func (t *Task) consumed() {
@@ -202,7 +207,7 @@ type submission struct {
 // for one (see [WithResultCredit]): who submits more than all credit holds has to take results meanwhile. payload is
 // copied.
 func (s *Session) Submit(ctx context.Context, payload []byte, opts ...TaskOption) (*Task, error) {
-	t := &Task{session: s}
+	t := &Task{session: s, ordered: s.ordered != nil}
 	if _, err := s.submit(ctx, payload, pending{session: s, task: t}, taskConfigOf(opts), true); err != nil {
 		return nil, err
 	}
@@ -220,17 +225,22 @@ func (s *Session) SubmitFunc(ctx context.Context, payload []byte, fn func(Result
 	return err
 }
 
-// Call sends a task and waits for its result. When ctx ends first the error is both a *protocol.Error (CodeDeadline
-// or CodeCancelled) and ctx.Err(); the task may still run, its result is dropped.
+// Call sends a task and waits for its result. The deadline of ctx is the task's, as of [WithTimeout]: the fabric ends the
+// task by then, and the error says how sure that is. It is [ErrDeadline] and [context.DeadlineExceeded] in any case, and
+// [ErrIndeterminate] too when the task was sent and may have run, or run still. When ctx is cancelled the error is
+// both [ErrCancelled] and ctx.Err(), and the fabric is told to end the task.
 func (s *Session) Call(ctx context.Context, payload []byte, opts ...TaskOption) ([]byte, error) {
 	t := &Task{session: s, call: true, ready: make(chan struct{})}
-	leads, err := s.submit(ctx, payload, pending{session: s, task: t}, taskConfigOf(opts), true)
+	cfg, err := taskConfigOf(opts).limited(ctx, s, true)
 	if err != nil {
 		return nil, err
 	}
-	c := s.client
+	leads, err := s.submit(ctx, payload, pending{session: s, task: t}, cfg, true)
+	if err != nil {
+		return nil, cfg.explained(err)
+	}
 	if leads {
-		c.leadFor(ctx, t)
+		s.client.leadFor(ctx, t)
 	}
 	select {
 	case <-t.ready:
@@ -238,22 +248,24 @@ func (s *Session) Call(ctx context.Context, payload []byte, opts ...TaskOption) 
 		select {
 		case <-t.ready:
 		case <-ctx.Done():
-			c.mu.Lock()
-			if !t.finished {
-				t.abandon(contextError(ctx, "call"))
-			}
-			c.mu.Unlock()
+			t.giveUp(ctx)
+			<-t.ready
 		}
 	}
 	t.consumed()
-	return t.payload, t.err
+	return t.payload, cfg.explained(t.err)
 }
 
 // submit writes a task when there is credit for it, and says whether the caller, a Call, is to drive the sockets.
 // When there is none it waits, or returns errNoRoom.
 func (s *Session) submit(ctx context.Context, payload []byte, to pending, cfg *taskConfig, wait bool) (leads bool, err error) {
 	if ctx.Err() != nil {
-		return false, contextError(ctx, "submit")
+		return false, contextError(ctx, "submit", notSent)
+	}
+	if cfg == nil || cfg.deadline.IsZero() { // otherwise a Call has done it
+		if cfg, err = cfg.limited(ctx, s, false); err != nil {
+			return false, err
+		}
 	}
 	c := s.client
 	var h zmqx.Handle
@@ -266,7 +278,7 @@ func (s *Session) submit(ctx context.Context, payload []byte, to pending, cfg *t
 			"a payload of %d bytes, service %s takes at most %d (limits.payload of its description)", len(payload), s.core.Service(), most)
 	} else if len(s.queue) > 0 || !c.eng.Room(s.core, len(payload)) || !wait && c.full() {
 		if err = errNoRoom; wait {
-			err = s.awaitCredit(ctx, len(payload))
+			err = s.awaitCredit(ctx, cfg, len(payload))
 		}
 	}
 	if err == nil {
@@ -296,9 +308,12 @@ func (s *Session) write(payload []byte, h zmqx.Handle, to pending, cfg *taskConf
 	// A Call drives the sockets when nobody has them and nothing else is unfinished.
 	leads = to.task != nil && to.task.call && c.driver == free && c.eng.Outstanding() == 0
 	var id protocol.TaskID
-	if h != 0 {
+	switch {
+	case cfg != nil || s.ordered != nil:
+		id, err = cfg.start(payload, h, to)
+	case h != 0:
 		id, err = c.eng.SubmitHandle(s.core, h, len(payload))
-	} else {
+	default:
 		id, err = c.eng.Submit(s.core, payload)
 	}
 	if err != nil {
@@ -323,15 +338,26 @@ func (s *Session) write(payload []byte, h zmqx.Handle, to pending, cfg *taskConf
 	return leads, nil
 }
 
+// tooLate says that a task's time was over before there was credit for it.
+func tooLate() error {
+	return protocol.Errorf(protocol.CodeDeadline, "submit", "its time was over before the session had credit for it%s", notSent)
+}
+
 // awaitCredit waits in turn until there is room for size bytes or there will be none. The caller holds the client's
 // mu, before and after.
-func (s *Session) awaitCredit(ctx context.Context, size int) error {
+func (s *Session) awaitCredit(ctx context.Context, cfg *taskConfig, size int) error {
 	c := s.client
+	var over <-chan time.Time
+	if cfg != nil && !cfg.deadline.IsZero() && !cfg.byCaller {
+		timer := time.NewTimer(time.Until(cfg.deadline))
+		defer timer.Stop()
+		over = timer.C
+	}
 	sub := &submission{size: size, ready: make(chan struct{}, 1)}
 	s.queue = append(s.queue, sub)
 	for {
 		if s.refusal() != nil || !s.core.Accepting() || s.queue[0] == sub && c.eng.Room(s.core, size) {
-			s.leaveQueue(sub)
+			s.queue.leave(sub)
 			return nil
 		}
 		c.mu.Unlock()
@@ -340,19 +366,21 @@ func (s *Session) awaitCredit(ctx context.Context, size int) error {
 			c.mu.Lock()
 		case <-ctx.Done():
 			c.mu.Lock()
-			s.leaveQueue(sub)
-			return contextError(ctx, "submit")
+			s.queue.leave(sub)
+			return contextError(ctx, "submit", notSent)
+		case <-over:
+			c.mu.Lock()
+			s.queue.leave(sub)
+			return tooLate()
 		}
 	}
 }
 
-func (s *Session) leaveQueue(sub *submission) {
-	for i := range s.queue {
-		if s.queue[i] == sub {
-			s.queue = append(s.queue[:i], s.queue[i+1:]...)
-			return
-		}
-	}
+// submissions are attempts that wait in turn.
+type submissions []*submission
+
+func (q *submissions) leave(sub *submission) {
+	*q = slices.DeleteFunc(*q, func(s *submission) bool { return s == sub })
 }
 
 // wakeSubmitters lets the first submission that waits try again when there is room for it, all when there never will be.

@@ -50,33 +50,6 @@ func TestSubmitAndWait(t *testing.T) {
 	}
 }
 
-func TestCancel(t *testing.T) {
-	b := newFakeBroker(t, "inproc")
-	c, s := b.connect()
-	b.holding()
-	task := submit(t, s, bytes.Repeat([]byte("x"), 100_000))
-	task.Cancel()
-	if _, err := task.Wait(soon(t)); !errors.Is(err, ErrCancelled) {
-		t.Errorf("got %v, want ErrCancelled", err)
-	}
-	b.holds(1)
-	b.release()
-	eventually(t, "the dropped result gave its credit back", func() bool {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		return c.eng.Outstanding() == 0 && s.unclaimed == 0
-	})
-	for r, err := range s.Results(soon(t)) {
-		t.Errorf("a cancelled task appears in Results: %v, %v", r.Task, err)
-	}
-	late := submit(t, s, []byte("y"))
-	<-late.Done()
-	late.Cancel() // too late
-	if out, err := late.Wait(soon(t)); err != nil || string(out) != "y" {
-		t.Errorf("got %q, %v", out, err)
-	}
-}
-
 func TestSubmitBlocksForCreditOnly(t *testing.T) {
 	b := newFakeBroker(t, "inproc")
 	_, s := b.connect(WithWindow(10, 0))

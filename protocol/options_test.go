@@ -9,7 +9,8 @@ func TestOptionsOfATask(t *testing.T) {
 	for _, o := range []TaskOptions{
 		{},
 		{Timeout: time.Second},
-		{Priority: -128}, {Priority: 127},
+		{Priority: -128},
+		{Priority: 127},
 		{Timeout: time.Hour, Run: time.Minute, Priority: 1, Attempts: 100, HostLosses: 200, Backoff: time.Millisecond, MaxBackoff: time.Second},
 	} {
 		b := AppendTask(nil, 7, NewTaskID(1, 2), []byte("payload"), &o)

@@ -58,6 +58,14 @@ func AppendDispatchExternal(b []byte, session uint32, task uint64, size uint32, 
 	return x.append(b)
 }
 
+// Withdraw turns the record that b begins with, which was appended by this package and has not left, into a CREDIT of 0
+// bytes: it has no effect, whatever payload it keeps.
+func Withdraw(b []byte) {
+	b[1] = byte(KindCredit)
+	binary.BigEndian.PutUint32(b[3:], 0)
+	binary.BigEndian.PutUint64(b[8:], 0)
+}
+
 // Reader walks the records of a frame. The zero Reader has no records.
 type Reader struct {
 	rest  []byte

@@ -88,10 +88,30 @@ func Last(l *Link) Mark {
 // was resumed.
 func (m Mark) Left() bool {
 	l, is := m.link, func(f *Frame) bool { return f.serial == m.serial }
+	if l == nil {
+		return true
+	}
 	if at := slices.IndexFunc(l.kept, is); at >= 0 {
 		return l.kept[at].stamp != 0
 	}
 	return !slices.ContainsFunc(l.queue, is) && (l.open == nil || !is(l.open))
+}
+
+// Withdraw takes back the record whose payload begins at off of the frame that the mark names, see [Frame.Withdraw].
+func (m Mark) Withdraw(off int) bool {
+	l, is := m.link, func(f *Frame) bool { return f.serial == m.serial }
+	if l == nil {
+		return false
+	}
+	if l.open != nil && is(l.open) {
+		return l.open.Withdraw(off)
+	}
+	for _, frames := range [][]*Frame{l.kept, l.queue} {
+		if at := slices.IndexFunc(frames, is); at >= 0 {
+			return frames[at].Withdraw(off)
+		}
+	}
+	return false
 }
 
 func byAge(a, b *Frame) int { return cmp.Compare(a.serial, b.serial) }
@@ -99,6 +119,20 @@ func byAge(a, b *Frame) int { return cmp.Compare(a.serial, b.serial) }
 // Unsent notes that the shell found no connection for what Leave returned: the frame has not left. It is called before
 // [Frame.Sent].
 func (f *Frame) Unsent() { f.stamp = 0 }
+
+// Left says whether the other end can have got the frame: it has left, and was not found missing when the conversation was
+// resumed.
+func (f *Frame) Left() bool { return f.stamp != 0 }
+
+// Withdraw takes back a record of a client to a manager whose payload begins at off, as [Link.Append] told: in its place
+// there is a CREDIT of 0 bytes, which has no effect. It says no when the frame has left.
+func (f *Frame) Withdraw(off int) bool {
+	if f.Left() {
+		return false
+	}
+	protocol.Withdraw(f.bytes[off-protocol.RecordSize(0):])
+	return true
+}
 
 // Sent gives back the reference of the shell.
 func (f *Frame) Sent() { f.Drop() }

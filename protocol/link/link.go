@@ -143,17 +143,19 @@ func AppendTask(l *Link, session uint32, id protocol.TaskID, payload []byte, o *
 	return f, size + protocol.RecordSize(0)
 }
 
-// AppendTaskExternal is [AppendTask] for a payload frame; it takes over one reference to the handle.
-func AppendTaskExternal(l *Link, session uint32, id protocol.TaskID, size uint32, h protocol.Handle, o *protocol.TaskOptions) {
+// AppendTaskExternal is [AppendTask] for a payload frame; it takes over one reference to the handle. It returns where an
+// inline payload would begin in the frame that [Last] gives, for [Mark.Withdraw].
+func AppendTaskExternal(l *Link, session uint32, id protocol.TaskID, size uint32, h protocol.Handle, o *protocol.TaskOptions) (off int) {
 	if l.state == closed {
 		l.node.Release(h)
-		return
+		return 0
 	}
 	f := l.roomExternal(size)
 	before := len(f.bytes)
 	f.bytes = protocol.AppendTaskExternal(f.bytes, session, id, size, o)
 	f.weigh(before, size)
 	f.payloads = append(f.payloads, h)
+	return before + protocol.RecordSize(0)
 }
 
 // AppendNumbered adds a record with an inline payload whose last element says an attempt and a number.

@@ -38,7 +38,7 @@ func BenchmarkTask(b *testing.B) {
 		count++
 		protocol.StampHeader(results, protocol.Header{
 			Version: 1, Epoch: w.e.node.Epoch, Incarnation: c.link.Other(),
-			Sequence: protocol.NewStamp(1, count), Acked: protocol.NewStamp(1, 1<<40),
+			Sequence: protocol.NewStamp(2, count), Acked: protocol.NewStamp(2, 1<<40),
 		})
 		w.e.Receive(w.now, c.id, results, nil)
 		w.e.Take(&batch)

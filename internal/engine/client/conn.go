@@ -93,6 +93,15 @@ func (c *conn) greet(now time.Time) {
 	c.retry = now.Add(protocol.Heartbeat + c.backoff())
 }
 
+// greetAgain greets since no conversation has begun. Where the greetings before were taken by the transport, and nobody
+// answers, a connection may be one to nobody: it is made anew.
+func (c *conn) greetAgain(now time.Time) {
+	if c.phase == opening && c.attempts > 1 {
+		c.engine.out.Redials = append(c.engine.out.Redials, c.id)
+	}
+	c.greet(now)
+}
+
 func (c *conn) backoff() time.Duration {
 	e := c.engine
 	d := min(backoffMin<<min(c.attempts, 8), backoffMax)
@@ -146,7 +155,7 @@ func (e *Engine) Receive(now time.Time, id uint32, frame []byte, payloads []prot
 		e.releaseAll(payloads)
 		return
 	}
-	c.heard = now
+	e.now, c.heard = now, now
 	raised := h.Epoch > e.node.Epoch
 	e.node.Epoch = h.Epoch
 	switch {

@@ -212,6 +212,23 @@ func (s *Session) changed(now time.Time, body protocol.SessionState) {
 		}
 		s.told = true
 		s.drainBy = now.Add(protocol.PeerTimeout)
+		s.dismiss()
 	default: // the others change nothing for the client
+	}
+}
+
+// dismiss ends the tasks that the session's manager does not have, now that it takes none any more.
+func (s *Session) dismiss() {
+	closed := closedBefore()
+	for s.held.first != 0 {
+		s.At(s.held.first - 1).fail(closed)
+	}
+	for at := s.first; at != 0; {
+		r := s.At(at - 1)
+		x := r.slot().extra
+		at = r.slot().next
+		if x != nil && !x.again.IsZero() {
+			r.fail(closed)
+		}
 	}
 }

@@ -43,6 +43,9 @@ type Engine struct {
 	slots       []slot
 	free        []uint32
 	outstanding int
+	alarms      alarms     // of single tasks
+	resolved    []resolved // tasks whose end is being told to those that wait for them
+	now         time.Time  // of the last call that had the time
 
 	out Batch
 }
@@ -50,6 +53,7 @@ type Engine struct {
 // Batch is what is to be done outside. The lists are in order; those of one connection must be done in order.
 type Batch struct {
 	Dials    []Dial            // connections to open, before frames are sent
+	Redials  []uint32          // connections to be made anew with nothing of the old one, before frames are sent
 	Retained []protocol.Handle // one more reference each, before any is released
 	Frames   []*link.Frame     // to be sent; the peer that Leave tells is the connection
 	Released []protocol.Handle // one reference each is to be given back
@@ -57,6 +61,7 @@ type Batch struct {
 
 	Said        []Said // before Completions
 	Completions []Completion
+	Stopped     []uint32 // slots of tasks whose completion was early: the fabric has answered now
 	Answers     []Answer
 	Notes       []Note
 }
@@ -76,6 +81,7 @@ type Completion struct {
 	Size    uint32          // bytes of the result, to be given to Consumed
 	Source  Source
 	Err     *protocol.Error // why there is no result
+	Early   bool            // its time is over, but the fabric has not answered: that follows in Stopped
 }
 
 // Answer is the answer to a request.
@@ -109,7 +115,7 @@ func New(cfg Config) *Engine {
 
 // Start dials the brokers.
 func (e *Engine) Start(now time.Time) {
-	e.nextBeat = now.Add(e.every)
+	e.now, e.nextBeat = now, now.Add(e.every)
 	for _, endpoint := range e.cfg.Endpoints {
 		e.dial(now, endpoint, true)
 	}
@@ -163,16 +169,18 @@ func (e *Engine) Take(b *Batch) bool {
 	b.Frames = e.node.Take(b.Frames)
 	o := &e.out
 	o.Released = e.node.Released(o.Released)
-	if len(b.Frames) == before && len(o.Dials)+len(o.Retained)+len(o.Released)+len(o.Hangups)+
-		len(o.Said)+len(o.Completions)+len(o.Answers)+len(o.Notes) == 0 {
+	if len(b.Frames) == before && len(o.Dials)+len(o.Redials)+len(o.Retained)+len(o.Released)+len(o.Hangups)+
+		len(o.Said)+len(o.Completions)+len(o.Stopped)+len(o.Answers)+len(o.Notes) == 0 {
 		return false
 	}
 	b.Dials = move(b.Dials, &o.Dials)
+	b.Redials = move(b.Redials, &o.Redials)
 	b.Retained = move(b.Retained, &o.Retained)
 	b.Released = move(b.Released, &o.Released)
 	b.Hangups = move(b.Hangups, &o.Hangups)
 	b.Said = move(b.Said, &o.Said)
 	b.Completions = move(b.Completions, &o.Completions)
+	b.Stopped = move(b.Stopped, &o.Stopped)
 	b.Answers = move(b.Answers, &o.Answers)
 	b.Notes = move(b.Notes, &o.Notes)
 	return true
@@ -199,17 +207,23 @@ func (e *Engine) Deadline() (at time.Time, ok bool) {
 			at = c.retry
 		}
 	}
+	if len(e.alarms) > 0 && e.alarms[0].due().Before(at) {
+		at = e.alarms[0].due()
+	}
 	return at, true
 }
 
-// Tick does what is due: greetings again, heartbeats, sessions whose last results did not come.
+// Tick does what is due: greetings again, heartbeats, sessions whose last results did not come, tasks that are to be sent
+// again or whose time is over.
 func (e *Engine) Tick(now time.Time) {
 	if e.shut {
 		return
 	}
+	e.now = now
+	ring(e, now)
 	for _, c := range e.conns {
 		if !c.retry.IsZero() && !now.Before(c.retry) {
-			c.greet(now)
+			c.greetAgain(now)
 		}
 	}
 	if now.Before(e.nextBeat) {

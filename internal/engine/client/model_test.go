@@ -2,6 +2,7 @@ package client
 
 import (
 	"bytes"
+	"slices"
 	"time"
 
 	"pgregory.net/rapid"
@@ -24,6 +25,12 @@ type modelBroker struct {
 	timeout  time.Duration   // that it announces; 0: none
 	errors   []protocol.Code // that a client sent to a loop
 	hold     bool            // sessions are not referred when they are opened
+
+	overload   int           // so many of the next tasks are refused as overloaded
+	retryAfter time.Duration // which they are told
+	stubborn   bool          // tasks that are cancelled are not answered
+	withdrawn  int           // records that were taken back before they left
+	late       bool          // this broker or the one before has refused some: sequences do not come in order
 }
 
 // router is one socket of the broker.
@@ -59,11 +66,15 @@ type hosted struct {
 	done   []task // answered
 	closed bool
 	moved  bool
+
+	refused   map[uint64]int // sequences that were refused as overloaded
+	cancelled []uint64       // task fields of CANCEL, in order
 }
 
 type task struct {
 	id      uint64
 	payload []byte
+	options protocol.TaskOptions
 }
 
 func newModelBroker(t rapid.TB, epoch protocol.Epoch, incarnation uint64) *modelBroker {
@@ -296,16 +307,38 @@ func (r *router) data(e *end, rec *protocol.Record, payload []byte) {
 		if s.seen[seq] {
 			return
 		}
-		if seq <= s.top && !s.moved { // what is on its way to a loop that it leaves and comes back to is late
+		o, ok := rec.Options()
+		if !ok {
+			b.t.Fatalf("options % x", rec.Ext)
+		}
+		if b.overload > 0 {
+			b.overload--
+			b.late = true
+			s.refuse(e, rec.Task, &protocol.Error{Code: protocol.CodeOverloaded, Op: "Task", RetryAfter: b.retryAfter})
+			b.flush()
+			return
+		}
+		if seq <= s.top && !s.moved && !b.late { // what is on its way to a loop that it leaves and comes back to is late
 			b.t.Fatalf("session %d: sequence %d came first after %d", s.number, seq, s.top)
 		}
-		s.top = seq
+		s.top = max(s.top, seq)
 		s.seen[seq] = true
-		s.queue = append(s.queue, task{rec.Task, payload})
+		s.queue = append(s.queue, task{rec.Task, payload, o})
 		if len(s.queue) > b.credits.TaskCredit {
 			b.t.Fatalf("session %d has %d tasks, its credit is %d", s.number, len(s.queue), b.credits.TaskCredit)
 		}
+	case protocol.KindCancel:
+		if s := b.sessions[rec.Session]; s != nil && !s.closed && s.at == r.endpoint {
+			s.cancelled = append(s.cancelled, rec.Task)
+			if !b.stubborn {
+				s.cancel(e, rec.Task)
+			}
+		}
 	case protocol.KindCredit:
+		if rec.Task == 0 {
+			b.withdrawn++
+			return
+		}
 		if int64(rec.Task) > e.sent || int64(rec.Task) <= e.consumed {
 			b.t.Fatalf("credit: %d bytes consumed, sent %d, told before %d", rec.Task, e.sent, e.consumed)
 		}
@@ -316,6 +349,30 @@ func (r *router) data(e *end, rec *protocol.Record, payload []byte) {
 	default:
 		b.t.Fatalf("loop got %v", rec.Kind)
 	}
+}
+
+// refuse answers a task that is not taken.
+func (s *hosted) refuse(e *end, id uint64, why *protocol.Error) {
+	if s.refused == nil {
+		s.refused = map[uint64]int{}
+	}
+	s.refused[protocol.TaskID(id).Sequence()]++
+	body := protocol.Marshal(why)
+	e.sent += int64(len(body))
+	e.link.Append(protocol.KindFailure, s.number, id, body)
+}
+
+// cancel ends a queued task, 0: all.
+func (s *hosted) cancel(e *end, id uint64) {
+	s.queue = slices.DeleteFunc(s.queue, func(t task) bool {
+		if id != 0 && t.id != id {
+			return false
+		}
+		body := protocol.Marshal(protocol.Errorf(protocol.CodeCancelled, "task", "as it was told"))
+		e.sent += int64(len(body))
+		e.link.Append(protocol.KindFailure, s.number, t.id, body)
+		return true
+	})
 }
 
 // answer sends the result of the i-th queued task of s, or fails it, and keeps it for repeat.

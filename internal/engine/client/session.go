@@ -21,10 +21,15 @@ type Session struct {
 	conn *conn      // where it is served; nil: not known
 	link *link.Link // of conn, or one that never opens, from which nothing leaves
 
-	sequence    uint64
-	first, last uint32 // unfinished tasks: slot + 1
-	tasks       int
-	bytes       int64
+	sequence  uint64
+	list           // unfinished tasks that were written
+	held      list // those that wait for others, and have no sequence
+	tasks     int  // of both
+	bytes     int64
+	cancelled uint64   // CancelAll was for the tasks up to this sequence
+	order     []*extra // ordered tasks that were not told of, in the order of their submission
+	kept      int      // ordered tasks that were answered, and are not delivered
+	keptBytes int64
 
 	windowTasks int   // wished; 0: as granted
 	windowBytes int64 // wished; 0: as granted
@@ -56,6 +61,9 @@ func (s *Session) MaxPayload() int64 { return s.maxPayload }
 
 // Tasks is the number of its unfinished tasks.
 func (s *Session) Tasks() int { return s.tasks }
+
+// Window is how many tasks may be unfinished, or not be delivered.
+func (s *Session) Window() int { return s.taskCredit }
 
 // Accepting says whether it takes tasks, given room.
 func (s *Session) Accepting() bool { return s.opened && !s.ended && s.closing == "" }
@@ -123,14 +131,10 @@ func (s *Session) end(err *protocol.Error) {
 	if err == nil {
 		s.err = protocol.Errorf(protocol.CodeSessionClosed, "session", "it was closed")
 	}
-	for s.first != 0 {
-		t := &e.slots[s.first-1]
-		done := Completion{Session: s, Task: t.id, Err: s.err}
-		if t.stream != nil && t.stream.end != nil {
-			done = t.stream.end.done
+	for _, l := range []*list{&s.held, &s.list} {
+		for l.first != 0 {
+			s.At(l.first - 1).fail(s.err)
 		}
-		e.drop(s.first - 1)
-		e.out.Completions = append(e.out.Completions, done)
 	}
 	if s.conn == nil {
 		s.link.Close()

@@ -51,7 +51,11 @@ func (t *stream) waits(attempt uint8, parts uint32) bool {
 func find(e *Engine, rec *protocol.Record) (at uint32, ok bool) {
 	id := protocol.TaskID(rec.Task)
 	at = id.Slot()
-	return at, uint64(at) < uint64(len(e.slots)) && e.slots[at].id == id && e.slots[at].session.number == rec.Session
+	if uint64(at) >= uint64(len(e.slots)) {
+		return at, false
+	}
+	t := &e.slots[at]
+	return at, t.session != nil && t.id == id && id.Sequence() > 0 && t.session.number == rec.Session && !t.answered()
 }
 
 // said takes a part or a word of progress. What nobody waits for is dropped, and consumed at once.
@@ -59,7 +63,7 @@ func (c *conn) said(rec *protocol.Record) {
 	e := c.engine
 	weight := protocol.PartialWeight(int(rec.Size))
 	at, ok := find(e, rec)
-	if !ok || rec.External {
+	if !ok || rec.External || e.slots[at].told() {
 		c.consume(weight)
 		return
 	}
@@ -87,17 +91,15 @@ func (c *conn) said(rec *protocol.Record) {
 		return
 	}
 	if end := t.stream.end; end != nil && !t.stream.waits(end.attempt, end.parts) {
-		t.session.complete(at, end.done)
+		t.session.At(at).conclude(end.done)
 	}
 }
 
 // part takes a part of an attempt, and says whether it is of any worth.
 func (t *stream) part(e *Engine, attempt uint8, s Said) bool {
 	if attempt > t.attempt {
-		for i := range t.early {
-			e.Consumed(t.early[i].Source, t.early[i].Weight)
-		}
-		t.attempt, t.next, t.early = attempt, 0, nil
+		t.hush(e)
+		t.attempt, t.next = attempt, 0
 	}
 	s.Attempt = t.base + int(attempt)
 	i, twice := slices.BinarySearchFunc(t.early, s.Number, func(a Said, number int) int { return a.Number - number })
@@ -113,6 +115,14 @@ func (t *stream) part(e *Engine, attempt uint8, s Said) bool {
 	e.out.Said = append(e.out.Said, t.early[:n]...)
 	t.early = slices.Delete(t.early, 0, n)
 	return true
+}
+
+// hush drops the parts that are not passed on, and gives their credit back.
+func (t *stream) hush(e *Engine) {
+	for i := range t.early {
+		e.Consumed(t.early[i].Source, t.early[i].Weight)
+	}
+	t.early = nil
 }
 
 // held says whether the answer of a task waits for parts, and keeps it then.
@@ -140,7 +150,7 @@ func (s *Session) release() {
 		i := at - 1
 		at = t.next
 		if t.stream != nil && t.stream.end != nil {
-			s.complete(i, t.stream.end.done)
+			s.At(i).conclude(t.stream.end.done)
 		}
 	}
 }

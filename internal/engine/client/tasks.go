@@ -11,22 +11,55 @@ import (
 // creditStep is how many consumed bytes of results are told at the latest, when that is less than a quarter of the credit.
 const creditStep = 1 << 20
 
-// slot is an unfinished task, in the list of its session by sequence. The payload is either in frame or in handle.
+// slot is an unfinished task, in the list of its session by sequence, or one that is held or kept, see extra. The payload
+// is either in frame or in handle.
 type slot struct {
-	id         protocol.TaskID // 0: free
-	session    *Session
+	id         protocol.TaskID // its sequence is 0 while it is held
+	session    *Session        // nil: the slot is free
 	frame      *link.Frame
 	off        int
 	size       uint32
+	sent       bool // a frame before the one that it is in has left
+	prev, next uint32
 	handle     protocol.Handle
-	prev, next uint32  // slot + 1; 0: none
+	extra      *extra  // nil: nothing is to be said of it beyond its payload
 	stream     *stream // what it has said while it ran; nil: nothing
+}
+
+// list is a list of slots. Its members and their neighbours are slot + 1; 0: none.
+type list struct{ first, last uint32 }
+
+func (l *list) push(slots []slot, at uint32) {
+	t := &slots[at]
+	t.prev, t.next = l.last, 0
+	if l.last == 0 {
+		l.first = at + 1
+	} else {
+		slots[l.last-1].next = at + 1
+	}
+	l.last = at + 1
+}
+
+func (l *list) remove(slots []slot, at uint32) {
+	t := &slots[at]
+	if t.prev == 0 {
+		l.first = t.next
+	} else {
+		slots[t.prev-1].next = t.next
+	}
+	if t.next == 0 {
+		l.last = t.prev
+	} else {
+		slots[t.next-1].prev = t.prev
+	}
+	t.prev, t.next = 0, 0
 }
 
 // Room says whether a task of size bytes may be submitted in s now. A session that has nothing unfinished has room for
 // any payload.
 func (e *Engine) Room(s *Session, size int) bool {
-	return s.tasks == 0 || s.tasks < s.taskCredit && s.bytes+int64(size) <= s.byteCredit
+	n := s.tasks + s.kept
+	return n == 0 || n < s.taskCredit && s.bytes+s.keptBytes+int64(size) <= s.byteCredit
 }
 
 // Submit writes a task whose payload is below protocol.InlinePayload; the payload is copied. The error is a
@@ -36,7 +69,7 @@ func (e *Engine) Submit(s *Session, payload []byte) (protocol.TaskID, error) {
 		return 0, err
 	}
 	at := s.take(uint32(len(payload)))
-	t := &e.slots[at]
+	t := s.enlist(at)
 	t.frame, t.off = s.link.Append(protocol.KindTask, s.number, uint64(t.id), payload)
 	t.frame.Hold()
 	return t.id, nil
@@ -49,9 +82,10 @@ func (e *Engine) SubmitHandle(s *Session, h protocol.Handle, size int) (protocol
 		return 0, err
 	}
 	at := s.take(uint32(size))
-	e.slots[at].handle = h
-	s.external(&e.slots[at])
-	return e.slots[at].id, nil
+	t := s.enlist(at)
+	t.handle = h
+	s.write(t, nil)
+	return t.id, nil
 }
 
 // admit says why no task of size bytes may be submitted, or nil.
@@ -77,7 +111,7 @@ func (s *Session) admit(size int) error {
 	return nil
 }
 
-// take makes the next task of s, at the end of its list.
+// take makes a slot for a task of s, and takes its credit.
 func (s *Session) take(size uint32) uint32 {
 	e := s.engine
 	var at uint32
@@ -88,69 +122,98 @@ func (s *Session) take(size uint32) uint32 {
 		at = uint32(len(e.slots))
 		e.slots = append(e.slots, slot{})
 	}
-	s.sequence++
 	t := &e.slots[at]
-	t.id, t.session, t.size = protocol.NewTaskID(s.sequence, at), s, size
-	t.prev, t.next = s.last, 0
-	if s.last == 0 {
-		s.first = at + 1
-	} else {
-		e.slots[s.last-1].next = at + 1
-	}
-	s.last = at + 1
+	t.id, t.session, t.size = protocol.NewTaskID(0, at), s, size
 	s.tasks++
 	s.bytes += int64(size)
 	e.outstanding++
 	return at
 }
 
-// drop forgets a task and gives its credit back.
-func (e *Engine) drop(at uint32) {
+// enlist gives the task in a slot the next sequence of s, and puts it at the end of its list.
+func (s *Session) enlist(at uint32) *slot {
+	s.sequence++
+	t := &s.engine.slots[at]
+	t.id = protocol.NewTaskID(s.sequence, at)
+	s.push(s.engine.slots, at)
+	return t
+}
+
+// unlink takes a task off its list and gives back its credit and what it holds. Its slot stays.
+func (r Ref) unlink() {
+	s, e, at := r.session, r.session.engine, r.at
 	t := &e.slots[at]
-	s := t.session
-	if t.prev == 0 {
-		s.first = t.next
+	if t.id.Sequence() == 0 {
+		s.held.remove(e.slots, at)
 	} else {
-		e.slots[t.prev-1].next = t.next
-	}
-	if t.next == 0 {
-		s.last = t.prev
-	} else {
-		e.slots[t.next-1].prev = t.prev
+		s.remove(e.slots, at)
 	}
 	s.tasks--
 	s.bytes -= int64(t.size)
 	e.outstanding--
 	if t.frame != nil {
 		t.frame.Drop()
+		t.frame = nil
 	}
 	e.node.Release(t.handle)
-	*t = slot{}
-	e.free = append(e.free, at)
+	t.handle = 0
 }
 
-// external writes a task whose payload is a frame. The link gets a reference of its own.
-func (s *Session) external(t *slot) {
+// write writes a task to where s is served, for the first time with its payload, or again.
+func (s *Session) write(t *slot, payload []byte) {
 	e := s.engine
-	e.out.Retained = append(e.out.Retained, t.handle)
-	s.link.AppendExternal(protocol.KindTask, s.number, uint64(t.id), t.size, t.handle)
+	x := t.extra
+	var o *protocol.TaskOptions
+	if x != nil {
+		o = x.said(e.now)
+	}
+	if t.handle != 0 {
+		e.out.Retained = append(e.out.Retained, t.handle) // the link gets a reference of its own
+		off := link.AppendTaskExternal(s.link, s.number, t.id, t.size, t.handle, o)
+		if x != nil {
+			x.mark, t.off = link.Last(s.link), off
+		}
+		return
+	}
+	old := t.frame
+	if old != nil {
+		payload = old.At(t.off, int(t.size))
+	}
+	t.frame, t.off = link.AppendTask(s.link, s.number, t.id, payload, o)
+	t.frame.Hold()
+	if old != nil {
+		old.Drop()
+	}
 }
 
-// resend writes all unfinished tasks of s again, in order, under their ids.
+// resend writes all unfinished tasks of s again, in order, under their ids, and that they are cancelled. What waits since
+// it was refused goes on waiting.
 func (s *Session) resend() {
 	e := s.engine
+	swept := true // or nothing is left that CancelAll was for
 	for at := s.first; at != 0; at = e.slots[at-1].next {
 		t := &e.slots[at-1]
-		if t.handle != 0 {
-			if !planted.Is(planted.TwoSubmitted) {
-				s.external(t)
-			}
+		if t.id.Sequence() <= s.cancelled {
+			swept = false
+		} else if !swept {
+			swept = true
+			s.sendCancel(0)
+		}
+		if t.handle != 0 && planted.Is(planted.TwoSubmitted) {
 			continue
 		}
-		old := t.frame
-		t.frame, t.off = s.link.Append(protocol.KindTask, s.number, uint64(t.id), old.At(t.off, int(t.size)))
-		t.frame.Hold()
-		old.Drop()
+		x := t.extra
+		if x != nil && !x.again.IsZero() {
+			continue
+		}
+		t.sent = t.left()
+		s.write(t, nil)
+		if x != nil && x.cancelled {
+			s.sendCancel(t.id)
+		}
+	}
+	if !swept {
+		s.sendCancel(0)
 	}
 }
 
@@ -164,7 +227,8 @@ func (c *conn) finished(rec *protocol.Record, h protocol.Handle) {
 		c.consume(int64(rec.Size))
 		return
 	}
-	s := e.slots[at].session
+	t := &e.slots[at]
+	s := t.session
 	done := Completion{
 		Session: s, Task: e.slots[at].id, Payload: rec.Payload, Handle: h, Size: rec.Size,
 		Source: Source{conn: c.id, generation: c.generation},
@@ -183,20 +247,13 @@ func (c *conn) finished(rec *protocol.Record, h protocol.Handle) {
 			c.consume(int64(rec.Size))
 		}
 	}
-	if len(rec.Ext) > 0 && e.slots[at].held(rec, done) {
+	if done.Err != nil && done.Err.Code == protocol.CodeOverloaded && s.At(at).refused(&done) {
 		return
 	}
-	s.complete(at, done)
-}
-
-// complete ends a task.
-func (s *Session) complete(at uint32, done Completion) {
-	e := s.engine
-	e.drop(at)
-	e.out.Completions = append(e.out.Completions, done)
-	if s.tasks == 0 {
-		s.drained()
+	if len(rec.Ext) > 0 && !t.told() && t.held(rec, done) {
+		return
 	}
+	s.At(at).conclude(done)
 }
 
 // Consumed tells that n bytes of results of that source were taken by the application.

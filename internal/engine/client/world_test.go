@@ -28,6 +28,9 @@ type world struct {
 	notes   []Note
 	answers []Answer
 	said    []Said
+	stopped map[uint32]bool // slots of Stopped
+	early   map[uint32]bool // slots whose completion was early, and that have not stopped
+	redials int
 }
 
 // wire is one connection. What is on it is lost when it is cut; it is there again at once.
@@ -38,13 +41,14 @@ type wire struct {
 	out, in  []message
 	dead     bool // nobody is at the other end
 	refused  bool // a frame was not taken since it is dead
+	mute     bool // it is a connection to nobody, until it is made anew
 }
 
 func newWorld(t rapid.TB) *world {
 	w := &world{
 		t: t, now: testStart, broker: newModelBroker(t, protocol.NewEpoch(7, 1), 99),
 		refs: map[protocol.Handle]int{}, contents: map[protocol.Handle][]byte{},
-		done: map[*Session]map[protocol.TaskID]Completion{},
+		done: map[*Session]map[protocol.TaskID]Completion{}, stopped: map[uint32]bool{}, early: map[uint32]bool{},
 	}
 	w.e = New(Config{Endpoints: []string{"control"}, Incarnation: 42, Seed: 1, ResultCredit: 8 << 10})
 	w.e.Start(w.now)
@@ -70,12 +74,18 @@ func (w *world) pump() {
 		for _, d := range b.Dials {
 			w.lines = append(w.lines, &wire{id: d.Conn, endpoint: d.Endpoint, peer: w.newPeer(d.Endpoint)})
 		}
+		for _, id := range b.Redials {
+			w.redials++
+			w.cut(w.line(id))
+			w.line(id).mute = false
+		}
 		failed := map[uint32]bool{}
 		for _, f := range b.Frames {
 			conn, records, handles, ok := f.Leave()
 			if ok && !failed[conn] {
 				l := w.line(conn)
 				switch {
+				case l != nil && l.mute:
 				case l == nil:
 					w.t.Fatalf("a frame for connection %d, which is not there", conn)
 				case l.dead:
@@ -117,7 +127,7 @@ func (w *world) collect(b *Batch) {
 		if w.done[c.Session] == nil {
 			w.done[c.Session] = map[protocol.TaskID]Completion{}
 		}
-		if _, twice := w.done[c.Session][c.Task]; twice {
+		if _, twice := w.done[c.Session][c.Task]; twice && c.Task.Sequence() > 0 {
 			w.t.Fatalf("task %v of session %d finished twice", c.Task, c.Session.Number())
 		}
 		if c.Handle != 0 {
@@ -126,6 +136,18 @@ func (w *world) collect(b *Batch) {
 		}
 		w.done[c.Session][c.Task] = c
 		w.order = append(w.order, c)
+	}
+	for _, c := range b.Completions {
+		if c.Early {
+			w.early[c.Task.Slot()] = true
+		}
+	}
+	for _, at := range b.Stopped {
+		if !w.early[at] {
+			w.t.Fatalf("slot %d stopped, but its completion was not early", at)
+		}
+		delete(w.early, at)
+		w.stopped[at] = true
 	}
 	w.notes = append(w.notes, b.Notes...)
 	w.answers = append(w.answers, b.Answers...)
@@ -182,7 +204,7 @@ func (w *world) route() {
 		r := w.broker.routers[name]
 		for _, m := range r.out {
 			for _, l := range w.lines {
-				if l.peer == m.peer && !l.dead {
+				if l.peer == m.peer && !l.dead && !l.mute {
 					l.in = append(l.in, m)
 				}
 			}
@@ -216,7 +238,7 @@ func (w *world) revive(l *wire) {
 func (w *world) restart() {
 	old := w.broker
 	w.broker = newModelBroker(w.t, protocol.NewEpoch(old.node.Epoch.Counter()+1, 1), old.node.Incarnation+1)
-	w.broker.credits, w.broker.refuse = old.credits, old.refuse
+	w.broker.credits, w.broker.refuse, w.broker.late = old.credits, old.refuse, old.late
 	for _, l := range w.lines {
 		w.cut(l)
 	}
@@ -242,6 +264,9 @@ func (w *world) settle() {
 			for len(l.out) > 0 {
 				w.up(l)
 				moved = true
+			}
+			if err := Verify(w.e); err != nil {
+				w.t.Fatal(err)
 			}
 			for len(l.in) > 0 {
 				w.down(l)
@@ -291,6 +316,20 @@ func (w *world) submit(s *Session, payload []byte) protocol.TaskID {
 	}
 	w.pump()
 	return id
+}
+
+// start submits a task with options.
+func (w *world) start(s *Session, task Task) Ref {
+	w.t.Helper()
+	if len(task.Payload) >= protocol.InlinePayload {
+		task.Handle, task.Size, task.Payload = w.payload(task.Payload), len(task.Payload), nil
+	}
+	r, err := s.Start(w.now, &task)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.pump()
+	return r
 }
 
 // answerAll answers what the broker has, and carries it.
