@@ -222,10 +222,9 @@ func TestCommands(t *testing.T) {
 		{"task cancel 7/13", "task 7/13: is asked to stop on c2\n", `cancel task 7/13 ""`},
 		{"task cancel 7/13 9/1 --reason lunch", "task 7/13: is asked to stop on c2\ntask 9/1: is over\n", `cancel task 7/13 "lunch"; cancel task 9/1 "lunch"`},
 		{"task retry 3 5", "result 3\nresult 5\n", "retry 3; retry 5"},
-		{"task get --dead 3 --payload -", "the payload", "bye"},
-		{"task drop 3 5", "", `drop [3 5] "" false`},
-		{"task drop --service price", "", `drop [] "price" false`},
-		{"task drop --all", "", `drop [] "" true`},
+		{"task drop 3 5", "task 3: dropped\ntask 5: dropped\n", `drop [3 5] "" false`},
+		{"task drop --service price", "tasks of service price: dropped\n", `drop [] "price" false`},
+		{"task drop --all", "all tasks: dropped\n", `drop [] "" true`},
 		{"environment create ci", "environment ci created\n", "create ci map[]"},
 		{"environment create ci --label a=1 --label b=x=y", "environment ci created\n", "create ci map[a:1 b:x=y]"},
 		{"environment delete ci", "environment ci deleted\n", "delete ci false"},
@@ -243,12 +242,25 @@ func TestCommands(t *testing.T) {
 	}
 }
 
+func TestTaskRetrySavesResults(t *testing.T) {
+	folder := filepath.Join(t.TempDir(), "results")
+	out, errOut, code := weft(t, &scripted{}, "task", "retry", "3", "4", "5", "--results", folder)
+	if want := fmt.Sprintf("task 3: its result is in %[1]s/3\ntask 5: its result is in %[1]s/5\n", folder); out != want || code != exitNotFound || !strings.Contains(errOut, "task 4") {
+		t.Errorf("%q, %q, exit %d; want %q, and that there is no task 4", out, errOut, code, want)
+	}
+	for _, id := range []string{"3", "5"} {
+		if b, err := os.ReadFile(filepath.Join(folder, id)); string(b) != "result "+id || err != nil {
+			t.Errorf("saved for task %s: %q, %v", id, b, err)
+		}
+	}
+}
+
 func TestListsAndDetails(t *testing.T) {
 	var all strings.Builder
 	for _, args := range []string{
 		"service list", "service info price", "service info price@2.0.0-rc1", "session events 7", "session events 7 -o name",
 		"environment list", "environment get risk", "environment get default -o json", "environment list -o name", "service list -o yaml", "session list", "session list --service by-hand",
-		"session get 7", "session get 7 -o json", "task list 7", "task list 7 -o wide", "task list 7 -o name", "task get 7/12", "task get 7/14", "task get 7/99", "task get 7/12 -o json", "task list --dead", "task list --dead 7 -o wide", "task list --dead --service by-hand -o name", "task get --dead 3", "task get --dead 5 -o yaml", "node list", "node list --output json",
+		"session get 7", "session get 7 -o json", "task list 7", "task list 7 -o wide", "task list 7 -o name", "task get 7/12", "task get 7/14", "task get 7/99", "task get 7/12 -o json", "task list --dead", "task list --dead 7 -o wide", "task list --dead --service by-hand -o name", "task get --dead 3", "task get --dead 5 -o yaml", "task get --dead 3 --payload -", "node list", "node list --output json",
 		"node list -o wide", "session list -o wide", "service list -o wide",
 		"node list -o name", "session list -o name", "session get 7 -o name", "service info price -o name", "session get 7 -o wide",
 	} {

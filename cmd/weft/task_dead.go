@@ -96,6 +96,11 @@ func newTaskRetry(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if folder != "" { // before a result has nowhere to go
+				if err := os.MkdirAll(folder, 0o700); err != nil {
+					return badInput("--results: %w", err)
+				}
+			}
 			return a.ask(cmd.Context(), func(_ context.Context, c operator) error {
 				var failed []error
 				for _, id := range ids {
@@ -105,9 +110,7 @@ func newTaskRetry(a *app) *cobra.Command {
 					}
 					if err != nil {
 						failed = append(failed, fmt.Errorf("task %d: %w", id, err))
-						continue
 					}
-					fmt.Fprintf(a.errOut, "task %d: done, and off the list\n", id) //nolint:errcheck // for people
 				}
 				return errors.Join(failed...)
 			})
@@ -120,7 +123,12 @@ func newTaskRetry(a *app) *cobra.Command {
 // saveResult prints the result of a task, or saves it.
 func saveResult(out io.Writer, folder string, id uint64, result []byte) error {
 	if folder != "" {
-		return os.WriteFile(filepath.Join(folder, strconv.FormatUint(id, 10)), result, 0o600)
+		file := filepath.Join(folder, strconv.FormatUint(id, 10))
+		if err := os.WriteFile(file, result, 0o600); err != nil {
+			return err
+		}
+		_, err := fmt.Fprintf(out, "task %d: its result is in %s\n", id, file)
+		return err
 	}
 	if !bytes.HasSuffix(result, []byte("\n")) {
 		result = append(bytes.Clone(result), '\n')
@@ -149,12 +157,33 @@ func newTaskDrop(a *app) *cobra.Command {
 			if which.All && (len(args) > 0 || which.Service != "") {
 				return badInput("--all: does not go with numbers, nor with --service")
 			}
-			return a.ask(cmd.Context(), func(ctx context.Context, c operator) error { return c.DropDeadLetters(ctx, which) })
+			return a.ask(cmd.Context(), func(ctx context.Context, c operator) error {
+				if err := c.DropDeadLetters(ctx, which); err != nil {
+					return err
+				}
+				_, err := fmt.Fprint(a.out, droppedText(&which))
+				return err
+			})
 		},
 	}
 	cmd.Flags().StringVar(&which.Service, "service", "", "those of this service")
 	cmd.Flags().BoolVar(&which.All, "all", false, "all")
 	return cmd
+}
+
+// droppedText says what was dropped.
+func droppedText(which *protocol.DropDead) string {
+	switch {
+	case which.All:
+		return "all tasks: dropped\n"
+	case len(which.IDs) == 0:
+		return "tasks of service " + which.Service + ": dropped\n"
+	}
+	var b strings.Builder
+	for _, id := range which.IDs {
+		fmt.Fprintf(&b, "task %d: dropped\n", id)
+	}
+	return b.String()
 }
 
 // deadColumns is the table of the tasks that were given up.
