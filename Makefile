@@ -116,7 +116,7 @@ check-vulnerabilities: setup $(TOOLS)/govulncheck
 
 # The figures that the fabric must reach. A test that does not exist, or is skipped, has not passed.
 .PHONY: acceptance
-acceptance: acceptance-throughput acceptance-kill acceptance-cancel acceptance-fairness acceptance-callbacks acceptance-exec acceptance-tour ## Check the promised figures and behaviour (takes long)
+acceptance: acceptance-throughput acceptance-kill acceptance-cancel acceptance-fairness acceptance-callbacks acceptance-exec acceptance-tour acceptance-analyze ## Check the promised figures and behaviour (takes long)
 
 .PHONY: acceptance-throughput
 acceptance-throughput: build ## - at least 1,000,000 small tasks/s through one client and one instance
@@ -145,6 +145,10 @@ acceptance-exec: build ## - weft exec gzip over 1,000 files: right, with progres
 .PHONY: acceptance-tour
 acceptance-tour: build ## - what README tells a new user to do, done
 	@tools/acceptance test TestAcceptanceTour ./internal/e2e
+
+.PHONY: acceptance-analyze
+acceptance-analyze: build ## - weft session analyze names what holds a session up, in five cases of five
+	@WEFT_BINARY=$(CURDIR)/$(BIN)/weft tools/acceptance test TestAcceptanceAnalyze ./internal/e2e
 
 .PHONY: clean
 clean: ## Remove what was built

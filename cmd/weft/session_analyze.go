@@ -143,7 +143,7 @@ func describeStats(s *protocol.Stats, a analyze.Analysis) []pair {
 			{s.Cancelled, "cancelled"},
 			{s.Dead, "in the dead-letter list"},
 			{s.Refused, "refused"},
-			{s.Retried, "attempts more than one"},
+			{s.Retried, "repeats"},
 			{s.Late, "late results dropped"},
 		})},
 		{"bytes", fmt.Sprintf("payloads %s, results %s", humanBytes(int64(s.BytesIn)), humanBytes(int64(s.BytesOut)))},

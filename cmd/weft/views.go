@@ -199,7 +199,7 @@ func describeSession(s sessionInFull, now time.Time) []pair {
 		{"tasks", fmt.Sprintf("%s queued, %s in flight, %s done, %s failed",
 			humanCount(s.Queued), humanCount(s.InFlight), humanCount(s.Done), humanCount(s.Failed))},
 		{"of these", counted([]tally{
-			{s.Cancelled, "cancelled"}, {s.Dead, "in the dead-letter list"}, {s.Retried, "attempts more than one"}, {s.Late, "late results dropped"},
+			{s.Cancelled, "cancelled"}, {s.Dead, "in the dead-letter list"}, {s.Retried, "repeats"}, {s.Late, "late results dropped"},
 		})},
 		{"nodes", strings.Join(s.Nodes, " ")},
 		{"loop", loopOf(s.SessionInfo)},

@@ -176,7 +176,7 @@ func (f *figures) tooFew() (Finding, bool) {
 	found := Finding{
 		Bottleneck: TooFewInstances,
 		Summary: fmt.Sprintf("Tasks wait for %s until they are executed for %s, while all %s instances are at work.",
-			human.Duration(f.wait), human.Duration(f.exec), human.Count(f.Instances)),
+			human.Duration(f.wait), human.Duration(f.exec), human.Count(f.team())),
 		Evidence: []string{
 			fmt.Sprintf("tasks waited for an instance for %s of the time, %s wait now", percent(f.starved), human.Count(f.Waiting)),
 			fmt.Sprintf("instances executed for %s of their time; there were %.1f on average, which execute %d at once each, and at most %d may be",
@@ -184,15 +184,18 @@ func (f *figures) tooFew() (Finding, bool) {
 			f.hookEvidence(),
 		},
 	}
-	if f.Instances >= f.Most {
+	if f.team() >= f.Most {
 		found.Advice = append(found.Advice, fmt.Sprintf("Let there be more than %d: instances.max of the service, or of the session.", f.Most))
 	} else {
-		found.Advice = append(found.Advice, fmt.Sprintf("There may be %d and are %d: weft session get says what is in the way; it may be that nodes are missing.", f.Most, f.Instances))
+		found.Advice = append(found.Advice, fmt.Sprintf("There may be %d and are %d: weft session get says what is in the way; it may be that nodes are missing.", f.Most, f.team()))
 	}
 	found.Advice = append(found.Advice, "Let an instance execute more at once (slots), if its hook mostly waits.",
 		"A faster hook helps as much: each task executes for "+human.Duration(f.exec)+".")
 	return found, true
 }
+
+// team is how many instances there are, or were when it was at work.
+func (f *figures) team() int { return max(f.Instances, int(f.there+0.5)) }
 
 func (f *figures) hookEvidence() string {
 	p50, p99 := f.Executing.Quantile(0.5), f.Executing.Quantile(0.99)

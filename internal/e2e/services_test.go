@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"strconv"
@@ -183,6 +184,13 @@ func (v *verbs) OnTaskExec(ctx context.Context, t *worker.TaskContext) ([]byte, 
 			err = worker.Retry(fmt.Errorf("attempt %d", t.Attempt()))
 		}
 		return strconv.AppendInt(nil, int64(t.Attempt()), 10), err
+	case "flaky": // fails at random, in so many of 100 attempts, as one does whose database is overloaded
+		n, err := strconv.Atoi(rest)
+		if err == nil && rand.IntN(100) < n {
+			err = worker.Retry(errors.New("the database does not answer"))
+		}
+		nap(ctx, 5*time.Millisecond)
+		return nil, err
 	case "size":
 		n, err := strconv.Atoi(rest)
 		if err != nil {
