@@ -125,6 +125,12 @@ func hampers() []hampered {
 				return burst(ctx, s, 300, []byte("flaky 40"), 0)
 			},
 		},
+		{
+			name: "nothing", want: analyze.Nothing, program: progVerbs, instances: 2,
+			work: func(ctx context.Context, s *client.Session) error {
+				return callers(ctx, s, 2, 1000, []byte("id x"))
+			},
+		},
 	}
 }
 
