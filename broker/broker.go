@@ -31,6 +31,7 @@ type Broker struct {
 	managers  []*managerLoop
 	committer *committer
 	payloads  *zmqx.Payloads
+	memory    *memory
 
 	stop     chan struct{}
 	stopOnce sync.Once
@@ -56,9 +57,10 @@ func Start(cfg Config) (*Broker, error) {
 		return nil, fmt.Errorf("broker: io threads: %w", err)
 	}
 	if cfg.TuneMalloc {
-		zmqx.TuneMalloc()
+		zmqx.TuneMalloc(mallocKeeps(cfg.Memory))
 	}
 	b := &Broker{cfg: cfg, payloads: zmqx.NewPayloads(), stop: make(chan struct{}), ended: make(chan struct{})}
+	b.memory = newMemory(cfg.Memory, cfg.Loops, b.payloads, cfg.Logger)
 	if err := b.build(l); err != nil {
 		b.closeSockets()
 		return nil, err
@@ -125,7 +127,7 @@ func (b *Broker) build(l listeners) error {
 			return fmt.Errorf("broker: listen ipc://%s/control: %w", dir, err)
 		}
 	}
-	b.control = &controlLoop{}
+	b.control = &controlLoop{memory: b.memory}
 	if err := b.open(&b.control.shell); err != nil {
 		return err
 	}
@@ -139,7 +141,7 @@ func (b *Broker) build(l listeners) error {
 	}
 	tell := []func(uint64){func(p uint64) { b.control.mail.put(control.Committed{Position: p}) }}
 	for i := range b.cfg.Loops {
-		m := &managerLoop{index: i, control: b.control.mail}
+		m := &managerLoop{index: i, control: b.control.mail, memory: b.memory}
 		b.managers = append(b.managers, m)
 		if err := b.open(&m.shell); err != nil {
 			return err
@@ -154,7 +156,7 @@ func (b *Broker) build(l listeners) error {
 			Loop: i, Epoch: epoch, Incarnation: incarnation, Broker: b.cfg.Name, MaxPayload: b.cfg.MaxPayload,
 			PeerTimeout: b.cfg.PeerTimeout,
 			Seed:        incarnation,
-			QueuedBytes: b.cfg.Memory, // the shares of its managers are not more together
+			QueuedBytes: b.cfg.ManagerMemory, // the shares of its managers are not more together
 		})
 	}
 	if len(l.tcpHost) == 0 {
@@ -166,7 +168,7 @@ func (b *Broker) build(l listeners) error {
 	b.control.core, err = control.New(control.Config{
 		Epoch: epoch, Incarnation: incarnation, Broker: b.cfg.Name, Loops: b.cfg.Loops, Places: places,
 		ClientGrace: b.cfg.ClientGrace, PeerTimeout: b.cfg.PeerTimeout, MaxPayload: b.cfg.MaxPayload, Token: drawToken,
-		ManagerCPU: b.cfg.ManagerCPU, ManagerMemory: b.cfg.Memory,
+		ManagerCPU: b.cfg.ManagerCPU, ManagerMemory: b.cfg.ManagerMemory,
 		DeadLetters: b.cfg.DeadLetters, DeadLetterBytes: b.cfg.DeadLetterBytes,
 	})
 	return err
@@ -262,6 +264,9 @@ func (b *Broker) launch() {
 		b.running.Go(func() { b.loop("manager loop "+strconv.Itoa(m.index), &m.shell, m.turn) })
 	}
 	b.running.Go(b.committer.run)
+	if b.cfg.TuneMalloc {
+		b.running.Go(func() { (&keeper{memory: b.memory}).run(b.stop) })
+	}
 	go func() {
 		b.running.Wait()
 		if err := b.cfg.Store.Close(); err != nil {

@@ -43,9 +43,13 @@ type Config struct {
 	PeerTimeout time.Duration
 	// MaxPayload bounds the payload of a task or result in bytes. Default: 16 MiB.
 	MaxPayload int64
-	// Memory bounds the payload bytes of all unfinished tasks. Each session manager holds a share of it while it is
-	// there. Default: a quarter of the machine's memory.
+	// Memory bounds what all loops together hold in bytes: the payloads of unfinished tasks, results that wait for their
+	// clients, and what else peers have not acknowledged. From 70 % on less is granted, from 90 % on tasks are refused
+	// with CodeOverloaded. Default: a quarter of the machine's memory.
 	Memory int64
+	// ManagerMemory bounds the payload bytes of all unfinished tasks. Each session manager holds a share of it while it is
+	// there. Default: as Memory.
+	ManagerMemory int64
 	// ManagerCPU is what each manager loop has for session managers, in millicores: each holds a share of its loop's.
 	// Default: 1000.
 	ManagerCPU int64
@@ -54,8 +58,8 @@ type Config struct {
 	// payload may take where that is more.
 	DeadLetters     int
 	DeadLetterBytes int64
-	// TuneMalloc makes the C allocator of the whole process keep freed memory, up to 1 GiB, for large payloads. It is
-	// for a process that is a broker and nothing else.
+	// TuneMalloc makes the C allocator of the whole process keep freed memory for large payloads, up to 1 GiB or a part of
+	// Memory, and Go's heap stay within what is left of Memory. It is for a process that is a broker and nothing else.
 	TuneMalloc bool
 	// Store keeps the broker's log; the broker closes it. Default: in memory.
 	Store store.Store
@@ -96,6 +100,9 @@ func (c Config) withDefaults() (Config, error) {
 	if c.Memory == 0 {
 		c.Memory = quarterOfMemory()
 	}
+	if c.ManagerMemory == 0 {
+		c.ManagerMemory = c.Memory
+	}
 	if c.ManagerCPU == 0 {
 		c.ManagerCPU = 1000
 	}
@@ -121,6 +128,8 @@ func (c Config) withDefaults() (Config, error) {
 		return c, protocol.Errorf(protocol.CodeInvalid, "broker", "max payload: %d is not within 1 byte to 1 GiB", c.MaxPayload)
 	case c.Memory < c.MaxPayload:
 		return c, protocol.Errorf(protocol.CodeInvalid, "broker", "memory: %d bytes cannot hold one payload of %d", c.Memory, c.MaxPayload)
+	case c.ManagerMemory < c.MaxPayload:
+		return c, protocol.Errorf(protocol.CodeInvalid, "broker", "manager memory: %d bytes cannot hold one payload of %d", c.ManagerMemory, c.MaxPayload)
 	}
 	switch one := c.MaxPayload + protocol.MaxBody; {
 	case c.DeadLetters < 0 || c.DeadLetters > 1_000_000:

@@ -23,10 +23,12 @@ type shell struct {
 	stop   <-chan struct{}
 	began  time.Time     // the turn that is under way; zero: the loop slept
 	busy   time.Duration // for which the loop was at work with the turn before
+	before int64         // bytes of payload frames before the last messages were received
 }
 
 // receive takes a burst of messages; those that cannot be read are dropped with a word.
 func (s *shell) receive() (messages []zmqx.Message, drained bool, err error) {
+	s.before = s.out.payloads.Size()
 	messages, drained, err = s.out.socket.Recv(burst)
 	if err != nil {
 		return nil, true, err
@@ -99,6 +101,7 @@ type controlLoop struct {
 	mail      *mailbox[control.Event]
 	managers  []*managerLoop
 	committer *committer
+	memory    *memory
 
 	letters []control.Event
 	batch   control.Batch
@@ -124,6 +127,7 @@ func (l *controlLoop) turn(now time.Time, messages []zmqx.Message) (deadline tim
 		l.core.Step(now, control.PeerGone{Peer: peer})
 	}
 	if at, ok := l.core.Deadline(); ok && !now.Before(at) {
+		l.core.Step(now, l.memory.pressure())
 		l.core.Tick(now)
 	}
 	l.batch.Reset()
@@ -160,9 +164,11 @@ type managerLoop struct {
 	core    *manager.Core
 	mail    *mailbox[session.Order]
 	control *mailbox[control.Event]
+	memory  *memory
 
 	letters []session.Order
 	batch   manager.Batch
+	told    manager.Memory
 }
 
 // turn is one turn of the loop.
@@ -170,6 +176,8 @@ func (l *managerLoop) turn(now time.Time, messages []zmqx.Message) (deadline tim
 	if l.busy > 0 {
 		l.core.Step(now, manager.Event{Kind: manager.EventBusy, Busy: l.busy})
 	}
+	l.told = l.memory.tell(l.index, l.before)
+	l.core.Step(now, manager.Event{Kind: manager.EventMemory, Memory: &l.told})
 	// After receiving: an order was given before any frame that answers to it was sent.
 	l.letters = l.mail.take(l.letters[:0])
 	for _, o := range l.letters {
@@ -192,6 +200,8 @@ func (l *managerLoop) turn(now time.Time, messages []zmqx.Message) (deadline tim
 			return time.Time{}, false, err
 		}
 	}
+	bytes, promised := l.core.Holds()
+	l.memory.note(l.index, bytes, promised)
 	deadline, timed = l.core.Deadline()
 	return deadline, timed, nil
 }

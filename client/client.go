@@ -72,7 +72,7 @@ func Dial(ctx context.Context, endpoints string, opts ...Option) (*Client, error
 		return nil, protocol.Errorf(protocol.CodeInvalid, "dial", "WithIOThreads: %v", err)
 	}
 	if cfg.tuneMalloc {
-		zmqx.TuneMalloc()
+		zmqx.TuneMalloc(zmqx.MallocKeep)
 	}
 	wake, err := zmqx.NewWake()
 	if err != nil {

@@ -56,7 +56,7 @@ func Serve(ctx context.Context, service Service, opts ...Option) error {
 		return fmt.Errorf("worker: %w", err)
 	}
 	if o.byAgent && !inside {
-		zmqx.TuneMalloc()
+		zmqx.TuneMalloc(zmqx.MallocKeep)
 		var stop context.CancelFunc
 		ctx, stop = signal.NotifyContext(ctx, syscall.SIGTERM)
 		defer stop()

@@ -14,7 +14,7 @@ import (
 	"github.com/weft-fabric/weft/protocol/link"
 )
 
-// Event is what can happen to a core: [Frame], [PeerGone], [Note] or [Committed].
+// Event is what can happen to a core: [Frame], [PeerGone], [Note], [Committed] or [Pressure].
 type Event interface{ event() }
 
 // Frame is one message from a peer. Bytes may be used again when Step returns. The core takes over the payload
@@ -37,6 +37,16 @@ type Note struct {
 // Committed tells that this core's records up to Position, counted from 1, are durable.
 type Committed struct{ Position uint64 }
 
+// Pressure tells what all manager loops together hold in bytes, and may hold.
+type Pressure struct{ Used, Limit int64 }
+
+// much says whether less is to be granted anew.
+func (p Pressure) much() bool { return p.Limit > 0 && p.Used >= p.Limit/10*7 }
+
+// full says whether manager loops refuse tasks.
+func (p Pressure) full() bool { return p.Limit > 0 && p.Used >= p.Limit/10*9 }
+
+func (Pressure) event()  {}
 func (Frame) event()     {}
 func (PeerGone) event()  {}
 func (Note) event()      {}

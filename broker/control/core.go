@@ -95,6 +95,8 @@ func (c *Core) Step(now time.Time, ev Event) {
 		c.lobby.peerGone(ev.Peer)
 	case Note:
 		c.note(ev)
+	case Pressure:
+		c.hosts.pressure = ev
 	case Committed:
 		c.out.durable = max(c.out.durable, ev.Position)
 	}

@@ -100,6 +100,9 @@ func (c *Core) serviceInfo(e *catalogue.Entry) protocol.ServiceInfo {
 			i.Reason += why
 		}
 	}
+	if why := c.hosts.explainPressure(); why != "" && len(i.Managers) > 0 {
+		i.Reason = strings.TrimPrefix(i.Reason+"; "+why, "; ")
+	}
 	i.Reason = cut(i.Reason)
 	return i
 }

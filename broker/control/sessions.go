@@ -39,6 +39,9 @@ type sess struct {
 	active   time.Time // when it was opened, or had something unfinished last
 
 	environment *environment
+
+	taskCredit int   // unfinished tasks
+	byteCredit int64 // bytes of them
 }
 
 // sessions is the session controller: it opens and closes sessions, and keeps what is known of them.
@@ -78,7 +81,7 @@ func (s *sess) opening() protocol.SessionOpened {
 	svc := &s.manager.service
 	return protocol.SessionOpened{
 		Session: s.number, Service: svc.Name, Version: svc.Version,
-		TaskCredit: svc.Limits.Tasks, ByteCredit: s.manager.byteCredit(), MaxPayload: svc.Limits.Payload, Interface: svc.Interface,
+		TaskCredit: s.taskCredit, ByteCredit: s.byteCredit, MaxPayload: svc.Limits.Payload, Interface: svc.Interface,
 	}
 }
 
@@ -152,6 +155,7 @@ func (t *sessions) add(p *party, req *protocol.OpenSession) (*sess, error) {
 	}
 	t.number++
 	s := &sess{number: t.number, client: p, request: *req, manager: m, environment: environment, opened: c.now, since: c.now, active: c.now}
+	s.taskCredit, s.byteCredit = c.hosts.credit(m)
 	s.position = c.out.record(&Record{At: c.now, Open: &OpenRecord{
 		Session: s.number, Client: p.incarnation, Version: e.Service.Version, Request: *req,
 	}})
@@ -184,7 +188,7 @@ func (t *sessions) serve(s *sess) {
 			Session: s.number, Name: req.Name, Environment: s.environment.name,
 			Principal: s.client.hello.Principal, Parameters: req.Parameters,
 		},
-		TaskCredit: m.service.Limits.Tasks, ByteCredit: m.byteCredit(), MinInst: req.MinInst, MaxInst: req.MaxInst,
+		TaskCredit: s.taskCredit, ByteCredit: s.byteCredit, MinInst: req.MinInst, MaxInst: req.MaxInst,
 		Keep: s.keeps(), Stopped: s.steering.stopped, Suspended: s.steering.suspended,
 		Retry: req.Retry, Timeout: req.Timeout, Run: req.Run,
 	}})

@@ -2,6 +2,7 @@ package control
 
 import (
 	"cmp"
+	"fmt"
 
 	"github.com/weft-fabric/weft/broker/session"
 	"github.com/weft-fabric/weft/internal/planted"
@@ -27,9 +28,6 @@ type hosted struct {
 	usage   session.Usage // as its loop told
 }
 
-// byteCredit is the most that a session may have in unfinished tasks.
-func (m *manager) byteCredit() int64 { return min(m.service.Limits.Bytes, m.share.Memory) }
-
 // info is what can be seen of a manager that has its share.
 func (m *manager) info() protocol.ManagerInfo {
 	return protocol.ManagerInfo{
@@ -45,6 +43,33 @@ type hosts struct {
 	loops   []load
 	running map[uint32]*manager // by hosting
 	last    uint32
+
+	pressure Pressure
+}
+
+// frugal is by what a session is granted less while memory is short.
+const frugal = 4
+
+// credit is the most tasks, and bytes of them, that a new session of a manager may have unfinished.
+func (h *hosts) credit(m *manager) (tasks int, bytes int64) {
+	limits := m.service.Limits
+	tasks, bytes = limits.Tasks, min(limits.Bytes, m.share.Memory)
+	if h.pressure.much() {
+		tasks, bytes = max(1, tasks/frugal), max(min(bytes, limits.Payload), bytes/frugal)
+	}
+	return tasks, bytes
+}
+
+// explainPressure says what the want of memory does to the tasks of a service, "" when there is none.
+func (h *hosts) explainPressure() string {
+	p := h.pressure
+	switch {
+	case p.full():
+		return fmt.Sprintf("the broker's memory is full: %d of %d bytes are used (weft broker --memory), further tasks are refused for now", p.Used, p.Limit)
+	case p.much():
+		return fmt.Sprintf("the broker's memory is short: %d of %d bytes are used (weft broker --memory), new sessions are granted less", p.Used, p.Limit)
+	}
+	return ""
 }
 
 // load is what a manager loop has to do.

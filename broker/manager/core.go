@@ -40,7 +40,8 @@ type Event struct {
 	Payloads []protocol.Handle
 	Order    session.Order
 	// Busy is for how long the loop was at work.
-	Busy time.Duration
+	Busy   time.Duration
+	Memory *Memory // valid only during the Step
 }
 
 // EventKind says which event it is.
@@ -48,10 +49,11 @@ type EventKind uint8
 
 // The kinds of events.
 const (
-	EventFrame EventKind = iota // a frame was received
-	EventGone                   // a send found that the peer's connection is gone
-	EventOrder                  // the control loop gave an order
-	EventBusy                   // the loop was at work since the last such event, with what it was told in between
+	EventFrame  EventKind = iota // a frame was received
+	EventGone                    // a send found that the peer's connection is gone
+	EventOrder                   // the control loop gave an order
+	EventBusy                    // the loop was at work since the last such event, with what it was told in between
+	EventMemory                  // so much memory is in use
 )
 
 // Raw is a frame outside of any conversation.
@@ -107,6 +109,9 @@ type Core struct {
 	bytes   int64 // payload bytes of unfinished tasks
 	kept    int64 // bytes of answers that nobody has taken, of kept sessions
 
+	pressure pressure
+	promised int64 // bytes of results that tasks at instances are expected to have
+
 	raw      []Raw
 	notes    []session.Note
 	changed  []*hosted // with figures to tell
@@ -136,6 +141,7 @@ type end struct {
 func New(cfg Config) *Core {
 	return &Core{
 		cfg:       cfg,
+		pressure:  pressure{roof: cfg.QueuedBytes},
 		beat:      protocol.HeartbeatWithin(cfg.PeerTimeout) / 2,
 		node:      link.NewNode(cfg.Epoch, cfg.Incarnation),
 		peers:     make(map[protocol.Peer]*end),
@@ -163,6 +169,8 @@ func (c *Core) Step(now time.Time, ev Event) {
 	case EventBusy:
 		c.ledger.roll(now, c.managers)
 		c.ledger.apportion(ev.Busy)
+	case EventMemory:
+		c.remember(*ev.Memory)
 	}
 }
 

@@ -56,6 +56,7 @@ func TestCreditFollowsExecutionTime(t *testing.T) {
 			i := w.instance("a", 200, func(a *session.Admit) { a.Slots = tc.slots })
 			if tc.each > 0 {
 				i.executed(10, 10*tc.each)
+				w.known(1)
 			}
 			w.settle()
 			for n := range uint64(10_000) {

@@ -37,11 +37,13 @@ func (s *hosted) dispatch() {
 	if s.suspects.n > 0 && !s.suspended {
 		s.placeSuspects()
 	}
+	s.promise()
+	queued := s.queue.n
 	for s.ready() > 0 {
 		best, room := (*seat)(nil), 0
 		for _, t := range s.seats {
 			if t.state == seatBound {
-				if r := t.instance.room(); r > room {
+				if r := t.room(); r > room {
 					best, room = t, r
 				}
 			}
@@ -59,6 +61,7 @@ func (s *hosted) dispatch() {
 	if s.ready() > 0 {
 		s.wait()
 	}
+	s.lineUp(s.queue.n < queued)
 }
 
 // wait puts a session whose tasks find no credit into the turns of its instances. Where it has nothing at all it may
@@ -92,19 +95,21 @@ func (i *instance) serveTurns() {
 		t := i.turns[0]
 		i.turns = i.turns[1:]
 		s := t.session
-		if t.state != seatBound || s.closed || s.ready() == 0 {
-			t.turning = false
-			continue
+		queued := s.queue.n
+		if t.state == seatBound && !s.closed && s.ready() > 0 {
+			share := i.room()
+			if len(i.turns) > 0 {
+				share = max(1, i.credit/16)
+			}
+			t.send(min(share, t.room()))
 		}
-		share := i.room()
-		if len(i.turns) > 0 {
-			share = max(1, i.credit/16)
-		}
-		t.send(min(share, i.room()))
-		if s.ready() > 0 {
+		if s.queue.n < queued && s.ready() > 0 {
 			i.turns = append(i.turns, t)
 		} else {
 			t.turning = false
+			if !s.closed {
+				s.lineUp(s.queue.n < queued)
+			}
 		}
 	}
 	// A seat that has nothing here gets its one task in any case.
@@ -136,7 +141,7 @@ func (t *seat) send(n int) {
 	t.used = c.clock
 	s.touch()
 	out := dispatched{session: s}
-	for ; n > 0 && s.queue.n > 0; n-- {
+	for n = min(n, s.ready()); n > 0; n-- {
 		k := s.queue.first()
 		m.unqueue(k)
 		out.add(&m.slab.slots[k])
@@ -146,6 +151,17 @@ func (t *seat) send(n int) {
 		}
 	}
 	out.settle()
+	s.promise()
+}
+
+// room is the number of tasks that the seat may be given now. Before the size of any result is known it is what keeps
+// the instance at work.
+func (t *seat) room() int {
+	room, s := t.instance.room(), t.session
+	if s.guess() == 0 {
+		room = min(room, 2*t.instance.slots-t.flight)
+	}
+	return room
 }
 
 // fly dispatches one task that is in no list.

@@ -67,8 +67,36 @@ func (c *Core) Verify() error {
 			return fmt.Errorf("manager %d: %w", m.id, err)
 		}
 	}
+	if err := c.verifyPromises(); err != nil {
+		return err
+	}
 	if bytes != c.bytes || kept != c.kept {
 		return fmt.Errorf("there are %d bytes and %d of answers by the count, and the sessions have %d and %d", c.bytes, c.kept, bytes, kept)
+	}
+	return nil
+}
+
+// verifyPromises holds the accounts of what is expected against each other.
+func (c *Core) verifyPromises() error {
+	all := int64(0)
+	promised, lined := make(map[*client]int64), make(map[*client]int)
+	for _, m := range c.managers {
+		for _, s := range m.sessions {
+			all += s.promised
+			promised[s.client] += s.promised
+			if s.lined {
+				lined[s.client]++
+			}
+		}
+	}
+	for _, e := range c.order {
+		if cl := e.client; cl != nil && (cl.promised != promised[cl] || len(cl.line) != lined[cl]) {
+			return fmt.Errorf("client %x expects %d bytes, its sessions %d; %d of them wait for its credit, and say so %d",
+				e.other, cl.promised, promised[cl], len(cl.line), lined[cl])
+		}
+	}
+	if all != c.promised {
+		return fmt.Errorf("%d bytes of results are expected by the count, by the sessions %d", c.promised, all)
 	}
 	return nil
 }

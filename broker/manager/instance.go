@@ -231,7 +231,11 @@ func (i *instance) executed(n int64, took time.Duration) {
 		i.mean += (m - i.mean) / 4
 	}
 	i.mean = max(i.mean, 1)
-	i.credit = min(max(int(creditTime/i.mean), 2*i.slots), creditMost)
+	credit := min(max(int(creditTime/i.mean), 2*i.slots), creditMost)
+	if credit > i.credit && i.manager.core.pressure.level >= levelHigh {
+		return
+	}
+	i.credit = credit
 }
 
 // answer takes a result or a failure. The payload frame h, if any, is taken over.
@@ -281,6 +285,7 @@ func (i *instance) answer(rec *protocol.Record, h protocol.Handle) {
 	}
 	streams{m}.lastWords(n)
 	keeper{s}.answer(n, rec.Kind, rec.Payload, rec.Size, h)
+	s.answered(int64(rec.Size))
 	if rec.Kind == protocol.KindResult {
 		s.done++
 		s.stats.BytesOut += uint64(rec.Size)

@@ -125,6 +125,7 @@ func (s keeper) detach() {
 		allowed := cl.allowed
 		s.leave()
 		s.client = s.nobody(allowed)
+		s.promise()
 		streams{s.manager}.passAll(s.hosted)
 	}
 }
@@ -170,9 +171,11 @@ func (s keeper) say(k uint32) {
 // leave takes the session off its client, if it has one.
 func (s keeper) leave() {
 	cl := s.client
+	s.withdraw()
 	if cl.absent() {
 		return
 	}
+	cl.relieve()
 	cl.link.Append(protocol.KindError, s.number, 0, protocol.Marshal(protocol.Errorf(
 		protocol.CodeDetached, "session", "session %d goes on without this client", s.number)))
 	cl.sessions = without(cl.sessions, s.hosted)

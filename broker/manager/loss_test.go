@@ -15,6 +15,7 @@ func TestLostInstanceMakesSuspectsThatRunAlone(t *testing.T) {
 	c := w.client(100, 1)
 	a := w.instance("a", 200, nil)
 	a.executed(100, time.Millisecond)
+	w.known(1)
 	w.settle()
 	for n := range uint64(50) {
 		c.submit(1, n+1, fmt.Sprint(n+1))

@@ -26,6 +26,7 @@ type manager struct {
 	share    protocol.Share
 	bytes    int64 // payload bytes of unfinished tasks
 	kept     int64 // bytes of answers that nobody has taken, of kept sessions
+	expect   int64 // bytes of a result, by the session that had the last
 	usage    usage
 	watch    watch
 	retired  bool // what is left of it are instances that wait for another manager
@@ -122,6 +123,7 @@ func (m *manager) tick() {
 	for _, s := range m.sessions {
 		s.index = nil
 		s.settleFloods(false)
+		s.look()
 	}
 	m.watch.look(m)
 	m.rotate()

@@ -34,6 +34,9 @@ type hosted struct {
 	stalled  []uint64 // tasks that have something for a client that is blocked, by their wire ids
 	data     data
 
+	expect   int64 // bytes of a result, by those before; 0: not known
+	promised int64 // bytes of results that its tasks at instances are expected to have
+
 	done, failed uint64
 	running      bool            // an instance was bound
 	stopped      bool            // takes no further tasks
@@ -43,6 +46,7 @@ type hosted struct {
 	closed       bool            // tells nothing any more, lets its seats go
 	waits        bool            // in manager.waiting
 	dirty        bool            // in Core.filled
+	lined        bool            // in client.line
 	told         bool            // in Core.changed
 	cancelled    uint64          // of failed: cancelled, or their time was over
 	killed       bool            // is closed, and its unfinished tasks were given up
@@ -63,10 +67,12 @@ type client struct {
 	sent     int64   // bytes of results sent
 	consumed int64
 
-	probe  probe
-	probed int64   // the mark of the last one that was answered
-	due    bool    // the next result is to carry a probe
-	latest *hosted // whose result was seen last
+	probe    probe
+	probed   int64     // the mark of the last one that was answered
+	due      bool      // the next result is to carry a probe
+	latest   *hosted   // whose result was seen last
+	promised int64     // bytes of results that tasks at instances are expected to have
+	line     []*hosted // sessions whose tasks wait for credit for their results, in turn
 }
 
 func (s *hosted) unfinished() int { return s.queue.n + s.suspects.n + s.delayed.n + s.flight.n }
@@ -121,19 +127,13 @@ func (cl *client) welcomed(body protocol.Hello, goesOn bool) {
 	cl.resume(was)
 }
 
-// resume lets the client's sessions have their tasks dispatched that waited for its credit.
+// resume passes on what was kept for a client that was blocked, and has those sessions go on that waited for its credit.
 func (cl *client) resume(wasBlocked bool) {
-	if !wasBlocked || cl.blocked() {
-		return
+	if wasBlocked && !cl.blocked() {
+		cl.passStalled()
 	}
-	cl.passStalled()
-	for _, s := range cl.sessions {
-		s.fill()
-	}
+	cl.relieve()
 }
-
-// blocked says that the client has spent its credit for results: its tasks wait.
-func (cl *client) blocked() bool { return cl.allowed > 0 && cl.sent-cl.consumed >= cl.allowed }
 
 // fromClient takes the records of a client's frame. The payloads of its tasks share one copy of the frame.
 func (cl *client) fromClient(records []byte, in *intake) error {
@@ -248,9 +248,6 @@ func (cl *client) misdirected(number protocol.SessionNumber) {
 	c.note(session.Note{Misdirected: &m})
 }
 
-// retryAfter is when a task may be sent again that found no room in the broker.
-const retryAfter = 100 * time.Millisecond
-
 // admissible says why a task cannot be taken; nil when it can.
 func (s *hosted) admissible(rec *protocol.Record) *protocol.Error {
 	c := s.manager.core
@@ -266,11 +263,8 @@ func (s *hosted) admissible(rec *protocol.Record) *protocol.Error {
 	case s.unfinished()+s.kept.tasks.n >= s.credit || (s.bytes+int64(rec.Size) > s.allowed && s.unfinished() > 0):
 		return protocol.Errorf(protocol.CodeOverloaded, "Task", "session %d has %d tasks and %d bytes unfinished, its credit is %d and %d",
 			s.number, s.unfinished(), s.bytes, s.credit, s.allowed)
-	case c.bytes+c.kept+int64(rec.Size) > c.cfg.QueuedBytes:
-		e := protocol.Errorf(protocol.CodeOverloaded, "Task", "manager loop %d holds %d bytes of unfinished tasks, its limit is %d",
-			c.cfg.Loop, c.bytes+c.kept, c.cfg.QueuedBytes)
-		e.RetryAfter = retryAfter
-		return e
+	case c.full(int64(rec.Size)):
+		return c.overloaded()
 	case s.manager.bytes+s.manager.kept+int64(rec.Size) > s.manager.share.Memory:
 		return s.manager.overShare()
 	}
@@ -297,8 +291,10 @@ func (cl *client) credit(total int64) {
 
 // finish takes a task that is in no list out of the slab.
 func (m *manager) finish(i uint32) {
+	s := m.slab.slots[i].session
 	m.unload(i)
 	m.slab.put(i)
+	s.promise()
 }
 
 // unload gives the payload of a task up that needs it no more.
@@ -373,6 +369,8 @@ func (s *hosted) end(killed bool, why *protocol.Error) {
 	s.closed, s.killed = true, killed
 	keeper{s}.clear()
 	s.data = data{}
+	s.withdraw()
+	s.client.relieve()
 	s.client.recent = nil
 	s.client.unlook(s)
 	for _, t := range slices.Clone(s.seats) {

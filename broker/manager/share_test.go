@@ -116,6 +116,8 @@ func rivals(t fataler) (w *world, c, over, within *party) {
 	w = newWorld(t)
 	w.serveAs(1, protocol.Share{CPU: 50, Memory: 1 << 20})
 	w.serveAs(2, protocol.Share{CPU: 50, Memory: 1 << 20})
+	w.known(1)
+	w.known(2)
 	c = w.client(100, 1)
 	w.openAt(2, 100, 2)
 	over, within = w.instanceOf(1, "over", 200), w.instanceOf(2, "within", 201)

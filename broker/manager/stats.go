@@ -223,7 +223,7 @@ func (st *counts) lasted(s *hosted, d time.Duration) {
 	}
 	switch {
 	case s.suspended, s.queue.n+s.suspects.n == 0:
-	case cl.blocked():
+	case cl.blocked(), s.lined:
 		st.Blocked += d
 	case !room:
 		st.Starved += d

@@ -47,6 +47,7 @@ type party struct {
 	left       bool
 	returned   int  // tasks of an instance that it gave back
 	keeps      bool // a client that takes no results
+	received   int  // bytes of results and failures
 	consumed   int
 	asked      []uint64                      // totals of consumed bytes that a client was asked to tell of
 	hold       bool                          // an instance that answers Bind and Unbind only when told
@@ -283,8 +284,11 @@ func (p *party) receive(frame []byte, bodies [][]byte) {
 }
 
 func (p *party) record(rec *protocol.Record, payload []byte) {
-	if (rec.Kind == protocol.KindResult || rec.Kind == protocol.KindFailure) && !p.keeps {
-		p.consumed += len(payload)
+	if rec.Kind == protocol.KindResult || rec.Kind == protocol.KindFailure {
+		p.received += len(payload)
+	}
+	if p.received > p.consumed && !p.keeps {
+		p.consumed = p.received
 		p.link.Append(protocol.KindCredit, 0, uint64(p.consumed), nil)
 	}
 	switch rec.Kind {
@@ -389,6 +393,9 @@ func (p *party) run(n int) int {
 	}
 	return done
 }
+
+// known has a manager know how large the results of its service are: small.
+func (w *world) known(manager uint32) { w.core.byID[manager].expect = 1 }
 
 // executed reports n tasks that took d together.
 func (p *party) executed(n int, d time.Duration) {

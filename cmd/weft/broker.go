@@ -20,7 +20,8 @@ type brokerFlags struct {
 	config broker.Config
 	level  string
 	cpu    string // for session managers, of each loop
-	memory string // for session managers, in all
+	memory string // of all loops
+	tasks  string // bytes of it for session managers
 	dead   string // for the dead-letter list
 }
 
@@ -33,8 +34,9 @@ func (f *brokerFlags) add(cmd *cobra.Command) {
 	flags.IntVar(&f.config.IOThreads, "io-threads", 0, "ZeroMQ's I/O threads (default 1)")
 	flags.BoolVar(&f.config.Insecure, "insecure", false, "allow addresses that other machines reach: without keys, whoever reaches it can run programs")
 	flags.StringVar(&f.cpu, "manager-cpu", "", "what each manager loop has for session managers, as 1.0 or 800m (default 1.0)")
-	flags.StringVar(&f.memory, "manager-memory", "", "bytes for the unfinished tasks of all session managers, as 4GiB "+
-		"(default a quarter of the machine's memory)")
+	flags.StringVar(&f.memory, "memory", "", "bytes that tasks, results and what peers have not acknowledged may take, as 4GiB; "+
+		"when they are nearly used up tasks are refused (default a quarter of the machine's memory)")
+	flags.StringVar(&f.tasks, "manager-memory", "", "bytes for the unfinished tasks of all session managers, as 4GiB (default as --memory)")
 	flags.DurationVar(&f.config.PeerTimeout, "peer-timeout", 0, "silence after which an agent is lost, with all that runs on its node, "+
 		"at least 1s (default 10s)")
 	flags.IntVar(&f.config.DeadLetters, "dead-letters", 0, "tasks to keep that were given up after their attempts, the last ones (default 1000)")
@@ -99,6 +101,11 @@ func (a *app) configureBroker(f *brokerFlags) error {
 	}
 	if f.memory != "" {
 		if f.config.Memory, err = parseBytes(f.memory); err != nil {
+			return badInput("%s: %w", a.where("memory"), err)
+		}
+	}
+	if f.tasks != "" {
+		if f.config.ManagerMemory, err = parseBytes(f.tasks); err != nil {
 			return badInput("%s: %w", a.where("manager-memory"), err)
 		}
 	}

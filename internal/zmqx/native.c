@@ -319,11 +319,21 @@ int wx_spin(struct pollfd *fds, int n, int64_t limit_ns, int64_t guard_ns)
 	}
 }
 
-void wx_tune_malloc(void)
+void wx_tune_malloc(int keep)
 {
 #ifdef __GLIBC__
+	int pad = keep / 32;
 	mallopt(M_MMAP_THRESHOLD, 32 << 20);
-	mallopt(M_TRIM_THRESHOLD, 1 << 30);
-	mallopt(M_TOP_PAD, 32 << 20);
+	mallopt(M_TRIM_THRESHOLD, keep);
+	mallopt(M_TOP_PAD, pad < 32 << 20 ? pad : 32 << 20);
+#else
+	(void)keep;
+#endif
+}
+
+void wx_trim_malloc(void)
+{
+#ifdef __GLIBC__
+	malloc_trim(0);
 #endif
 }

@@ -91,7 +91,9 @@ int wx_wait(struct pollfd *fds, int n, int64_t timeout_ns);
 // yield took over guard_ns. Returns 1 when something fired.
 int wx_spin(struct pollfd *fds, int n, int64_t limit_ns, int64_t guard_ns);
 
-// wx_tune_malloc keeps freed memory in the process.
-void wx_tune_malloc(void);
+// wx_tune_malloc keeps so many bytes of freed memory in the process.
+void wx_tune_malloc(int keep);
+// wx_trim_malloc gives freed memory back to the system.
+void wx_trim_malloc(void);
 
 #endif

@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"unsafe"
 )
 
@@ -39,7 +40,7 @@ type Payloads struct {
 	slots  []slot
 	free   []uint32
 	live   int
-	size   int64
+	size   atomic.Int64
 }
 
 // slot is one frame: where its bytes are and who holds it.
@@ -108,7 +109,7 @@ func (p *Payloads) Release(h Handle) {
 	i := h&handleMask - 1
 	C.wx_reset(p.memory.frame(i))
 	p.live--
-	p.size -= int64(s.len)
+	p.size.Add(-int64(s.len))
 	*s = slot{generation: s.generation + 1}
 	p.free = append(p.free, i)
 }
@@ -122,9 +123,7 @@ func (p *Payloads) Len() int {
 
 // Size returns the bytes of all frames alive.
 func (p *Payloads) Size() int64 {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.size
+	return p.size.Load()
 }
 
 // adopt moves the frame src into the table. The caller holds p.mu.
@@ -169,7 +168,7 @@ func (p *Payloads) occupy(i uint32, at unsafe.Pointer, n int) Handle {
 	s := &p.slots[i]
 	s.bytes, s.len, s.references = at, n, 1
 	p.live++
-	p.size += int64(n)
+	p.size.Add(int64(n))
 	return uint32(s.generation)<<handleBits | (i + 1)
 }
 

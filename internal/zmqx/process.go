@@ -96,10 +96,17 @@ func terminate(patience time.Duration) error {
 	}
 }
 
-// TuneMalloc makes the C allocator keep freed memory (up to 1 GiB) and serve blocks of up to 32 MiB from it,
-// because libzmq allocates each large message anew. It affects the whole process: it is for programs that
-// own theirs. Without glibc it does nothing.
-func TuneMalloc() { C.wx_tune_malloc() }
+// MallocKeep is how much freed memory a process with plenty should have the C allocator keep.
+const MallocKeep = 1 << 30
+
+// TuneMalloc makes the C allocator keep freed memory, up to that many bytes (at most [MallocKeep]), and serve blocks of up
+// to 32 MiB from it, because libzmq allocates each large message anew. It affects the whole process: it is for programs
+// that own theirs. Without glibc it does nothing.
+func TuneMalloc(keep int64) { C.wx_tune_malloc(C.int(min(max(keep, 0), MallocKeep))) }
+
+// TrimMalloc makes the C allocator give back the memory that it keeps and that is free. Other threads that allocate may
+// have to wait for some milliseconds. Without glibc it does nothing.
+func TrimMalloc() { C.wx_trim_malloc() }
 
 // Version returns the version of the libzmq that the process runs with.
 func Version() (major, minor, patch int) { return zmq.Version() }

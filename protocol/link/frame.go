@@ -23,6 +23,7 @@ type Frame struct {
 	era      uint32 // of the link when the frame was made
 	serial   uint64 // counts the frames of the link as they were made
 	weight   int64  // bytes of records and payloads, as counted in the link
+	size     int    // of bytes, as counted in the link and its node; 0 while it is being filled
 	volatile bool   // nothing but a header or a greeting: not kept, not sent again
 	greeting bool   // HELLO or WELCOME
 }

@@ -65,6 +65,7 @@ type Link struct {
 	queue []*Frame // complete, not taken by the shell, in the order in which they were made
 	open  *Frame   // being filled; after all in queue
 	held  int64    // bytes of records and payloads in frames that are not done
+	bytes int64    // bytes of the complete frames of records that are not recycled
 
 	greet *Frame // the greeting that is to leave before anything else
 	begun bool   // the conversation began and nothing was taken since
@@ -231,8 +232,11 @@ func (l *Link) roomExternal(size uint32) *Frame {
 }
 
 func (l *Link) cut() {
-	if l.open != nil {
-		l.queue = append(l.queue, l.open)
+	if f := l.open; f != nil {
+		f.size = len(f.bytes)
+		l.bytes += int64(f.size)
+		l.node.kept += int64(f.size)
+		l.queue = append(l.queue, f)
 		l.open = nil
 	}
 }

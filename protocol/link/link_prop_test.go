@@ -154,6 +154,9 @@ func (w *world) check() {
 			}
 		}
 		p.release()
+		if kept := p.node.Kept(); kept != 0 {
+			w.t.Fatalf("%d bytes of frames are kept at the end", kept)
+		}
 		if n, held := p.link.Unacked(), p.link.Held(); n != 0 || held != 0 {
 			t.Fatalf("%s: %d frames, %d bytes are not acknowledged", who, n, held)
 		}

@@ -19,8 +19,12 @@ func (n *Node) Detach(l *Link) {
 		f.Drop() // only greetings wait there between two calls of Take, and this one is overtaken
 		return true
 	})
+	n.kept -= l.bytes
 	l.node = nil
 }
 
 // Attach takes over a link that was taken off another node.
-func (n *Node) Attach(l *Link) { l.node = n }
+func (n *Node) Attach(l *Link) {
+	l.node = n
+	n.kept += l.bytes
+}

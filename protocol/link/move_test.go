@@ -32,9 +32,13 @@ func TestMovedLinkGoesOn(t *testing.T) {
 	leave(p.b) // on its way when the connection is given up
 	p.b.Append(protocol.KindResult, 1, 2, []byte("queued"))
 	from := p.b.node
+	has := from.Kept()
 	from.Detach(p.b)
 	to := NewNode(7, 2)
 	to.Attach(p.b)
+	if from.Kept() != 0 || to.Kept() != has || has < int64(len("kept")) {
+		t.Errorf("of %d bytes %d stay and %d move", has, from.Kept(), to.Kept())
+	}
 	p.b.Append(protocol.KindResult, 1, 3, []byte("new"))
 	if got := from.Take(nil); len(got) != 0 {
 		t.Fatalf("%d frames leave where the link was", len(got))
@@ -55,6 +59,9 @@ func TestMovedLinkGoesOn(t *testing.T) {
 	p.a.Beat(true)
 	p.a.Beat(true)
 	p.take(p.b, leave(p.a))
+	if to.Kept() != 0 || from.Kept() != 0 {
+		t.Errorf("%d and %d bytes are kept when all was acknowledged", to.Kept(), from.Kept())
+	}
 	if p.a.Unacked()+p.b.Unacked() > 1 || p.b.Held() != 0 {
 		t.Fatalf("%d and %d frames, %d bytes are not acknowledged", p.a.Unacked(), p.b.Unacked(), p.b.Held())
 	}

@@ -16,6 +16,7 @@ type Node struct {
 
 	conversation uint16 // the number of the last HELLO
 
+	kept     int64 // bytes of the complete frames of records that are not back in free
 	free     []*Frame
 	dirty    []*Link
 	out      []*Frame
@@ -33,6 +34,10 @@ func (n *Node) Link() *Link { return &Link{node: n} }
 
 // Dial makes a link that greets. What leaves on it is for peer, by which the caller means a connection of its own.
 func (n *Node) Dial(peer protocol.Peer) *Link { return &Link{node: n, peer: peer} }
+
+// Kept is how many bytes the complete frames of records take that are there, without their payload frames: those that
+// wait to leave, those that were not acknowledged, and those that somebody holds.
+func (n *Node) Kept() int64 { return n.kept }
 
 // Take appends the frames that are ready to leave to dst, in order for each link. The caller calls [Frame.Leave] and
 // [Frame.Sent] on each, in order. Frames of an earlier Take that were kept aside, and may go now, go before those of the
@@ -114,6 +119,9 @@ func (n *Node) recycle(f *Frame) {
 	n.released = append(n.released, f.payloads...)
 	f.payloads = f.payloads[:0]
 	f.link.held -= f.weight
+	f.link.bytes -= int64(f.size)
+	n.kept -= int64(f.size)
+	f.size = 0
 	f.link, f.weight = nil, 0
 	if len(n.free) < maxFree && cap(f.bytes) <= 2*protocol.CutFrame {
 		n.free = append(n.free, f)
