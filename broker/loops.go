@@ -200,7 +200,7 @@ func (l *managerLoop) turn(now time.Time, messages []zmqx.Message) (deadline tim
 			return time.Time{}, false, err
 		}
 	}
-	bytes, promised := l.core.Holds()
+	bytes, promised := manager.Holds(l.core)
 	l.memory.note(l.index, bytes, promised)
 	deadline, timed = l.core.Deadline()
 	return deadline, timed, nil

@@ -170,7 +170,7 @@ func (c *Core) Step(now time.Time, ev Event) {
 		c.ledger.roll(now, c.managers)
 		c.ledger.apportion(ev.Busy)
 	case EventMemory:
-		c.remember(*ev.Memory)
+		gauge{c}.remember(*ev.Memory)
 	}
 }
 

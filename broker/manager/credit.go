@@ -9,9 +9,12 @@ package manager
 // without a word.
 const tightCredit = 2 << 20
 
+// lender is what a session has in its client's credit for results.
+type lender struct{ *hosted }
+
 // limit is the client's credit in bytes as it counts now; 0 is without limit.
 func (cl *client) limit() int64 {
-	if cl.core.tight() && (cl.allowed == 0 || cl.allowed > tightCredit) {
+	if (gauge{cl.core}).tight() && (cl.allowed == 0 || cl.allowed > tightCredit) {
 		return tightCredit
 	}
 	return cl.allowed
@@ -24,7 +27,7 @@ func (cl *client) blocked() bool {
 }
 
 // guess is how many bytes the result of a session's next task is expected to have; 0 is not known.
-func (s *hosted) guess() int64 {
+func (s lender) guess() int64 {
 	if s.expect > 0 {
 		return s.expect
 	}
@@ -33,7 +36,7 @@ func (s *hosted) guess() int64 {
 
 // afford is how many of n tasks of the session the client's credit allows to be dispatched now. One is allowed whatever
 // its size while the client has anything left, and nothing of it is at instances.
-func (s *hosted) afford(n int) int {
+func (s lender) afford(n int) int {
 	cl := s.client
 	limit := cl.limit()
 	if limit == 0 {
@@ -56,14 +59,14 @@ func (s *hosted) afford(n int) int {
 }
 
 // promise brings what is expected of the session's tasks at instances up to date.
-func (s *hosted) promise() {
+func (s lender) promise() {
 	if now := int64(s.flight.n) * s.guess(); now != s.promised {
 		s.charge(now)
 	}
 }
 
 // charge has the client's credit count so many bytes of results of the session that are expected.
-func (s *hosted) charge(bytes int64) {
+func (s lender) charge(bytes int64) {
 	more := bytes - s.promised
 	s.promised = bytes
 	s.client.promised += more
@@ -71,17 +74,17 @@ func (s *hosted) charge(bytes int64) {
 }
 
 // withdraw takes the session off its client's account, because it is over or leaves the loop.
-func (s *hosted) withdraw() {
+func (s lender) withdraw() {
 	s.charge(0)
 	if s.lined {
 		s.lined = false
-		s.client.line = without(s.client.line, s)
+		s.client.line = without(s.client.line, s.hosted)
 	}
 }
 
 // learn takes the size of a result. The guess rises fast and falls slowly. When it has risen, more may be at instances
 // than the credit allows: what was not begun there is asked back.
-func (s *hosted) learn(size int64) {
+func (s lender) learn(size int64) {
 	before := s.expect
 	size = max(size, 1)
 	switch {
@@ -102,7 +105,7 @@ func (s *hosted) learn(size int64) {
 }
 
 // answered takes note of an answer of that size to a task of the session.
-func (s *hosted) answered(size int64) {
+func (s lender) answered(size int64) {
 	s.promise()
 	s.learn(size)
 	if len(s.client.line) > 0 {
@@ -121,7 +124,7 @@ func (cl *client) recallExcess() {
 		m := s.manager
 		for k := s.flight.tail; k != 0 && excess > 0; k = m.slab.slots[k].prev {
 			if t := &m.slab.slots[k]; !t.suspect && t.seat != nil && m.recall(k, t.seat.instance) {
-				excess -= s.guess()
+				excess -= lender{s}.guess()
 			}
 		}
 	}
@@ -130,7 +133,7 @@ func (cl *client) recallExcess() {
 // lineUp puts a session into the line of those that wait for the client's credit, or takes it out, after it was its turn
 // to have its tasks dispatched. Who got something and needs more goes to the end of the line; who comes while others
 // wait goes there as well.
-func (s *hosted) lineUp(got bool) {
+func (s lender) lineUp(got bool) {
 	cl := s.client
 	if len(cl.line) == 0 && s.queue.n == 0 {
 		return
@@ -140,7 +143,7 @@ func (s *hosted) lineUp(got bool) {
 	switch {
 	case !s.lined:
 		waits = short || waits && len(cl.line) > 0
-	case cl.line[0] == s && (got || !short):
+	case cl.line[0] == s.hosted && (got || !short):
 		cl.line = cl.line[1:]
 		s.lined, waits = false, short
 	default:
@@ -148,16 +151,16 @@ func (s *hosted) lineUp(got bool) {
 	}
 	if waits {
 		s.lined = true
-		cl.line = append(cl.line, s)
+		cl.line = append(cl.line, s.hosted)
 	}
 	cl.relieve()
 }
 
 // passed says whether others of the client are before the session in the line.
-func (s *hosted) passed() bool { return len(s.client.line) > 0 && s.client.line[0] != s }
+func (s lender) passed() bool { return len(s.client.line) > 0 && s.client.line[0] != s.hosted }
 
 // look sees to sessions that something holds back which has passed by itself: memory is not short any more.
-func (s *hosted) look() {
+func (s lender) look() {
 	if s.lined {
 		s.client.relieve()
 	}
@@ -170,7 +173,7 @@ func (s *hosted) look() {
 func (cl *client) relieve() {
 	for len(cl.line) > 0 {
 		s := cl.line[0]
-		if s.afford(1) > 0 && s.queue.n > 0 && !s.suspended {
+		if (lender{s}).afford(1) > 0 && s.queue.n > 0 && !s.suspended {
 			s.fill()
 			return
 		}

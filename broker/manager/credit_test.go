@@ -240,7 +240,7 @@ func TestFullMemory(t *testing.T) {
 	var last time.Duration
 	for _, used := range []int64{90, 94, 97, 100, 120} {
 		w.memory(used<<20, 0, 100<<20)
-		e := w.core.overloaded()
+		e := gauge{w.core}.overloaded()
 		for _, figure := range []string{fmt.Sprint(used << 20), fmt.Sprint(100 << 20), "--memory"} {
 			if !strings.Contains(e.Error(), figure) {
 				t.Errorf("%q does not name %s", e.Error(), figure)
@@ -279,12 +279,12 @@ func TestRoomUntilFull(t *testing.T) {
 		t.Fatalf("%d MiB were taken, want 10", got)
 	}
 	w.memory(60<<20, 0, 64<<20)
-	if !w.core.full(1) {
+	if !(gauge{w.core}).full(1) {
 		t.Error("a core takes more than there is")
 	}
 	w.memory(0, 0, 512<<10)
 	w.core.bytes = 0
-	if w.core.full(1<<20) || !w.core.full(65<<20) {
+	if (gauge{w.core}).full(1<<20) || !(gauge{w.core}).full(65<<20) {
 		t.Error("a core without tasks takes any that is within its own limit")
 	}
 	w.core.bytes = 10 << 20

@@ -37,7 +37,7 @@ func (s *hosted) dispatch() {
 	if s.suspects.n > 0 && !s.suspended {
 		s.placeSuspects()
 	}
-	s.promise()
+	lender{s}.promise()
 	queued := s.queue.n
 	for s.ready() > 0 {
 		best, room := (*seat)(nil), 0
@@ -61,7 +61,7 @@ func (s *hosted) dispatch() {
 	if s.ready() > 0 {
 		s.wait()
 	}
-	s.lineUp(s.queue.n < queued)
+	lender{s}.lineUp(s.queue.n < queued)
 }
 
 // wait puts a session whose tasks find no credit into the turns of its instances. Where it has nothing at all it may
@@ -108,7 +108,7 @@ func (i *instance) serveTurns() {
 		} else {
 			t.turning = false
 			if !s.closed {
-				s.lineUp(s.queue.n < queued)
+				lender{s}.lineUp(s.queue.n < queued)
 			}
 		}
 	}
@@ -151,14 +151,14 @@ func (t *seat) send(n int) {
 		}
 	}
 	out.settle()
-	s.promise()
+	lender{s}.promise()
 }
 
 // room is the number of tasks that the seat may be given now. Before the size of any result is known it is what keeps
 // the instance at work.
 func (t *seat) room() int {
 	room, s := t.instance.room(), t.session
-	if s.guess() == 0 {
+	if (lender{s}).guess() == 0 {
 		room = min(room, 2*t.instance.slots-t.flight)
 	}
 	return room

@@ -73,7 +73,7 @@ func (c *Core) release(s *hosted) lodger {
 	l := lodger{hosted: s, gone: c.sessions[s.number] != s}
 	if !l.gone {
 		cl := s.client
-		s.withdraw()
+		lender{s}.withdraw()
 		l.client, l.allowed = cl.other, cl.allowed
 		cl.sessions = without(cl.sessions, s)
 		if cl.recent == s {
@@ -140,7 +140,7 @@ func (c *Core) lodge(l lodger) {
 	if !s.closed {
 		cl.sessions = append(cl.sessions, s)
 	}
-	s.promise()
+	lender{s}.promise()
 }
 
 // extract takes the buffers of a manager's tasks out. A buffer that tasks of other managers refer to as well stays, and

@@ -67,7 +67,7 @@ func (c *Core) Verify() error {
 			return fmt.Errorf("manager %d: %w", m.id, err)
 		}
 	}
-	if err := c.verifyPromises(); err != nil {
+	if err := verifyPromises(c); err != nil {
 		return err
 	}
 	if bytes != c.bytes || kept != c.kept {
@@ -77,7 +77,7 @@ func (c *Core) Verify() error {
 }
 
 // verifyPromises holds the accounts of what is expected against each other.
-func (c *Core) verifyPromises() error {
+func verifyPromises(c *Core) error {
 	all := int64(0)
 	promised, lined := make(map[*client]int64), make(map[*client]int)
 	for _, m := range c.managers {

@@ -285,7 +285,7 @@ func (i *instance) answer(rec *protocol.Record, h protocol.Handle) {
 	}
 	streams{m}.lastWords(n)
 	keeper{s}.answer(n, rec.Kind, rec.Payload, rec.Size, h)
-	s.answered(int64(rec.Size))
+	lender{s}.answered(int64(rec.Size))
 	if rec.Kind == protocol.KindResult {
 		s.done++
 		s.stats.BytesOut += uint64(rec.Size)

@@ -45,6 +45,9 @@ type pressure struct {
 	roof  int64 // what tasks and kept answers may have at most, in bytes, until the shell tells again
 }
 
+// gauge looks at the memory of a core's broker.
+type gauge struct{ *Core }
+
 // next gives the level that follows from the memory in use.
 func (l level) next(m Memory) level {
 	from := func(percent int64) bool { return m.Limit > 0 && m.Used >= m.Limit/100*percent }
@@ -58,7 +61,7 @@ func (l level) next(m Memory) level {
 }
 
 // remember takes the shell's word of the memory in use.
-func (c *Core) remember(m Memory) {
+func (c gauge) remember(m Memory) {
 	p := &c.pressure
 	p.Memory, p.level = m, p.level.next(m)
 	p.roof = c.cfg.QueuedBytes
@@ -72,20 +75,20 @@ func (c *Core) remember(m Memory) {
 }
 
 // full says whether a task of that size is to be refused for want of memory. Who holds nothing may have any task.
-func (c *Core) full(size int64) bool {
+func (c gauge) full(size int64) bool {
 	held := c.bytes + c.kept
 	return held+size > c.pressure.roof && (held > 0 || c.pressure.level == levelFull || size > c.cfg.QueuedBytes)
 }
 
 // tight says whether what is used, and what is expected of the tasks at instances, leaves little: clients are then given
 // little beyond what they have taken.
-func (c *Core) tight() bool {
+func (c gauge) tight() bool {
 	p := &c.pressure
 	return p.Limit > 0 && p.Used+p.Promised+c.promised >= p.Limit/100*highFrom
 }
 
 // overloaded refuses a task for want of memory. The more is used beyond the limit, the later it may come again.
-func (c *Core) overloaded() *protocol.Error {
+func (c gauge) overloaded() *protocol.Error {
 	p := &c.pressure
 	e := protocol.Errorf(protocol.CodeOverloaded, "Task", "manager loop %d holds %d bytes of unfinished tasks, its limit is %d",
 		c.cfg.Loop, c.bytes+c.kept, c.cfg.QueuedBytes)
@@ -99,7 +102,7 @@ func (c *Core) overloaded() *protocol.Error {
 
 // later is when a refused task may come again: doubled for each third part of the way from where the level is full to the
 // limit, less a random part of up to a half.
-func (c *Core) later() time.Duration {
+func (c gauge) later() time.Duration {
 	p := &c.pressure
 	d := retryAfter
 	if p.Limit > 0 {
@@ -112,9 +115,9 @@ func (c *Core) later() time.Duration {
 // slotBytes is what a slot takes in memory.
 const slotBytes = 64
 
-// Holds is what the core holds in memory, for the shell to add up: bytes beside payload frames, which the shell knows,
+// Holds is what a core holds in memory, for the shell to add up: bytes beside payload frames, which the shell knows,
 // and bytes of the results that it expects of the tasks at instances.
-func (c *Core) Holds() (bytes, promised int64) {
+func Holds(c *Core) (bytes, promised int64) {
 	// Of frames that peers have not acknowledged the transport may have a copy.
 	bytes = c.buffers.pinned + 2*c.node.Kept()
 	for _, m := range c.managers {

@@ -51,10 +51,10 @@ func (q *queue) lists() []*list {
 
 // ready is how many of the session's queued tasks may be dispatched now, given an instance.
 func (s *hosted) ready() int {
-	if s.queue.n == 0 || s.suspended || s.passed() {
+	if s.queue.n == 0 || s.suspended || (lender{s}).passed() {
 		return 0
 	}
-	return s.afford(s.queue.n)
+	return lender{s}.afford(s.queue.n)
 }
 
 // enqueue puts a task that is in no list behind the others of its priority.

@@ -123,7 +123,7 @@ func (m *manager) tick() {
 	for _, s := range m.sessions {
 		s.index = nil
 		s.settleFloods(false)
-		s.look()
+		lender{s}.look()
 	}
 	m.watch.look(m)
 	m.rotate()

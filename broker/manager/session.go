@@ -263,8 +263,8 @@ func (s *hosted) admissible(rec *protocol.Record) *protocol.Error {
 	case s.unfinished()+s.kept.tasks.n >= s.credit || (s.bytes+int64(rec.Size) > s.allowed && s.unfinished() > 0):
 		return protocol.Errorf(protocol.CodeOverloaded, "Task", "session %d has %d tasks and %d bytes unfinished, its credit is %d and %d",
 			s.number, s.unfinished(), s.bytes, s.credit, s.allowed)
-	case c.full(int64(rec.Size)):
-		return c.overloaded()
+	case gauge{c}.full(int64(rec.Size)):
+		return gauge{c}.overloaded()
 	case s.manager.bytes+s.manager.kept+int64(rec.Size) > s.manager.share.Memory:
 		return s.manager.overShare()
 	}
@@ -294,7 +294,7 @@ func (m *manager) finish(i uint32) {
 	s := m.slab.slots[i].session
 	m.unload(i)
 	m.slab.put(i)
-	s.promise()
+	lender{s}.promise()
 }
 
 // unload gives the payload of a task up that needs it no more.
@@ -369,7 +369,7 @@ func (s *hosted) end(killed bool, why *protocol.Error) {
 	s.closed, s.killed = true, killed
 	keeper{s}.clear()
 	s.data = data{}
-	s.withdraw()
+	lender{s}.withdraw()
 	s.client.relieve()
 	s.client.recent = nil
 	s.client.unlook(s)
