@@ -111,7 +111,9 @@ func TestCancelStopsWork(t *testing.T) {
 	if err := <-result; !errors.Is(err, context.Canceled) || !errors.Is(err, client.ErrCancelled) {
 		t.Errorf("got %v", err)
 	}
-	await(t, "the hook of a call has ended", w.ended)
+	if err := await(t, "the hook of a call has ended", w.ended); !errors.Is(err, client.ErrCancelled) {
+		t.Errorf("the hook's context ended with %v", err)
+	}
 
 	results := make(chan error, 100)
 	for range 100 {
@@ -147,7 +149,9 @@ func TestDeadlinesEndWork(t *testing.T) {
 	}
 	select {
 	case <-w.begun:
-		await(t, "the hook has ended", w.ended)
+		if err := await(t, "the hook has ended", w.ended); err == nil {
+			t.Error("the hook's context ended without a cause")
+		}
 	default: // it was slow to start
 	}
 	limited, err := s.Submit(soonest(t), []byte("wait"), client.WithRunLimit(50*time.Millisecond))
