@@ -123,12 +123,9 @@ acceptance-throughput: build ## - at least 1,000,000 small tasks/s through one c
 	@tools/acceptance throughput 1000000 $(BIN)/weft-bench run --payload 16 --clients 1 --instances 1 --window 4096 --transport tcp --seconds 2 --format lines
 
 .PHONY: acceptance-kill
-acceptance-kill: build ## - 100,000 tasks while one of four instances is killed every 2 s
-	$(BIN)/weft-bench kill --tasks 100000 --instances 4 --every 2s
-
-.PHONY: acceptance-cancel
-acceptance-cancel: build ## - 201 running tasks cancelled: all stop within the grace + 1 s, and one instance is killed
-	$(BIN)/weft-bench cancel --instances 20 --slots 10 --execution 60s --grace 3s --slack 1s
+acceptance-kill: build ## - 1,000,000 tasks while instances, agents and connections die; then poison among 100,000
+	$(BIN)/weft-bench kill --tasks 1000000 --clients 4 --nodes 2 --instances 4 --slots 16 --every 1s --agents 7s --cuts 2s --execution 2ms \
+		--poison 3 --others 100000 --timeout 5m
 
 .PHONY: acceptance-fairness
 acceptance-fairness: build ## - one session with a million tasks does not slow another down

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -29,27 +28,63 @@ func TestValidateRun(t *testing.T) {
 }
 
 func TestReportOfKills(t *testing.T) {
-	k := killed{
-		killConfig: killConfig{tasks: 2, instances: 4, every: 2 * time.Second, execution: time.Millisecond},
-		tally:      newTally(2), kills: 3, elapsed: 2 * time.Second,
+	good := func() killed {
+		return killed{
+			killConfig: killConfig{tasks: 2, clients: 1, nodes: 2, instances: 4, execution: time.Millisecond, poison: 1, others: 3},
+			counts:     counts{Tasks: 2, Once: 2}, havoc: havocCounts{instances: 3, agents: 2, cuts: 5}, elapsed: 2 * time.Second,
+			poisoned: poisoned{
+				answers: counts{Tasks: 3, Once: 3}, codes: []string{"AttemptsSpent"}, executions: map[string]int{"poison 0": 5},
+				letters: []string{"poison 0"},
+			},
+		}
 	}
-	k.tally.result(0)
-	k.failure = errors.New("the reason")
 	var b strings.Builder
-	if err := k.report(&b); err == nil || !strings.Contains(err.Error(), "the reason") {
-		t.Errorf("one task is missing: error %v", err)
-	}
-	if !strings.Contains(b.String(), "missing         1\n") || strings.Contains(b.String(), "each once") {
-		t.Errorf("report:\n%s", b.String())
-	}
-	k.tally.result(1)
-	b.Reset()
-	if err := k.report(&b); err != nil {
+	if err := good().report(&b); err != nil {
 		t.Error(err)
 	}
-	for _, line := range []string{"results         2 of 2\n", "kills           3\n", "all results arrived, each once\n"} {
+	for _, line := range []string{
+		"results            2 of 2\n", "instances killed   3\n", "agents killed      2\n", "connections cut    5\n",
+		"executed           5 times at most (limit 5)\n", "others             3 of 3\n", "all results arrived, each once\n",
+	} {
 		if !strings.Contains(b.String(), line) {
 			t.Errorf("no %q in:\n%s", line, b.String())
+		}
+	}
+	for want, spoil := range map[string]func(*killed){
+		"the reason":                                  func(k *killed) { k.Once, k.Failed, k.Failure = 1, 1, "the reason" },
+		"not every task was":                          func(k *killed) { k.Tasks, k.Once = 1, 1 },
+		"1 tasks are in the dead-letter list":         func(k *killed) { k.dead = 1 },
+		"was executed 6 times":                        func(k *killed) { k.executions["poison 0"] = 6 },
+		"was executed 0 times":                        func(k *killed) { delete(k.executions, "poison 0") },
+		"is in the dead-letter list 0 times":          func(k *killed) { k.letters = []string{"task 7"} },
+		"the dead-letter list has 2 tasks":            func(k *killed) { k.letters = append(k.letters, "task 7") },
+		"a poison task ended with Internal":           func(k *killed) { k.codes[0] = "Internal" },
+		"of the 3 others 2 have one result, 1 failed": func(k *killed) { k.answers.Once, k.answers.Failed = 2, 1 },
+	} {
+		k := good()
+		spoil(&k)
+		b.Reset()
+		if err := k.report(&b); err == nil || !strings.Contains(err.Error(), want) || strings.Contains(b.String(), "each once") {
+			t.Errorf("error %v, want %q, and no praise in:\n%s", err, want, b.String())
+		}
+	}
+}
+
+func TestValidateKill(t *testing.T) {
+	good := killConfig{tasks: 10, clients: 1, nodes: 1, instances: 1, slots: 1, timeout: time.Second}
+	if err := good.validate(); err != nil {
+		t.Fatal(err)
+	}
+	for flag, spoil := range map[string]func(*killConfig){
+		"--clients": func(k *killConfig) { k.clients = 0 }, "--tasks": func(k *killConfig) { k.tasks = 0 },
+		"--nodes": func(k *killConfig) { k.nodes = 0 }, "--instances": func(k *killConfig) { k.instances = 0 },
+		"--slots": func(k *killConfig) { k.slots = 0 }, "--poison": func(k *killConfig) { k.poison = -1 },
+		"--others": func(k *killConfig) { k.others = -1 }, "--every": func(k *killConfig) { k.cuts = -1 },
+	} {
+		k := good
+		spoil(&k)
+		if err := k.validate(); err == nil || !strings.Contains(err.Error(), flag) {
+			t.Errorf("%s: error %v", flag, err)
 		}
 	}
 }

@@ -21,6 +21,9 @@ import (
 // serviceName is the name of the benchmark's service.
 const serviceName = "bench"
 
+// instanceCPU is what an instance takes of its node, in millicores.
+const instanceCPU = 100
+
 // patience is how long the parties have to come up, and a party to answer an order beside the time it is to take.
 const patience = 30 * time.Second
 
@@ -29,7 +32,8 @@ type fabric struct {
 	endpoint string
 	dir      string
 	broker   *party
-	agent    *party
+	agents   []*party // one for each node
+	cpu      int64    // millicores of each node
 	others   []*party
 }
 
@@ -40,14 +44,18 @@ type plan struct {
 	execution time.Duration // of a task
 	tasks     int           // unfinished ones that a session may have; 0: the default
 	payload   int64         // bytes of a task; 0: the default limit will do
-	cpu       int64         // millicores of the node; 0: more than enough
+	cpu       int64         // millicores of each node; 0: more than enough
+	nodes     int           // each with an agent; 0: 1
+	slots     int           // tasks that an instance executes at once; 0: 1
+	port      int           // base port of the broker over tcp, which has one manager loop then; 0: any
+	poison    bool          // tasks may be poison
 }
 
 // startFabric starts the parties and registers the service. The caller closes it, also when it fails later.
 func startFabric(ctx context.Context, p plan) (_ *fabric, err error) {
 	ctx, stop := context.WithTimeoutCause(ctx, patience, fmt.Errorf("not ready within %v", patience))
 	defer stop()
-	f := &fabric{}
+	f := &fabric{cpu: cmp.Or(p.cpu, 1<<20)}
 	if f.dir, err = os.MkdirTemp("", "weft-bench-"); err != nil {
 		return nil, fmt.Errorf("temporary folder: %w", err)
 	}
@@ -56,21 +64,41 @@ func startFabric(ctx context.Context, p plan) (_ *fabric, err error) {
 			err = errors.Join(err, f.close())
 		}
 	}()
-	listen := "tcp://127.0.0.1:0"
+	listen, loops := "tcp://127.0.0.1:"+strconv.Itoa(p.port), 0
+	if p.port != 0 {
+		loops = 1
+	}
 	if p.transport == "ipc" {
 		listen = "ipc://" + filepath.Join(f.dir, "control")
 	}
-	if f.broker, err = startParty(ctx, "broker", brokerCommand, "--listen", listen); err != nil {
+	if f.broker, err = startParty(ctx, "broker", brokerCommand, "--listen", listen, "--loops", strconv.Itoa(loops)); err != nil {
 		return nil, err
 	}
 	f.endpoint = f.broker.ready.Endpoint
-	f.agent, err = startParty(ctx, "agent", agentCommand, "--broker", f.endpoint, "--dir", filepath.Join(f.dir, "agent"),
-		"--cpu", strconv.FormatInt(cmp.Or(p.cpu, 1<<20), 10))
-	if err != nil {
-		return nil, err
+	f.agents = make([]*party, max(p.nodes, 1))
+	for i := range f.agents {
+		if err = f.startAgent(ctx, i); err != nil {
+			return nil, err
+		}
 	}
 	return f, f.register(ctx, p)
 }
+
+// startAgent starts the agent of a node, for the first time or again.
+func (f *fabric) startAgent(ctx context.Context, node int) (err error) {
+	ctx, stop := context.WithTimeoutCause(ctx, patience, fmt.Errorf("not ready within %v", patience))
+	defer stop()
+	name := nodeName
+	if node > 0 {
+		name += strconv.Itoa(node + 1)
+	}
+	f.agents[node], err = startParty(ctx, "agent "+name, agentCommand, "--broker", f.endpoint, "--name", name,
+		"--dir", filepath.Join(f.dir, "agent-"+name), "--cpu", strconv.FormatInt(f.cpu, 10))
+	return err
+}
+
+// poisonLog is where poison tasks note that they are executed.
+func (f *fabric) poisonLog() string { return filepath.Join(f.dir, "poison") }
 
 // register puts this program into the catalogue as a service.
 func (f *fabric) register(ctx context.Context, p plan) error {
@@ -82,15 +110,20 @@ func (f *fabric) register(ctx context.Context, p plan) error {
 	if err != nil {
 		return err
 	}
+	args := []string{serveCommand, "--execution", p.execution.String()}
+	if p.poison {
+		args = append(args, "--poison", f.poisonLog())
+	}
 	s := protocol.Service{
 		Name:     serviceName,
 		Function: "echoes its tasks",
 		Artefacts: map[string]protocol.Artefact{
 			runtime.GOOS + "/" + runtime.GOARCH: {
-				Command: program, Args: []string{serveCommand, "--execution", p.execution.String()},
+				Command: program, Args: args,
 			},
 		},
-		Requests:  []protocol.ContainerRequest{{Capacity: protocol.Capacity{CPU: 100, Memory: 16 << 20}}},
+		Slots:     p.slots,
+		Requests:  []protocol.ContainerRequest{{Capacity: protocol.Capacity{CPU: instanceCPU, Memory: 16 << 20}}},
 		Instances: protocol.Instances{Min: p.instances, Max: p.instances},
 		Limits:    protocol.Limits{Tasks: p.tasks, Payload: max(p.payload, protocol.DefaultMaxPayload)},
 	}
@@ -109,9 +142,14 @@ func dial(ctx context.Context, endpoint, name string) (*client.Client, error) {
 
 // start starts another party of the fabric, which ends with it.
 func (f *fabric) start(ctx context.Context, name, command string, args ...string) (*party, error) {
+	return f.startAt(ctx, f.endpoint, name, command, args...)
+}
+
+// startAt is start for a party that finds the broker at another endpoint.
+func (f *fabric) startAt(ctx context.Context, endpoint, name, command string, args ...string) (*party, error) {
 	ctx, stop := context.WithTimeoutCause(ctx, patience, fmt.Errorf("not ready within %v", patience))
 	defer stop()
-	p, err := startParty(ctx, name, append([]string{command, "--broker", f.endpoint}, args...)...)
+	p, err := startParty(ctx, name, append([]string{command, "--broker", endpoint}, args...)...)
 	if err == nil {
 		f.others = append(f.others, p)
 	}
@@ -144,7 +182,7 @@ func (f *fabric) serving(ctx context.Context, c *client.Client, instances int) e
 // close stops all parties, the broker last, and removes what they left on the disk.
 func (f *fabric) close() error {
 	var errs []error
-	parties := append([]*party{f.broker, f.agent}, f.others...)
+	parties := slices.Concat([]*party{f.broker}, f.agents, f.others)
 	for _, p := range slices.Backward(parties) {
 		if p != nil {
 			errs = append(errs, p.stop())

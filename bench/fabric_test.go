@@ -79,27 +79,32 @@ func TestRunRefuses(t *testing.T) {
 	}
 }
 
-// Instances die while they compute, and yet each task has one result.
+// Instances and agents die while they compute and connections break, and yet each task has one result; poison is found.
 func TestKill(t *testing.T) {
 	alone(t)
-	k := killConfig{tasks: 3000, instances: 2, every: 600 * time.Millisecond, execution: time.Millisecond, timeout: time.Minute}
+	k := killConfig{
+		tasks: 6000, clients: 2, nodes: 2, instances: 2, slots: 2, every: 600 * time.Millisecond, agents: 1500 * time.Millisecond,
+		cuts: 400 * time.Millisecond, execution: time.Millisecond, poison: 1, others: 500, timeout: 3 * time.Minute,
+	}
 	got, err := k.run(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
 	var b strings.Builder
-	if err := got.report(&b); err != nil || got.kills == 0 {
-		t.Errorf("%d kills, %v:\n%s", got.kills, err, b.String())
+	if err := got.report(&b); err != nil || got.havoc.instances == 0 || got.havoc.agents == 0 || got.havoc.cuts == 0 {
+		t.Errorf("%v:\n%s", err, b.String())
 	}
 }
 
 // What cannot be finished in time is reported as missing, and ends.
 func TestKillRunsOutOfTime(t *testing.T) {
 	alone(t)
-	k := killConfig{tasks: 100_000, instances: 1, every: time.Hour, execution: 4 * time.Second, timeout: 2 * time.Second}
+	k := killConfig{
+		tasks: 100_000, clients: 1, nodes: 1, instances: 1, slots: 1, execution: 4 * time.Second, timeout: patience + 2*time.Second,
+	}
 	got, err := k.run(t.Context())
-	if err == nil && got.tally.right() {
-		t.Errorf("all results of tasks that take longer: %+v", *got.tally)
+	if err == nil && got.right() {
+		t.Errorf("all results of tasks that take longer: %+v", got.counts)
 	}
 }
 

@@ -1,47 +1,53 @@
 package main
 
 import (
+	"cmp"
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
-	"sync"
-	"syscall"
+	"net"
+	"strconv"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"github.com/weft-fabric/weft/client"
+	"github.com/weft-fabric/weft/internal/tcpproxy"
+	"github.com/weft-fabric/weft/protocol"
 )
 
 // killConfig is what the check of losses is told.
 type killConfig struct {
-	tasks, instances          int
-	every, execution, timeout time.Duration
+	tasks, clients, nodes, instances, slots int
+	every, agents, cuts                     time.Duration // between two kills of an instance, two of an agent, two cuts
+	execution, timeout                      time.Duration
+	poison, others                          int
 }
 
 // killed is what came of it.
 type killed struct {
 	killConfig
-	tally   *tally
-	kills   int
+	counts  // of the tasks of all clients
+	havoc   havocCounts
 	elapsed time.Duration
-	failure error // the first failure of a task
+	dead    int // dead letters before there was any poison
+	poisoned
 }
 
 func newKill() *cobra.Command {
 	var k killConfig
 	cmd := &cobra.Command{
 		Use:   "kill",
-		Short: "Check that no task is lost or answered twice while instances are killed",
-		Long: `Submit tasks while one of the instances is killed by SIGKILL every so often, and count the results: all have to
-arrive, each once, and none may fail. Ends with 1 otherwise.`,
+		Short: "Check that no task is lost or answered twice while instances and agents are killed and connections cut",
+		Long: `Submit tasks from several clients while every so often one of the instances is killed by SIGKILL, one of the agents
+too, which is started again at once, and connections of the clients are cut. All results have to arrive, each once; none
+may fail, and none may be given up. Then submit tasks of which some are poison: they end their instance each time. They
+may be executed once more than they have attempts, and have to be in the dead-letter list in the end, and no other task
+there. Ends with 1 otherwise.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if k.tasks < 1 || k.instances < 1 || k.every <= 0 {
-				return fmt.Errorf("--tasks, --instances and --every: %d, %d and %v are to be above 0", k.tasks, k.instances, k.every)
+			if err := k.validate(); err != nil {
+				return err
 			}
 			result, err := k.run(cmd.Context())
 			if err != nil {
@@ -51,142 +57,184 @@ arrive, each once, and none may fail. Ends with 1 otherwise.`,
 		},
 	}
 	flags := cmd.Flags()
-	flags.IntVar(&k.tasks, "tasks", 100_000, "tasks to submit")
+	flags.IntVar(&k.tasks, "tasks", 100_000, "tasks to submit, by all clients together")
+	flags.IntVar(&k.clients, "clients", 2, "clients, each in a process of its own")
+	flags.IntVar(&k.nodes, "nodes", 2, "nodes, each with an agent")
 	flags.IntVar(&k.instances, "instances", 4, "instances of the service")
-	flags.DurationVar(&k.every, "every", 2*time.Second, "time between two kills")
+	flags.IntVar(&k.slots, "slots", 8, "tasks that an instance executes at once")
+	flags.DurationVar(&k.every, "every", 2*time.Second, "time between two kills of an instance; 0: never")
+	flags.DurationVar(&k.agents, "agents", 10*time.Second, "time between two kills of an agent; 0: never")
+	flags.DurationVar(&k.cuts, "cuts", 3*time.Second, "time between two cuts of connections; 0: never")
 	flags.DurationVar(&k.execution, "execution", time.Millisecond, "time that a task takes")
+	flags.IntVar(&k.poison, "poison", 1, "tasks that end their instance")
+	flags.IntVar(&k.others, "others", 10_000, "tasks that are submitted together with them")
 	flags.DurationVar(&k.timeout, "timeout", 10*time.Minute, "time after which results are not waited for any more")
 	return cmd
 }
+
+// validate says which flags cannot be.
+func (k killConfig) validate() error {
+	var errs []error
+	above := func(flag string, v, least int) {
+		if v < least {
+			errs = append(errs, fmt.Errorf("--%s: %d is not at least %d", flag, v, least))
+		}
+	}
+	above("clients", k.clients, 1)
+	above("tasks", k.tasks, k.clients)
+	above("nodes", k.nodes, 1)
+	above("instances", k.instances, k.nodes)
+	above("slots", k.slots, 1)
+	above("poison", k.poison, 0)
+	above("others", k.others, 0)
+	if k.every < 0 || k.agents < 0 || k.cuts < 0 || k.timeout <= 0 {
+		errs = append(errs, fmt.Errorf("--every, --agents, --cuts and --timeout: %v, %v, %v and %v: none may be negative, nor the last 0", k.every, k.agents, k.cuts, k.timeout))
+	}
+	return errors.Join(errs...)
+}
+
+// proxyHost is where the clients find the broker, through a proxy whose connections are cut.
+const proxyHost = "127.0.0.2"
 
 // run does it in a fabric of its own.
 func (k killConfig) run(ctx context.Context) (_ killed, err error) {
 	ctx, stop := context.WithTimeoutCause(ctx, k.timeout, fmt.Errorf("not done within %v", k.timeout))
 	defer stop()
-	f, err := startFabric(ctx, plan{transport: "tcp", instances: k.instances, execution: k.execution})
+	base, err := freePorts(protocol.LoopPort)
+	if err != nil {
+		return killed{}, err
+	}
+	f, err := startFabric(ctx, plan{
+		transport: "tcp", port: base, nodes: k.nodes, instances: k.instances, slots: k.slots, execution: k.execution, poison: k.poison > 0,
+		cpu: int64((k.instances+k.nodes-1)/k.nodes) * instanceCPU,
+	})
 	if err != nil {
 		return killed{}, err
 	}
 	defer func() { err = errors.Join(err, f.close()) }()
+	proxy, err := tcpproxy.Start(proxyHost, "127.0.0.1", base, base+protocol.LoopPort)
+	if err != nil {
+		return killed{}, err
+	}
+	defer func() { err = errors.Join(err, proxy.Close()) }()
 	c, err := f.dial(ctx, "bench-kill")
 	if err != nil {
 		return killed{}, err
 	}
 	defer func() { err = errors.Join(err, c.Close()) }()
-	s, err := c.OpenSession(ctx, serviceName)
+	result := killed{killConfig: k}
+	if err := result.wreak(ctx, f, proxy, "tcp://"+net.JoinHostPort(proxyHost, strconv.Itoa(base))); err != nil {
+		return result, err
+	}
+	letters, err := deadLetters(ctx, c)
 	if err != nil {
-		return killed{}, err
+		return result, err
 	}
-	if err := f.serving(ctx, c, k.instances); err != nil {
-		return killed{}, err
+	result.dead = len(letters)
+	if k.poison > 0 {
+		result.poisoned, err = k.poisonTasks(ctx, f, c)
 	}
-	killing, rest := context.WithCancel(ctx)
-	type kills struct {
-		n   int
+	return result, err
+}
+
+// freePorts finds a base port that is free with the one that is that far above it.
+func freePorts(distance int) (base int, err error) {
+	for range 100 {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return 0, fmt.Errorf("find a port: %w", err)
+		}
+		base := l.Addr().(*net.TCPAddr).Port
+		other, err := net.Listen("tcp", "127.0.0.1:"+strconv.Itoa(base+distance))
+		if err == nil {
+			err = other.Close()
+		}
+		if err = errors.Join(err, l.Close()); err == nil {
+			return base, nil
+		}
+	}
+	return 0, errors.New("find a port: no two are free")
+}
+
+// wreak has the clients submit the tasks while havoc is wreaked.
+func (k *killed) wreak(ctx context.Context, f *fabric, proxy *tcpproxy.Proxy, endpoint string) error {
+	var clients []*party
+	for n := range k.clients {
+		p, err := f.startAt(ctx, endpoint, fmt.Sprintf("client %d", n+1), clientCommand, "--window", "4096")
+		if err != nil {
+			return err
+		}
+		clients = append(clients, p)
+	}
+	havoc := havoc{f: f, proxy: proxy, killConfig: k.killConfig}
+	wreaking, rest := context.WithCancel(ctx)
+	ended := make(chan error, 1)
+	go func() { ended <- havoc.run(wreaking) }()
+	begin := time.Now()
+	deadline, _ := ctx.Deadline()
+	type said struct {
+		answer
 		err error
 	}
-	ended := make(chan kills, 1)
-	go func() {
-		n, err := killInstances(killing, f.agent.pid(), k.every)
-		ended <- kills{n, err}
-	}()
-	result := k.submit(ctx, s)
+	answers := make(chan said, len(clients))
+	each := k.tasks / len(clients)
+	for n, p := range clients {
+		o := order{Do: "submit", First: uint64(n * each), Count: each, Time: time.Until(deadline) - patience}
+		if n == len(clients)-1 {
+			o.Count = k.tasks - n*each
+		}
+		go func() {
+			a, err := p.ask(ctx, o)
+			answers <- said{a, err}
+		}()
+	}
+	var errs []error
+	for range clients {
+		a := <-answers
+		errs = append(errs, a.err)
+		if a.Counts != nil {
+			k.add(*a.Counts)
+		}
+	}
+	k.elapsed = time.Since(begin)
 	rest()
-	done := <-ended
-	result.kills = done.n
-	return result, done.err
-}
-
-// submit sends the tasks and gathers their results. A task that is not answered when ctx is done is missing.
-func (k killConfig) submit(ctx context.Context, s *client.Session) killed {
-	result := killed{killConfig: k, tally: newTally(k.tasks)}
-	var mu sync.Mutex
-	var all sync.WaitGroup
-	begin := time.Now()
-	note := func(r client.Result) {
-		defer all.Done()
-		mu.Lock()
-		defer mu.Unlock()
-		switch {
-		case r.Err != nil:
-			result.tally.failed++
-			if result.failure == nil {
-				result.failure = r.Err
-			}
-		case len(r.Payload) != 8:
-			result.tally.strange++
-		default:
-			result.tally.result(binary.BigEndian.Uint64(r.Payload))
-		}
-	}
-	for n := range k.tasks {
-		all.Add(1)
-		if err := s.SubmitFunc(ctx, binary.BigEndian.AppendUint64(nil, uint64(n)), note); err != nil {
-			note(client.Result{Err: err})
-		}
-	}
-	finished := make(chan struct{})
-	go func() {
-		all.Wait()
-		close(finished)
-	}()
-	select {
-	case <-finished:
-	case <-ctx.Done():
-	}
-	mu.Lock()
-	defer mu.Unlock()
-	result.elapsed = time.Since(begin)
-	counted := *result.tally
-	result.tally = &counted
-	return result
-}
-
-// killInstances kills one instance below the agent each time, until ctx is done.
-func killInstances(ctx context.Context, agent int, every time.Duration) (kills int, err error) {
-	tick := time.NewTicker(every)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return kills, nil
-		case <-tick.C:
-		}
-		pids, err := instancesUnder(agent)
-		if err != nil {
-			return kills, err
-		}
-		if len(pids) == 0 {
-			continue // all were killed, and the next ones are about to start
-		}
-		switch err := syscall.Kill(pids[rand.IntN(len(pids))], syscall.SIGKILL); {
-		case err == nil:
-			kills++
-		case !errors.Is(err, syscall.ESRCH):
-			return kills, fmt.Errorf("kill an instance: %w", err)
-		}
-	}
+	errs = append(errs, <-ended)
+	k.havoc = havoc.counts
+	return errors.Join(errs...)
 }
 
 // report prints the figures, and returns an error when they are not what they have to be.
 func (k killed) report(w io.Writer) error {
-	t := k.tally
-	if _, err := fmt.Fprintf(w, `tasks           %d of %v each
-instances       %d, one of them killed every %v
-kills           %d
-elapsed         %.1f s (%.0f tasks/s)
-results         %d of %d
-missing         %d
-more than once  %d
-failed          %d
-never sent      %d
+	if _, err := fmt.Fprintf(w, `tasks              %d of %v each, by %d clients
+instances          %d with %d slots on %d nodes
+instances killed   %d
+agents killed      %d
+connections cut    %d
+elapsed            %.1f s (%.0f tasks/s)
+results            %d of %d
+missing            %d
+more than once     %d
+failed             %d
+never sent         %d
+given up           %d
 `,
-		k.tasks, k.execution, k.instances, k.every, k.kills, k.elapsed.Seconds(), float64(t.once)/k.elapsed.Seconds(),
-		t.once, k.tasks, t.missing(), t.again, t.failed, t.strange); err != nil {
+		k.tasks, k.execution, k.clients, k.instances, k.slots, k.nodes, k.havoc.instances, k.havoc.agents, k.havoc.cuts,
+		k.elapsed.Seconds(), float64(k.Once)/k.elapsed.Seconds(),
+		k.Once, k.tasks, k.missing(), k.Again, k.Failed, k.Strange, k.dead); err != nil {
 		return fmt.Errorf("report: %w", err)
 	}
-	if !t.right() {
-		return errors.Join(errors.New("not every task was answered once and well"), k.failure)
+	var errs []error
+	if !k.right() || k.Tasks != k.tasks {
+		errs = append(errs, fmt.Errorf("not every task was answered once and well: %s", cmp.Or(k.Failure, "none failed")))
+	}
+	if k.dead > 0 {
+		errs = append(errs, fmt.Errorf("%d tasks are in the dead-letter list that are not poison", k.dead))
+	}
+	if k.poison > 0 {
+		errs = append(errs, k.poisoned.report(w, k.killConfig))
+	}
+	if err := errors.Join(errs...); err != nil {
+		return err
 	}
 	_, err := fmt.Fprintln(w, "all results arrived, each once")
 	return err

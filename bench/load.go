@@ -1,9 +1,12 @@
 package main
 
 import (
+	"cmp"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -27,6 +30,11 @@ func (l *loader) obey(ctx context.Context, o order) (answer, error) {
 		return answer{}, l.start(ctx, o.Time)
 	case "count":
 		return l.count(ctx, o.Time)
+	case "submit":
+		ctx, stop := context.WithTimeout(ctx, o.Time)
+		defer stop()
+		c := submit(ctx, l.session, o.First, o.Count)
+		return answer{Counts: &c}, nil
 	case "rest":
 		l.stop()
 		return answer{}, <-l.ended
@@ -112,4 +120,44 @@ func (l *loader) load(ctx context.Context) error {
 		return *err
 	}
 	return nil
+}
+
+// submit sends tasks with the numbers from first on and gathers their results. A task that is not answered when ctx is
+// done is missing.
+func submit(ctx context.Context, s *client.Session, first uint64, tasks int) counts {
+	var mu sync.Mutex
+	seen := newTally(tasks)
+	var all sync.WaitGroup
+	note := func(r client.Result) {
+		defer all.Done()
+		mu.Lock()
+		defer mu.Unlock()
+		switch {
+		case r.Err != nil:
+			seen.Failed++
+			seen.Failure = cmp.Or(seen.Failure, r.Err.Error())
+		case len(r.Payload) != 8:
+			seen.Strange++
+		default:
+			seen.result(binary.BigEndian.Uint64(r.Payload) - first)
+		}
+	}
+	for n := range tasks {
+		all.Add(1)
+		if err := s.SubmitFunc(ctx, binary.BigEndian.AppendUint64(nil, first+uint64(n)), note); err != nil {
+			note(client.Result{Err: err})
+		}
+	}
+	finished := make(chan struct{})
+	go func() {
+		all.Wait()
+		close(finished)
+	}()
+	select {
+	case <-finished:
+	case <-ctx.Done():
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	return seen.counts
 }

@@ -22,6 +22,7 @@ import (
 type order struct {
 	Do    string        `json:"do"`
 	Count int           `json:"count,omitempty"`
+	First uint64        `json:"first,omitempty"` // number of the first of them
 	Time  time.Duration `json:"time,omitempty"`
 }
 
@@ -32,6 +33,7 @@ type answer struct {
 	Tasks    uint64          `json:"tasks,omitempty"`
 	Elapsed  time.Duration   `json:"elapsed,omitempty"`
 	Trips    []time.Duration `json:"trips,omitempty"`
+	Counts   *counts         `json:"counts,omitempty"`
 }
 
 // obey says that the party is ready, and answers orders until the input ends, which also ends the context of an order
@@ -197,6 +199,15 @@ func (p *party) stop() error {
 			timer.Reset(time.Hour)
 		}
 	}
+}
+
+// kill ends the process by SIGKILL, and waits until it is gone.
+func (p *party) kill() error {
+	if err := p.cmd.Process.Kill(); err != nil {
+		return fmt.Errorf("%s: kill: %w", p.name, err)
+	}
+	<-p.ended
+	return nil
 }
 
 // pid is the process's number.

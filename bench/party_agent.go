@@ -12,15 +12,15 @@ import (
 	"github.com/weft-fabric/weft/worker/agent"
 )
 
-// nodeName is the name of a benchmark's only node.
+// nodeName is the name of a benchmark's first node; others have a number behind it.
 const nodeName = "bench"
 
 // newPartyAgent is the agent of a benchmark. It offers whatever its instances need, so that their number is the
 // user's, unless it is told how many cores it has.
 func newPartyAgent() *cobra.Command {
 	var (
-		endpoint, dir string
-		cpu           int64
+		endpoint, name, dir string
+		cpu                 int64
 	)
 	cmd := &cobra.Command{
 		Use: agentCommand, Hidden: true, Args: cobra.NoArgs,
@@ -28,7 +28,7 @@ func newPartyAgent() *cobra.Command {
 			ctx, stop := context.WithCancel(partyContext())
 			defer stop()
 			a, err := agent.New(agent.Config{
-				Broker: endpoint, Name: nodeName, Dir: dir, KeepsScheme: true,
+				Broker: endpoint, Name: name, Dir: dir, KeepsScheme: true,
 				Capacity: protocol.Capacity{CPU: cpu, Memory: 1 << 40},
 				Logger:   zerolog.New(os.Stderr).Level(zerolog.WarnLevel),
 			})
@@ -48,6 +48,7 @@ func newPartyAgent() *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVar(&endpoint, "broker", "", "control endpoint")
+	cmd.Flags().StringVar(&name, "name", nodeName, "name of the node")
 	cmd.Flags().StringVar(&dir, "dir", "", "state folder")
 	cmd.Flags().Int64Var(&cpu, "cpu", 1<<20, "millicores that it offers")
 	return cmd

@@ -1,8 +1,12 @@
 package main
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"fmt"
+	"os"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -14,14 +18,32 @@ import (
 type echo struct {
 	worker.Base
 	execution time.Duration
+	poison    string // file for what poison tasks do; empty: there are none
 }
 
-// OnTaskExec waits for the time that a task is to take, and gives back its payload.
+// poisonous begins the payload of a task that ends its instance.
+const poisonous = "poison "
+
+// OnTaskExec waits for the time that a task is to take, and gives back its payload. One that is poison notes that it is
+// executed and ends the process, as a fault of the memory would.
 func (e *echo) OnTaskExec(_ context.Context, t *worker.TaskContext) ([]byte, error) {
+	if e.poison != "" && bytes.HasPrefix(t.Payload(), []byte(poisonous)) {
+		return nil, errors.Join(noteLine(e.poison, string(t.Payload())), syscall.Kill(os.Getpid(), syscall.SIGKILL))
+	}
 	if e.execution > 0 {
 		time.Sleep(e.execution)
 	}
 	return t.Payload(), nil
+}
+
+// noteLine appends a line to a file, at once.
+func noteLine(file, line string) error {
+	f, err := os.OpenFile(file, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return fmt.Errorf("note: %w", err)
+	}
+	_, err = f.WriteString(line + "\n")
+	return errors.Join(err, f.Close())
 }
 
 // sleep is the service of the check of cancels: its tasks take as long as they say.
@@ -66,6 +88,7 @@ func newPartyServe() *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVar(&sleeper, "sleep", "", "serve tasks that take the time that they name, and end with their context or do not: heeding or stubborn")
+	cmd.Flags().StringVar(&e.poison, "poison", "", "let tasks be poison that say so, and note in this file that they are executed")
 	cmd.Flags().DurationVar(&e.execution, "execution", 0, "time that a task takes")
 	return cmd
 }

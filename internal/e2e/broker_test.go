@@ -41,10 +41,10 @@ func TestBrokerKilledAndStartedAgain(t *testing.T) {
 			t.Fatal("all tasks were answered before the broker was killed: the test shows nothing")
 		}
 		// The store is in memory: the service is registered again before the client comes back.
-		p.pause()
+		p.Pause()
 		f.brokerProcess(base, loops)
 		f.register(operator, verbs)
-		p.resume()
+		p.Resume()
 		ya.wait()
 		yb.wait()
 		f.call(a, "id on", "on")
@@ -93,12 +93,12 @@ func TestConnectionsCut(t *testing.T) {
 		if !testing.Short() {
 			n = 20_000
 		}
-		before := p.connections()
+		before := p.Connections()
 		y := f.submit(c, s, n, func(i int) string { return fmt.Sprintf("sleep 1ms %d", i) })
 		// Large ones as well, to be cut within a message.
 		big := make(chan error, 1)
 		go func() { big <- f.echoes(large, 40, 700_000) }()
-		y.whileUnanswered(150*time.Millisecond, func() { p.cut(0.3) })
+		y.whileUnanswered(150*time.Millisecond, func() { p.Cut(0.3) })
 		y.wait()
 		select {
 		case err := <-big:
@@ -108,7 +108,7 @@ func TestConnectionsCut(t *testing.T) {
 		case <-time.After(patience):
 			t.Fatal("large payloads do not come back")
 		}
-		if made := p.connections() - before; made < 3 {
+		if made := p.Connections() - before; made < 3 {
 			t.Errorf("%d connections were made anew: the test shows nothing", made)
 		}
 	})
@@ -138,7 +138,7 @@ func TestLongOutageOfTheNetwork(t *testing.T) {
 	f.serving(c, "verbs", 2)
 	y := f.submit(c, s, 2_000, func(i int) string { return fmt.Sprintf("sleep 1ms %d", i) })
 	await(t, "some tasks are answered", func() bool { return y.answered() > 20 })
-	p.pause()
+	p.Pause()
 	answered := -1
 	await(t, "nothing arrives any more", func() bool {
 		before := answered
@@ -147,7 +147,7 @@ func TestLongOutageOfTheNetwork(t *testing.T) {
 	})
 	// Tasks go on being submitted meanwhile.
 	late := f.submit(c, s, 100, func(i int) string { return fmt.Sprintf("id %d", i) })
-	p.resume()
+	p.Resume()
 	y.wait()
 	late.wait()
 }

@@ -414,10 +414,10 @@ func TestPythonClientOutlivesItsBroker(t *testing.T) {
 		}
 		first.kill(t)
 		// The store is in memory: the services are registered again before the clients come back.
-		p.pause()
+		p.Pause()
 		f.brokerProcess(base, loops)
 		f.register(operator, services...)
-		p.resume()
+		p.Resume()
 		for _, c := range clients {
 			c.ok()
 		}
@@ -471,15 +471,15 @@ func TestPythonThroughConnectionsThatAreCut(t *testing.T) {
 		f.agent("node", through)
 		c := f.dial("")
 		f.register(c, f.pythonService("verbs", 2))
-		before := p.connections()
+		before := p.Connections()
 		py := f.python("tally", through, "verbs", manyTasks())
 		py.until("answered 20")
 		s := f.open(c, "verbs")
 		y := f.submit(c, s, 1_000, func(i int) string { return fmt.Sprintf("sleep 1ms %d", i) })
-		y.whileUnanswered(150*time.Millisecond, func() { p.cut(0.3) })
+		y.whileUnanswered(150*time.Millisecond, func() { p.Cut(0.3) })
 		y.wait()
 		py.ok()
-		if made := p.connections() - before; made < 5 {
+		if made := p.Connections() - before; made < 5 {
 			t.Errorf("%d connections were made anew: the test shows nothing", made)
 		}
 	})
