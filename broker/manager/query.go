@@ -157,6 +157,9 @@ func (s *hosted) info(k uint32) protocol.TaskInfo {
 		i.State = protocol.TaskDelayed
 	case taskFree, taskStates:
 	}
+	if i.State != protocol.TaskOver {
+		i.Since = m.watch.arrived(m.core.now, t)
+	}
 	if t.seat != nil {
 		i.Container, i.Node = t.seat.instance.container, t.seat.instance.node
 	}

@@ -25,6 +25,14 @@ type watch struct {
 // stamp is now, in units since the manager was made.
 func (w *watch) stamp(now time.Time) uint32 { return uint32(now.Sub(w.made) / stampUnit) }
 
+// arrived says when an unfinished task came.
+func (w *watch) arrived(now time.Time, t *slot) time.Time {
+	if t.buf != nil {
+		return t.buf.at
+	}
+	return now.Add(-time.Duration(w.stamp(now)-t.off) * stampUnit)
+}
+
 // counts is what is counted of a session. What is counted elsewhere is not in it: see report.
 type counts struct {
 	protocol.Stats
@@ -46,7 +54,7 @@ func (d *dispatched) add(t *slot) {
 	case t.attempts|t.losses != 0:
 	case t.buf == nil:
 		m := d.session.manager
-		d.session.stats.Queued.Add(time.Duration(m.watch.stamp(m.core.now)-t.off)*stampUnit, 1)
+		d.session.stats.Queued.Add(m.core.now.Sub(m.watch.arrived(m.core.now, t)), 1)
 	default:
 		if t.buf != d.from {
 			d.settle()

@@ -355,3 +355,22 @@ func TestARefusalIsToldWithItsInstance(t *testing.T) {
 		t.Fatalf("told: %+v", all)
 	}
 }
+
+// TestTasksSayWhenTheyCame asks about tasks with their payload in a frame and in one of their own.
+func TestTasksSayWhenTheyCame(t *testing.T) {
+	w := newWorld(t)
+	w.serve(nil)
+	c := w.client(100, 1)
+	w.pass(10 * time.Second)
+	came := w.now
+	c.submit(1, 1, "x")
+	c.submit(1, 2, strings.Repeat("x", protocol.InlinePayload))
+	w.settle()
+	w.pass(3 * time.Second)
+	for seq := range uint64(2) {
+		a := w.task(1, seq+1)
+		if a.Task == nil || a.Task.Since.Sub(came).Abs() > stampUnit {
+			t.Errorf("task %d came at %v, not at %+v", seq+1, came, a.Task)
+		}
+	}
+}
