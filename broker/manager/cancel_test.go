@@ -61,6 +61,31 @@ func (p *party) abort(rec *protocol.Record, payload []byte) {
 	}
 }
 
+// unbind drops the tasks of a session, and says whether a hook of it goes on.
+func (p *party) unbind(number uint32) bool {
+	goesOn := len(p.tasks) > 0 && p.tasks[0].session == number && p.stubborn
+	kept := p.tasks[:0]
+	for n, g := range p.tasks {
+		if g.session != number || n == 0 && goesOn {
+			kept = append(kept, g)
+		}
+	}
+	p.tasks = kept
+	if goesOn {
+		p.owed = append(p.owed, number)
+		p.link.Append(protocol.KindStopping, number, 0, nil)
+	}
+	return goesOn
+}
+
+// returns lets go of a session whose hook has returned.
+func (p *party) returns(number uint32) {
+	if at := slices.Index(p.owed, number); at >= 0 {
+		p.owed = slices.Delete(p.owed, at, at+1)
+		p.link.Append(protocol.KindUnbound, number, 0, nil)
+	}
+}
+
 // kills gives the containers that were to be killed.
 func (w *world) kills() (all []string) {
 	for _, n := range w.notes {

@@ -14,14 +14,18 @@ import (
 )
 
 // TestRandomLives runs random lives of sessions and instances: whatever happens, each task of a session that is not
-// killed is answered exactly once, and nothing is left.
+// killed is answered exactly once, by its result or because it was cancelled, and nothing is left.
 func TestRandomLives(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		w := newWorld(t)
-		w.serve(func(s *protocol.Service) { s.Retry.HostLosses, s.Retry.Attempts = 200, 100 })
+		w.serve(func(s *protocol.Service) {
+			s.Retry.HostLosses, s.Retry.Attempts = 200, 100
+			s.Limits.Grace = protocol.Duration(testGrace)
+		})
 		c := w.client(100, 1, 2, 3)
 		next := map[uint32]uint64{1: 0, 2: 0, 3: 0}
 		killed := map[uint32]bool{}
+		cancelled := map[uint64]bool{} // sequences
 		var live []*party
 		made := uint64(0)
 		start := func() {
@@ -32,7 +36,7 @@ func TestRandomLives(t *testing.T) {
 		}
 		start()
 		for range rapid.IntRange(1, 80).Draw(t, "steps") {
-			switch rapid.IntRange(0, 9).Draw(t, "op") {
+			switch rapid.IntRange(0, 11).Draw(t, "op") {
 			case 0, 1, 2, 3:
 				n := rapid.Uint32Range(1, 3).Draw(t, "session")
 				if killed[n] {
@@ -67,14 +71,39 @@ func TestRandomLives(t *testing.T) {
 				} else if len(live) > 1 {
 					live[0].link.Append(protocol.KindDrain, 0, 0, nil)
 				}
+			case 10:
+				n := rapid.Uint32Range(1, 3).Draw(t, "session")
+				if killed[n] {
+					continue
+				}
+				upTo := next[n]
+				seq := rapid.Uint64Range(0, upTo).Draw(t, "cancelled")
+				if seq > 0 {
+					upTo = seq
+				}
+				for k := max(seq, 1); k <= upTo; k++ {
+					cancelled[k] = true
+				}
+				c.cancel(n, seq)
+			case 11:
+				if len(live) > 0 {
+					p := live[rapid.IntRange(0, len(live)-1).Draw(t, "instance")]
+					p.stubborn = !p.stubborn
+				}
 			}
 			w.settle()
+			w.obeyKills(live)
+			live = slices.DeleteFunc(live, func(p *party) bool { return p.dead })
 			live = slices.DeleteFunc(live, func(p *party) bool { return p.left })
 		}
 		start()
+		for _, p := range live {
+			p.stubborn = false
+		}
 		for range 200 {
 			w.runAll()
 			w.pass(busyTick)
+			w.obeyKills(live)
 			if w.core.unfinished() == 0 {
 				break
 			}
@@ -89,9 +118,9 @@ func TestRandomLives(t *testing.T) {
 			}
 		}
 		got := 0
-		for _, a := range c.answers {
+		for id, a := range c.answers {
 			for _, r := range a {
-				if strings.HasPrefix(r, "!") {
+				if strings.HasPrefix(r, "!") && (r != "!Cancelled" || !cancelled[id.Sequence()]) {
 					t.Fatalf("a task failed: %s", r)
 				}
 				got++
@@ -102,4 +131,14 @@ func TestRandomLives(t *testing.T) {
 		}
 		w.drained()
 	})
+}
+
+// obeyKills ends instances as their manager wants it.
+func (w *world) obeyKills(live []*party) {
+	kills := w.kills()
+	for _, p := range live {
+		if !p.dead && !p.left && slices.Contains(kills, p.name) {
+			p.die()
+		}
+	}
 }

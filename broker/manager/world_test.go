@@ -52,6 +52,7 @@ type party struct {
 	asked      []uint64                      // totals of consumed bytes that a client was asked to tell of
 	hold       bool                          // an instance that answers Bind and Unbind only when told
 	stubborn   bool                          // an instance whose hooks do not end when they are told to
+	owed       []uint32                      // sessions that such a one has to let go of
 	dismissed  string                        // an instance that was told to leave at once: why
 	executions map[uint64]protocol.Execution // of an instance, by task
 	began      map[uint64]bool               // whose beginning was told
@@ -326,17 +327,9 @@ func (p *party) record(rec *protocol.Record, payload []byte) {
 			p.w.t.Fatalf("%s was unbound from session %d, which is not bound", p.name, rec.Session)
 		}
 		delete(p.bound, rec.Session)
-		if len(p.tasks) > 0 && p.tasks[0].session == rec.Session && p.stubborn {
-			p.link.Append(protocol.KindStopping, rec.Session, 0, nil)
+		if p.unbind(rec.Session) {
 			return
 		}
-		kept := p.tasks[:0]
-		for _, g := range p.tasks {
-			if g.session != rec.Session {
-				kept = append(kept, g)
-			}
-		}
-		p.tasks = kept
 		if !p.hold {
 			p.link.Append(protocol.KindUnbound, rec.Session, 0, nil)
 		}
@@ -390,6 +383,7 @@ func (p *party) run(n int) int {
 		}
 		done++
 		p.begin()
+		p.returns(g.session)
 	}
 	return done
 }
