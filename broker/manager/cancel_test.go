@@ -29,7 +29,7 @@ func (p *party) cancel(number uint32, seq uint64) {
 
 // begin has the first task run, and tells of it where that was asked for.
 func (p *party) begin() {
-	if len(p.tasks) == 0 {
+	if len(p.tasks) == 0 || p.waits {
 		return
 	}
 	g := p.tasks[0]
@@ -175,6 +175,13 @@ func TestCancelInThreeStages(t *testing.T) {
 	if got := w.stage(1, 1); got != "stopping killing" {
 		t.Fatal(got)
 	}
+	c.submit(1, 5, "x")
+	w.settle()
+	endings{w.core.managers[0]}.kill(w.core.instances["a"], "again")
+	w.settle()
+	if len(i.tasks) != 2 || len(w.kills()) != 1 {
+		t.Fatalf("a killed instance has %d tasks, and was killed %d times", len(i.tasks), len(w.kills()))
+	}
 	b := w.instance("b", 201, nil)
 	if len(c.answers) > 0 {
 		t.Fatalf("answered before the process was gone: %v", c.answers)
@@ -190,10 +197,27 @@ func TestCancelInThreeStages(t *testing.T) {
 		}
 	}
 	w.runAll()
-	for n := range uint64(3) {
+	for n := range uint64(4) {
 		c.want(t, n+2, "r:x")
 	}
 	w.drained()
+}
+
+func TestCloseInOrderHasAllTheTime(t *testing.T) {
+	w := newWorld(t)
+	w.graceful()
+	w.client(100, 1)
+	i := w.party("a", 200, protocol.Hello{Role: protocol.RoleInstance, Container: "a"})
+	i.hold = true // OnSessionBind runs
+	w.order(session.Order{Admit: &session.Admit{Manager: 1, Container: "a", Incarnation: 200, Slots: 1, Sessions: 10}})
+	i.link.Greet(i.hello)
+	w.settle()
+	w.order(session.Order{Close: &session.Close{Session: 1}})
+	i.link.Append(protocol.KindStopping, 1, 0, nil)
+	w.pass(10 * testGrace)
+	if k := w.kills(); k != nil {
+		t.Fatalf("killed %v", k)
+	}
 }
 
 func TestResultThatWasOnItsWayWins(t *testing.T) {

@@ -105,7 +105,18 @@ func TestRunLimitIsOfEachAttempt(t *testing.T) {
 	w.settle()
 	w.pass(1900 * time.Millisecond)
 	i.die()
-	w.instance("b", 201, nil)
+	b := w.party("b", 201, protocol.Hello{Role: protocol.RoleInstance, Container: "b"})
+	b.waits = true
+	w.order(session.Order{Admit: &session.Admit{Manager: 1, Container: "b", Incarnation: 201, Slots: 1, Sessions: 10}})
+	b.link.Greet(b.hello)
+	w.settle()
+	w.pass(time.Second) // the time of the first attempt is over, and the second has not begun
+	if got := w.stage(1, 1); got != protocol.TaskScheduled {
+		t.Fatal(got)
+	}
+	b.waits = false
+	b.begin()
+	w.settle()
 	w.pass(1900 * time.Millisecond)
 	if got := w.stage(1, 1); got != protocol.TaskRunning {
 		t.Fatal(got)

@@ -52,6 +52,7 @@ type party struct {
 	asked      []uint64                      // totals of consumed bytes that a client was asked to tell of
 	hold       bool                          // an instance that answers Bind and Unbind only when told
 	stubborn   bool                          // an instance whose hooks do not end when they are told to
+	waits      bool                          // an instance that begins nothing
 	owed       []uint32                      // sessions that such a one has to let go of
 	dismissed  string                        // an instance that was told to leave at once: why
 	executions map[uint64]protocol.Execution // of an instance, by task
