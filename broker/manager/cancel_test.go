@@ -203,6 +203,27 @@ func TestCancelInThreeStages(t *testing.T) {
 	w.drained()
 }
 
+func TestKilledInstanceIsGivenNothing(t *testing.T) {
+	w := newWorld(t)
+	w.graceful()
+	c := w.client(100, 1)
+	i := w.instance("a", 200, nil)
+	for n := range uint64(4) {
+		c.submit(1, n+1, "x")
+	}
+	w.settle()
+	endings{w.core.managers[0]}.kill(w.core.instances["a"], "by test")
+	i.run(2)
+	w.pass(time.Second)
+	if len(i.tasks) != 0 {
+		t.Fatalf("it was given %v", i.tasks)
+	}
+	i.die()
+	w.instance("b", 201, nil)
+	w.runAll()
+	w.drained()
+}
+
 func TestCloseInOrderHasAllTheTime(t *testing.T) {
 	w := newWorld(t)
 	w.graceful()

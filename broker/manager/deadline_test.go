@@ -94,6 +94,13 @@ func TestRunLimit(t *testing.T) {
 
 // TestRunLimitIsOfEachAttempt has a task run again after it has run for nearly as long as it may.
 func TestRunLimitIsOfEachAttempt(t *testing.T) {
+	for _, wait := range []time.Duration{0, time.Second} {
+		secondAttempt(t, wait)
+	}
+}
+
+// secondAttempt has it begin after a wait at its instance.
+func secondAttempt(t *testing.T, wait time.Duration) {
 	w := newWorld(t)
 	w.serve(nil)
 	w.order(session.Order{Open: &session.Open{
@@ -110,7 +117,7 @@ func TestRunLimitIsOfEachAttempt(t *testing.T) {
 	w.order(session.Order{Admit: &session.Admit{Manager: 1, Container: "b", Incarnation: 201, Slots: 1, Sessions: 10}})
 	b.link.Greet(b.hello)
 	w.settle()
-	w.pass(time.Second) // the time of the first attempt is over, and the second has not begun
+	w.pass(wait) // after a second the time of the first attempt is over, and the second has not begun
 	if got := w.stage(1, 1); got != protocol.TaskScheduled {
 		t.Fatal(got)
 	}
