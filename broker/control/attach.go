@@ -21,8 +21,10 @@ type tenure struct {
 	since time.Time     // when it came to have none
 	grace time.Duration // for which it waits for one then
 	// left are the clients that it was taken off, until its manager has done so.
-	left    []*party
-	callers []caller // who have asked to attach and were not answered
+	left      []*party
+	referrals uint64   // that its client was told since it has it
+	before    []uint64 // incarnations of all clients that it was taken off
+	callers   []caller // who have asked to attach and were not answered
 }
 
 // caller is who has asked for a session.
@@ -57,11 +59,20 @@ func detachSession(c *Core, p *party, r *protocol.Record) error {
 		return protocol.Errorf(protocol.CodeUnknownSession, op, "session %d is not open for this client", req.Session)
 	case over || s.ends():
 		return s.overFor(op)
-	case !s.tenure.away:
+	}
+	if !s.tenure.away {
 		tenancies{c.sessions}.detach(s, req.Grace, "left by its client")
 	}
 	p.answer(c.out, 0, protocol.KindDone, r.Task, nil)
 	return nil
+}
+
+// leave takes a client's word, which came behind all its tasks, that it leaves a session; unless it was said before it had
+// learned where the session is served: where it was, tasks were dropped maybe. It says so again then.
+func (t tenancies) leave(n *session.Leave) {
+	if s, ok := t.open.Get(n.Session); ok && s.client.incarnation == n.Client && !s.ends() && n.Referrals == s.tenure.referrals && !s.tenure.away {
+		t.detach(s, n.Grace, "left by its client")
+	}
 }
 
 // ends says that the session is being given up, with what it has.
@@ -104,6 +115,7 @@ func (t tenancies) part(s *sess) {
 	if s.tenure.away {
 		return
 	}
+	s.tenure.before = append(s.tenure.before, p.incarnation)
 	p.client.open.Delete(s.number)
 	delete(p.client.keys, s.request.Key)
 	if s.manager.hosting != 0 {
@@ -211,6 +223,7 @@ func (t tenancies) attach(s *sess, p *party, req *protocol.AttachSession) {
 // answer answers who asked to attach, at once or when the session's manager has told what there is for him.
 func (t tenancies) answer(s *sess, p *party, request uint64) {
 	if s.manager.hosting == 0 {
+		s.tenure.referrals = 0
 		opened := s.opening()
 		opened.Next = 1
 		p.answer(t.c.out, s.position, protocol.KindSessionOpened, request, opened)
@@ -237,6 +250,7 @@ func (t tenancies) attached(n *session.Attached) {
 		w.party.refuse(t.c.out, w.request, protocol.Errorf(protocol.CodeDetached, opAttach, "session %d was taken by another client meanwhile", s.number))
 		return
 	}
+	s.tenure.referrals = 0
 	opened := s.opening()
 	opened.Next, opened.Untold = n.Next, n.Untold
 	w.party.answer(t.c.out, s.position, protocol.KindSessionOpened, w.request, opened)

@@ -153,6 +153,8 @@ func (c *Core) note(ev Note) {
 		c.dead.add(n.Dead)
 	case n.Attached != nil:
 		tenancies{c.sessions}.attached(n.Attached)
+	case n.Leave != nil:
+		tenancies{c.sessions}.leave(n.Leave)
 	case n.Left != nil:
 		tenancies{c.sessions}.left(ev.Loop, n.Left)
 	case n.Taken != nil:

@@ -84,11 +84,11 @@ func (t *managers) moved(n *session.Moved) {
 	for _, o := range way.held {
 		t.order(m, o)
 	}
-	for number, s := range m.sessions.All() {
+	for _, s := range m.sessions.All() {
 		t.c.sessions.happened(s, protocol.EventMoved, "its session manager went to manager loop "+strconv.Itoa(m.loop))
 		if !s.tenure.away {
 			s.client.client.hostedBy(m.loop)
-			t.refer(s.client, s.position, m, number)
+			t.c.sessions.refer(s)
 		}
 	}
 	for _, c := range m.containers.All() {

@@ -71,6 +71,7 @@ func openSession(c *Core, p *party, r *protocol.Record) error {
 			return err
 		}
 	}
+	s.tenure.referrals = 0
 	p.answer(c.out, s.position, protocol.KindSessionOpened, r.Task, s.opening())
 	c.sessions.tellWhere(s)
 	return nil
@@ -85,6 +86,14 @@ func (s *sess) opening() protocol.SessionOpened {
 	}
 }
 
+// refer tells the client of a session where it is served, unless its manager is on its way: who arrives tells.
+func (t *sessions) refer(s *sess) {
+	if s.manager.transit == nil && !s.tenure.away {
+		s.tenure.referrals++
+		t.c.managers.refer(s.client, s.position, s.manager, s.number)
+	}
+}
+
 // tellWhere tells the client of a session where it is served, or for what it waits.
 func (t *sessions) tellWhere(s *sess) {
 	m := s.manager
@@ -94,7 +103,7 @@ func (t *sessions) tellWhere(s *sess) {
 		})
 		return
 	}
-	t.c.managers.refer(s.client, s.position, m, s.number)
+	t.refer(s)
 	if s.state == session.Running {
 		s.tell(t.c.out, nil)
 	}
@@ -379,9 +388,14 @@ func (t *sessions) misdirected(client uint64, number protocol.SessionNumber) {
 	if !ok {
 		return
 	}
-	if s, ok := t.open.Get(number); ok && s.has(p) && s.manager.hosting != 0 {
-		t.c.managers.refer(p, s.position, s.manager, s.number)
-		return
+	if s, ok := t.open.Get(number); ok {
+		switch {
+		case s.has(p) && s.manager.hosting != 0:
+			t.refer(s)
+			return
+		case slices.Contains(s.tenure.before, client):
+			return // its manager tells it, behind the last result
+		}
 	}
 	if s, ok := t.over.Get(number); ok && s.client == p {
 		s.tell(t.c.out, s.verdict)

@@ -188,9 +188,7 @@ func (h *hosts) host(m *manager, loop int) {
 	c.crew.rehouse(m)
 	for _, s := range m.sessions.All() {
 		c.sessions.serve(s)
-		if !s.tenure.away {
-			c.lobby.refer(s.client, s.position, m.service.Name, s.number, loop)
-		}
+		c.sessions.refer(s)
 	}
 	c.managers.touch(m)
 }

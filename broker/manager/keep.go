@@ -214,3 +214,16 @@ func (cl *client) taken(rec *protocol.Record) error {
 	}
 	return nil
 }
+
+// leaves takes a client's word, behind all its tasks, that it leaves a session. Where the session is not here any more it
+// says so again.
+func (cl *client) leaves(rec *protocol.Record) error {
+	var body protocol.DetachSession
+	if err := protocol.Unmarshal(rec.Kind, rec.Payload, &body); err != nil {
+		return err
+	}
+	if s := cl.core.sessions[rec.Session]; s != nil && s.client == cl && !s.closed {
+		cl.core.note(session.Note{Leave: &session.Leave{Session: s.number, Client: cl.other, Grace: max(body.Grace, 0), Referrals: rec.Task}})
+	}
+	return nil
+}

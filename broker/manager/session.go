@@ -160,6 +160,11 @@ func (cl *client) fromClient(records []byte, in *intake) error {
 			case protocol.KindCancel:
 				c.node.Release(h)
 				cl.cancel(&rec)
+			case protocol.KindDetachSession:
+				c.node.Release(h)
+				if err := cl.leaves(&rec); err != nil {
+					return err
+				}
 			case protocol.KindTaken:
 				c.node.Release(h)
 				if err := cl.taken(&rec); err != nil {

@@ -150,6 +150,7 @@ type Note struct {
 	Usage       *Usage
 	Moved       *Moved
 	Attached    *Attached
+	Leave       *Leave
 	Left        *Left
 	Taken       *Taken
 	Answer      *Answer
@@ -214,6 +215,15 @@ type Attached struct {
 	Client  uint64 // incarnation
 	Next    uint64 // the first sequence that no task of it has had
 	Untold  int    // tasks whose results nobody has taken, unfinished ones among them
+}
+
+// Leave tells that a client wants to leave a session, which has all that it submitted.
+type Leave struct {
+	Session protocol.SessionNumber
+	Client  uint64 // incarnation
+	Grace   time.Duration
+	// Referrals is how often the client was told where the session is served, by its own count.
+	Referrals uint64
 }
 
 // Left tells that a session has nothing to do with a client any more, which it was taken off.

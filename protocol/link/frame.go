@@ -26,6 +26,7 @@ type Frame struct {
 	size     int    // of bytes, as counted in the link and its node; 0 while it is being filled
 	volatile bool   // nothing but a header or a greeting: not kept, not sent again
 	greeting bool   // HELLO or WELCOME
+	over     bool   // see Over
 }
 
 // Leave stamps the frame with the next sequence of its link and returns what is to be sent, to whom. ok is false when
@@ -149,6 +150,10 @@ func (f *Frame) Drop() {
 	}
 }
 
+// Over says that the frame need not be sent again: the other end has taken it over, or its link has dropped it. Who asks
+// holds the frame.
+func (f *Frame) Over() bool { return f.over }
+
 // At gives n bytes of the frame from off, as [Link.Append] told them.
 func (f *Frame) At(off, n int) []byte { return f.bytes[off : off+n : off+n] }
 
@@ -177,5 +182,6 @@ func (f *Frame) keep() bool {
 func (f *Frame) done() {
 	f.link.held -= f.weight
 	f.weight = 0
+	f.over = true
 	f.Drop()
 }

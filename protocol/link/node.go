@@ -122,7 +122,7 @@ func (n *Node) recycle(f *Frame) {
 	f.link.bytes -= int64(f.size)
 	n.kept -= int64(f.size)
 	f.size = 0
-	f.link, f.weight = nil, 0
+	f.link, f.weight, f.over = nil, 0, false
 	if len(n.free) < maxFree && cap(f.bytes) <= 2*protocol.CutFrame {
 		n.free = append(n.free, f)
 	}

@@ -319,7 +319,9 @@ func (c *conn) records(now time.Time, rest []byte, payloads []protocol.Handle) {
 		case rec.Kind == protocol.KindAskCredit:
 			c.asked = int64(min(rec.Task, 1<<62))
 			c.consume(0)
-		case rec.Kind != protocol.KindError && rec.Kind != protocol.KindBye:
+		case rec.Kind == protocol.KindError:
+			detached(e, &rec)
+		case rec.Kind != protocol.KindBye:
 			c.refuse(&rec)
 		}
 		e.node.Release(h)

@@ -52,9 +52,15 @@ func (e *Engine) send(r *request) {
 // requests that were not answered. The referrals of the broker before are void.
 func (e *Engine) rebuild() {
 	e.requests = slices.DeleteFunc(e.requests, func(r *request) bool { return r.session != nil })
+	clear(e.numbers) // the new broker gives its own
 	for _, s := range slices.Clone(e.sessions) {
 		if s.opened && s.closing == protocol.CloseKill {
 			s.end(protocol.Errorf(protocol.CodeSessionKilled, "session", "it was killed"))
+			continue
+		}
+		if s.tenure.lost() {
+			s.end(protocol.Errorf(protocol.CodeUnknownSession, "session",
+				"the broker that had session %d is gone, and with it what it kept", s.number))
 			continue
 		}
 		if !planted.Is(planted.ReferralKept) {
@@ -63,9 +69,8 @@ func (e *Engine) rebuild() {
 		s.told = planted.Is(planted.CloseForgotten)
 		s.anew = true
 		s.drainBy = time.Time{}
-		e.ask(protocol.KindOpenSession, s, s.spec)
+		s.ask()
 	}
-	clear(e.numbers) // the new broker gives its own
 	for i := 0; i < len(e.conns); {
 		if c := e.conns[i]; !c.control && c.epoch < e.node.Epoch {
 			c.hangUp()
@@ -125,8 +130,10 @@ func (e *Engine) answered(rec *protocol.Record) {
 	switch {
 	case r.session == nil:
 		e.out.Answers = append(e.out.Answers, Answer{Request: r.id, Kind: rec.Kind, Body: rec.Payload, Err: refused})
-	case r.kind == protocol.KindOpenSession:
+	case r.kind == protocol.KindOpenSession, r.kind == protocol.KindAttachSession:
 		r.session.sessionOpened(rec, refused)
+	case r.kind == protocol.KindDetachSession && refused == nil && !r.session.ended:
+		r.session.end(protocol.Errorf(protocol.CodeDetached, "session", "session %d goes on without this client", r.session.number))
 	case refused != nil && !r.session.ended: // it cannot be closed because it is over already
 		r.session.end(refused)
 	}
@@ -147,7 +154,10 @@ func (s *Session) sessionOpened(rec *protocol.Record, refused *protocol.Error) {
 			s.end(s.afterRestart(refused))
 		}
 		return
-	case s.ended: // given up meanwhile
+	case s.ended && s.tenure != nil && s.tenure.attached: // given up meanwhile
+		e.ask(protocol.KindDetachSession, s, protocol.DetachSession{Session: body.Session})
+		return
+	case s.ended:
 		e.ask(protocol.KindCloseSession, s, protocol.CloseSession{Session: body.Session, Mode: protocol.CloseKill})
 		return
 	}
@@ -157,7 +167,7 @@ func (s *Session) sessionOpened(rec *protocol.Record, refused *protocol.Error) {
 	if s.opened && s.epoch != e.node.Epoch {
 		s.beginAnew()
 	}
-	s.number, s.anew, s.epoch = body.Session, false, e.node.Epoch
+	s.number, s.anew, s.epoch, s.referrals = body.Session, false, e.node.Epoch, 0
 	e.numbers[s.number] = s
 	s.version, s.maxPayload = body.Version, body.MaxPayload
 	s.taskCredit, s.byteCredit = body.TaskCredit, body.ByteCredit
@@ -168,12 +178,16 @@ func (s *Session) sessionOpened(rec *protocol.Record, refused *protocol.Error) {
 		s.byteCredit = min(s.byteCredit, s.windowBytes)
 	}
 	if !s.opened {
+		s.tenure.opens(&body)
 		s.opened = true
 		s.declared = body.Interface
 		s.spec.Version = body.Version // a broker that takes over is asked for the same
 		e.out.Notes = append(e.out.Notes, Note{Session: s})
 	}
 	s.sendClose()
+	if s.conn == nil && s.tasks == 0 { // with tasks it is said when it is known to whom
+		s.tenure.farewell()
+	}
 }
 
 // afterRestart says what a refusal means to a session that was open already: the broker has lost what it lives on.
@@ -202,7 +216,7 @@ func (s *Session) changed(now time.Time, body protocol.SessionState) {
 		}
 		s.end(body.Error)
 	case protocol.SessionClosed:
-		if body.Error != nil || s.tasks == 0 {
+		if body.Error != nil || !s.pending() {
 			s.end(body.Error)
 			return
 		}

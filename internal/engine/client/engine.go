@@ -36,6 +36,7 @@ type Engine struct {
 	sessions []*Session // that are not over, in the order of their keys
 	numbers  map[protocol.SessionNumber]*Session
 	lastKey  uint64
+	telling  []*Session // with answers that were taken, to be told
 
 	requests    []*request // unanswered, in the order of their ids
 	lastRequest uint64
@@ -82,6 +83,7 @@ type Completion struct {
 	Source  Source
 	Err     *protocol.Error // why there is no result
 	Early   bool            // its time is over, but the fabric has not answered: that follows in Stopped
+	Foreign bool            // another client has submitted the task, see [Attach]
 }
 
 // Answer is the answer to a request.
@@ -165,6 +167,7 @@ func (e *Engine) Quiet() bool {
 
 // Take appends what is to be done to b, and says whether there was anything.
 func (e *Engine) Take(b *Batch) bool {
+	tellTaken(e)
 	before := len(b.Frames)
 	b.Frames = e.node.Take(b.Frames)
 	o := &e.out
@@ -249,6 +252,7 @@ func (e *Engine) Shut() {
 	if e.shut {
 		return
 	}
+	tellTaken(e)
 	closed := protocol.Errorf(protocol.CodeClosed, "client", "the client was closed")
 	for len(e.sessions) > 0 {
 		e.sessions[len(e.sessions)-1].end(closed)

@@ -213,7 +213,7 @@ func (r Ref) conclude(done Completion) {
 	default:
 		r.release()
 	}
-	if s.tasks == 0 && !s.ended {
+	if !s.pending() && !s.ended {
 		s.drained()
 	}
 }

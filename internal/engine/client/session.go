@@ -42,6 +42,9 @@ type Session struct {
 	closing string    // the mode in which it is to be closed, "" while it is not
 	told    bool      // the wish to close was sent
 	drainBy time.Time // its end was told, the last results are on their way at most until then
+
+	tenure    *tenure
+	referrals uint64 // since it was opened
 }
 
 // Number is the session's number; 0 until it is open. A broker that takes over may give it another.
@@ -66,11 +69,25 @@ func (s *Session) Tasks() int { return s.tasks }
 func (s *Session) Window() int { return s.taskCredit }
 
 // Accepting says whether it takes tasks, given room.
-func (s *Session) Accepting() bool { return s.opened && !s.ended && s.closing == "" }
+func (s *Session) Accepting() bool {
+	return s.opened && !s.ended && s.closing == "" && !s.tenure.leaving()
+}
 
 // Open asks for a session; a [Note] tells when it is open or that it was refused. Key in spec is given by the engine.
 // Tasks and bytes are the most that shall be unfinished, 0: as the broker grants.
 func (e *Engine) Open(spec protocol.OpenSession, tasks int, bytes int64) *Session {
+	s := newSession(e, spec, tasks, bytes)
+	if spec.Disconnect == protocol.DisconnectKeep {
+		s.tenure = newTenure(s)
+	}
+	if !s.ended {
+		s.ask()
+	}
+	return s
+}
+
+// newSession makes a session that is to be asked for, or is over since the client is closed.
+func newSession(e *Engine, spec protocol.OpenSession, tasks int, bytes int64) *Session {
 	e.lastKey++
 	spec.Key = e.lastKey
 	s := &Session{engine: e, spec: spec, windowTasks: tasks, windowBytes: bytes, link: e.node.Link()}
@@ -82,7 +99,6 @@ func (e *Engine) Open(spec protocol.OpenSession, tasks int, bytes int64) *Sessio
 		return s
 	}
 	e.sessions = append(e.sessions, s)
-	e.ask(protocol.KindOpenSession, s, spec)
 	return s
 }
 
@@ -108,7 +124,7 @@ func (e *Engine) Close(s *Session, mode string) {
 // sendClose sends the wish to close when its time has come.
 func (s *Session) sendClose() {
 	e := s.engine
-	if s.closing == "" || s.told || s.anew || s.closing == protocol.CloseFinish && s.tasks > 0 {
+	if s.closing == "" || s.told || s.anew || s.closing == protocol.CloseFinish && s.pending() {
 		return
 	}
 	s.told = true
@@ -166,7 +182,9 @@ func (s *Session) park() {
 // stays: results may still come by it, and s may come back.
 func (s *Session) refer(now time.Time, endpoint string) {
 	e := s.engine
+	s.referrals++
 	if s.conn != nil && s.conn.endpoint == endpoint {
+		s.tenure.farewell() // which counts only when it knows of all referrals
 		return
 	}
 	s.park()

@@ -58,7 +58,7 @@ func (l *list) remove(slots []slot, at uint32) {
 // Room says whether a task of size bytes may be submitted in s now. A session that has nothing unfinished has room for
 // any payload.
 func (e *Engine) Room(s *Session, size int) bool {
-	n := s.tasks + s.kept
+	n := s.tasks + s.kept + s.tenure.untold()
 	return n == 0 || n < s.taskCredit && s.bytes+s.keptBytes+int64(size) <= s.byteCredit
 }
 
@@ -92,9 +92,12 @@ func (e *Engine) SubmitHandle(s *Session, h protocol.Handle, size int) (protocol
 func (s *Session) admit(size int) error {
 	e := s.engine
 	switch {
-	case s.ended || s.closing != "":
+	case s.ended || s.closing != "" || s.tenure.leaving():
 		if s.err != nil {
 			return s.err
+		}
+		if s.tenure.leaving() {
+			return protocol.Errorf(protocol.CodeDetached, "submit", "session %d is being left", s.number)
 		}
 		return protocol.Errorf(protocol.CodeSessionClosed, "submit", "session %d is closed", s.number)
 	case int64(size) > s.maxPayload:
@@ -132,6 +135,7 @@ func (s *Session) take(size uint32) uint32 {
 
 // enlist gives the task in a slot the next sequence of s, and puts it at the end of its list.
 func (s *Session) enlist(at uint32) *slot {
+	s.tenure.say() // which is what there is room by, maybe
 	s.sequence++
 	t := &s.engine.slots[at]
 	t.id = protocol.NewTaskID(s.sequence, at)
@@ -190,6 +194,7 @@ func (s *Session) write(t *slot, payload []byte) {
 // it was refused goes on waiting.
 func (s *Session) resend() {
 	e := s.engine
+	s.tenure.again()
 	swept := true // or nothing is left that CancelAll was for
 	for at := s.first; at != 0; at = e.slots[at-1].next {
 		t := &e.slots[at-1]
@@ -222,16 +227,17 @@ func (s *Session) resend() {
 func (c *conn) finished(rec *protocol.Record, h protocol.Handle) {
 	e := c.engine
 	at, ok := find(e, rec)
-	if !ok {
+	done := Completion{
+		Task: protocol.TaskID(rec.Task), Payload: rec.Payload, Handle: h, Size: rec.Size,
+		Source: Source{conn: c.id, generation: c.generation},
+	}
+	switch {
+	case ok:
+		done.Session = e.slots[at].session
+	case !foreign(e, rec, &done):
 		e.node.Release(h)
 		c.consume(int64(rec.Size))
 		return
-	}
-	t := &e.slots[at]
-	s := t.session
-	done := Completion{
-		Session: s, Task: e.slots[at].id, Payload: rec.Payload, Handle: h, Size: rec.Size,
-		Source: Source{conn: c.id, generation: c.generation},
 	}
 	switch {
 	case rec.External && h == 0:
@@ -247,9 +253,16 @@ func (c *conn) finished(rec *protocol.Record, h protocol.Handle) {
 			c.consume(int64(rec.Size))
 		}
 	}
+	s := done.Session
+	if done.Foreign {
+		s.tenure.arrives(done)
+		return
+	}
+	t := &e.slots[at]
 	if done.Err != nil && done.Err.Code == protocol.CodeOverloaded && s.At(at).refused(&done) {
 		return
 	}
+	s.tenure.answered(t)
 	if len(rec.Ext) > 0 && !t.told() && t.held(rec, done) {
 		return
 	}

@@ -1,0 +1,304 @@
+package client
+
+import (
+	"slices"
+	"time"
+
+	"github.com/weft-fabric/weft/protocol"
+	"github.com/weft-fabric/weft/protocol/link"
+)
+
+// Sessions that outlive their client. Of a kept session the broker keeps each answer until it is told that the application
+// has taken it. A client may leave a session, and may attach to one that another has left: it is sent the answers that
+// nobody has taken, of tasks which it knows by their ids only, and goes on with the sequences where the other has stopped.
+
+// takenMost is how many tasks one record names.
+const takenMost = 4096
+
+// tenure is what a session has to do with that; nil for one that lives and dies with this client.
+type tenure struct {
+	*Session
+	untaken map[protocol.TaskID]struct{} // tasks whose answers came and were not taken
+	unsaid  []uint64                     // tasks whose answers were taken, to be told
+	said    []word                       // what was told, until it has been heard
+	listed  bool                         // in Engine.telling
+
+	left   bool // the session is being left
+	parted bool // which was said to where it is served, behind all that was submitted
+	grace  time.Duration
+
+	// Of a session that was attached to.
+	attached bool
+	force    bool
+	next     uint64                       // of its own sequences, the first; 0 until it is open
+	awaited  int                          // answers of others' tasks that are to come
+	seen     map[protocol.TaskID]struct{} // others' tasks whose answers came
+}
+
+// word is a frame with tasks whose answers were taken.
+type word struct {
+	frame *link.Frame
+	tasks []uint64
+}
+
+func newTenure(s *Session) *tenure {
+	return &tenure{Session: s, untaken: map[protocol.TaskID]struct{}{}}
+}
+
+// Attach asks for a session that another client has left; a [Note] tells when it is open or that it was refused. By force it
+// is taken from a client that is still there. Completions of tasks that this client has not submitted are Foreign. Tasks
+// and bytes are as in [Engine.Open].
+func Attach(e *Engine, number protocol.SessionNumber, force bool, tasks int, bytes int64) *Session {
+	s := newSession(e, protocol.OpenSession{}, tasks, bytes)
+	s.number = number
+	s.tenure = newTenure(s)
+	s.tenure.attached, s.tenure.force, s.tenure.seen = true, force, map[protocol.TaskID]struct{}{}
+	switch had := e.numbers[number]; {
+	case s.ended:
+	case had != nil:
+		s.end(protocol.Errorf(protocol.CodeInUse, "attach session", "session %d is open in this client", number))
+	default:
+		s.ask()
+	}
+	return s
+}
+
+// ask asks the broker for the session.
+func (s *Session) ask() {
+	e := s.engine
+	if k := s.tenure; k != nil && k.attached {
+		e.numbers[s.number] = s // its answers may come before the broker's word that it is open
+		e.ask(protocol.KindAttachSession, s, protocol.AttachSession{Key: s.spec.Key, Session: s.number, Force: k.force && !s.opened})
+		return
+	}
+	e.ask(protocol.KindOpenSession, s, s.spec)
+}
+
+// Awaited is how many answers of tasks that this client has not submitted are to come, of a session that was attached to.
+func Awaited(s *Session) int {
+	if s.tenure == nil {
+		return 0
+	}
+	return s.tenure.awaited
+}
+
+// opens takes what the broker says of a session that is open now.
+func (k *tenure) opens(body *protocol.SessionOpened) {
+	if k == nil || !k.attached {
+		return
+	}
+	k.next = max(body.Next, 1)
+	k.awaited = max(body.Untold-len(k.seen), 0)
+	k.sequence = k.next - 1
+	k.spec.Service = body.Service
+}
+
+// lost says that an attached session is not to be found at the broker that takes requests now, which is not the one that
+// had it.
+func (k *tenure) lost() bool {
+	return k != nil && k.attached && k.opened && k.engine.node.Epoch > k.epoch
+}
+
+// foreign takes the answer of a task that this client has not submitted, and says whether it is one that somebody waits
+// for.
+func foreign(e *Engine, rec *protocol.Record, done *Completion) bool {
+	s := e.numbers[rec.Session]
+	if s == nil || s.ended || s.tenure == nil || !s.tenure.attached {
+		return false
+	}
+	k := s.tenure
+	if _, again := k.seen[done.Task]; again || k.next != 0 && done.Task.Sequence() >= k.next {
+		return false
+	}
+	done.Session, done.Foreign = s, true
+	return true
+}
+
+// arrives passes on the answer of a task that this client has not submitted.
+func (k *tenure) arrives(done Completion) {
+	k.seen[done.Task] = struct{}{}
+	if k.next != 0 && k.awaited > 0 {
+		k.awaited--
+	}
+	k.untaken[done.Task] = struct{}{}
+	k.engine.out.Completions = append(k.engine.out.Completions, done)
+	if !k.pending() {
+		k.drained()
+	}
+}
+
+// answered notes that the fabric has answered a task of this client. What is told of it already is not taken by anybody.
+func (k *tenure) answered(t *slot) {
+	if k == nil {
+		return
+	}
+	k.untaken[t.id] = struct{}{}
+	if t.told() {
+		k.Taken(t.id)
+	}
+}
+
+// untold is how many answers nobody has taken, those of others that are to come among them.
+func (k *tenure) untold() int {
+	if k == nil {
+		return 0
+	}
+	return len(k.untaken) + k.awaited
+}
+
+// pending says whether answers are to come.
+func (s *Session) pending() bool { return s.tasks > 0 || s.tenure != nil && s.tenure.awaited > 0 }
+
+// Taken tells that the application has taken the answer of a task, which the broker need not keep any more. Of a session
+// that is not kept it is of no effect.
+func (s *Session) Taken(id protocol.TaskID) {
+	k := s.tenure
+	if k == nil || s.ended {
+		return
+	}
+	if _, here := k.untaken[id]; !here {
+		return
+	}
+	delete(k.untaken, id)
+	k.unsaid = append(k.unsaid, uint64(id))
+	k.list()
+}
+
+// list notes that there is something to tell.
+func (k *tenure) list() {
+	if e := k.engine; !k.listed {
+		k.listed = true
+		e.telling = append(e.telling, k.Session)
+	}
+}
+
+// tellTaken tells what was taken, and what is being left, where it is known who is to be told.
+func tellTaken(e *Engine) {
+	if len(e.telling) == 0 {
+		return
+	}
+	waiting := e.telling[:0]
+	for _, s := range e.telling {
+		k := s.tenure
+		k.say()
+		if k.left && !k.parted && s.conn != nil && s.conn.phase == up {
+			k.parted = true
+			s.link.Append(protocol.KindDetachSession, s.number, s.referrals, protocol.Marshal(protocol.DetachSession{Session: s.number, Grace: k.grace}))
+		}
+		k.heard()
+		if k.listed = (len(k.unsaid)+len(k.said) > 0 || k.left && !k.parted) && !s.ended; k.listed {
+			waiting = append(waiting, s)
+		}
+	}
+	clear(e.telling[len(waiting):])
+	e.telling = waiting
+}
+
+// say tells what was taken of the session. Before a conversation is open nothing is said: it would be dropped when that
+// begins.
+func (k *tenure) say() {
+	if k == nil || k.conn == nil || k.conn.phase != up {
+		return
+	}
+	for len(k.unsaid) > 0 {
+		n := min(len(k.unsaid), takenMost)
+		f, _ := k.link.Append(protocol.KindTaken, k.number, 0, protocol.Marshal(protocol.Taken{Tasks: k.unsaid[:n]}))
+		f.Hold()
+		k.said = append(k.said, word{f, k.unsaid[:n]})
+		k.unsaid = k.unsaid[n:]
+	}
+	k.unsaid = nil
+}
+
+// heard forgets what was told and has been heard; of a session that is over, everything.
+func (k *tenure) heard() {
+	n := 0
+	for n < len(k.said) && (k.ended || k.said[n].frame.Over()) {
+		k.said[n].frame.Drop()
+		n++
+	}
+	k.said = slices.Delete(k.said, 0, n)
+}
+
+// again tells what may not have been heard once more, since somebody else is told from now on, or the same who knows nothing
+// of it.
+func (k *tenure) again() {
+	if k == nil {
+		return
+	}
+	var tasks []uint64
+	for _, w := range k.said {
+		w.frame.Drop()
+		tasks = append(tasks, w.tasks...)
+	}
+	k.unsaid, k.said, k.parted = append(tasks, k.unsaid...), nil, false
+	k.say()
+	k.list()
+}
+
+// Detach leaves the session: it takes no more tasks here and goes on without this client, which gets what was answered
+// before; a [Note] tells the end, with CodeDetached, when the broker has all that was submitted. Tasks that wait for others,
+// or since they were refused, fail. The session waits for another client for the grace, 0: as it was opened, or as the
+// broker says.
+func (s *Session) Detach(grace time.Duration) {
+	if s.ended || s.closing != "" || s.tenure.leaving() {
+		return
+	}
+	if !s.opened {
+		s.engine.Close(s, protocol.CloseKill)
+		return
+	}
+	if s.tenure == nil {
+		s.tenure = newTenure(s)
+	}
+	k := s.tenure
+	k.left, k.grace = true, grace
+	k.withdraw()
+	k.farewell()
+}
+
+// leaving says that the session is being left.
+func (k *tenure) leaving() bool { return k != nil && k.left }
+
+// withdraw fails the tasks that no manager has.
+func (k *tenure) withdraw() {
+	why := protocol.Errorf(protocol.CodeDetached, "task", "its session was left before it was sent, or taken")
+	for k.held.first != 0 {
+		k.At(k.held.first - 1).fail(why)
+	}
+	for at := k.first; at != 0; {
+		r := k.At(at - 1)
+		at = r.slot().next
+		if x := r.slot().extra; x != nil && !x.again.IsZero() {
+			r.fail(why)
+		}
+	}
+}
+
+// farewell has the session's manager told, behind all that was submitted and taken, that it is being left; the broker where
+// there is nothing and nobody is known to be its manager.
+func (k *tenure) farewell() {
+	if !k.leaving() {
+		return
+	}
+	if k.conn == nil && k.tasks == 0 {
+		k.engine.ask(protocol.KindDetachSession, k.Session, protocol.DetachSession{Session: k.number, Grace: k.grace})
+		return
+	}
+	k.parted = false
+	k.list()
+}
+
+// detached takes the word that a session goes on without this client.
+func detached(e *Engine, rec *protocol.Record) {
+	s := e.numbers[rec.Session]
+	if s == nil || s.ended {
+		return
+	}
+	if why := decodeError(rec.Payload); why.Code == protocol.CodeDetached {
+		if s.tenure != nil {
+			s.tenure.withdraw()
+		}
+		s.end(why)
+	}
+}
