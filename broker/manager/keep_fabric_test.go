@@ -98,7 +98,7 @@ func (r *relay) take(n int) {
 	p := r.current
 	n = min(n, len(p.taken))
 	for _, c := range p.taken[:n] {
-		c.Session.Taken(c.Task)
+		client.Taken(c.Session, c.Task)
 		r.mine[name(c.Session.Number(), c.Task)] = true
 	}
 	p.consume(r.fabric, n)
@@ -107,7 +107,7 @@ func (r *relay) take(n int) {
 // leave has the current program leave in order, and waits until it has.
 func (r *relay) leave() {
 	p := r.current
-	r.session.Detach(time.Hour)
+	client.Detach(r.session, time.Hour)
 	for range 200 {
 		if _, over := p.ended[r.session]; over {
 			r.end(true)

@@ -69,7 +69,7 @@ func (e *Engine) rebuild() {
 		s.told = planted.Is(planted.CloseForgotten)
 		s.anew = true
 		s.drainBy = time.Time{}
-		s.ask()
+		ask(s)
 	}
 	for i := 0; i < len(e.conns); {
 		if c := e.conns[i]; !c.control && c.epoch < e.node.Epoch {
@@ -216,7 +216,7 @@ func (s *Session) changed(now time.Time, body protocol.SessionState) {
 		}
 		s.end(body.Error)
 	case protocol.SessionClosed:
-		if body.Error != nil || !s.pending() {
+		if body.Error != nil || !pending(s) {
 			s.end(body.Error)
 			return
 		}

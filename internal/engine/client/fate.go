@@ -213,7 +213,7 @@ func (r Ref) conclude(done Completion) {
 	default:
 		r.release()
 	}
-	if !s.pending() && !s.ended {
+	if !pending(s) && !s.ended {
 		s.drained()
 	}
 }

@@ -58,13 +58,13 @@ func Attach(e *Engine, number protocol.SessionNumber, force bool, tasks int, byt
 	case had != nil:
 		s.end(protocol.Errorf(protocol.CodeInUse, "attach session", "session %d is open in this client", number))
 	default:
-		s.ask()
+		ask(s)
 	}
 	return s
 }
 
 // ask asks the broker for the session.
-func (s *Session) ask() {
+func ask(s *Session) {
 	e := s.engine
 	if k := s.tenure; k != nil && k.attached {
 		e.numbers[s.number] = s // its answers may come before the broker's word that it is open
@@ -122,7 +122,7 @@ func (k *tenure) arrives(done Completion) {
 	}
 	k.untaken[done.Task] = struct{}{}
 	k.engine.out.Completions = append(k.engine.out.Completions, done)
-	if !k.pending() {
+	if !pending(k.Session) {
 		k.drained()
 	}
 }
@@ -134,7 +134,7 @@ func (k *tenure) answered(t *slot) {
 	}
 	k.untaken[t.id] = struct{}{}
 	if t.told() {
-		k.Taken(t.id)
+		Taken(k.Session, t.id)
 	}
 }
 
@@ -147,11 +147,11 @@ func (k *tenure) untold() int {
 }
 
 // pending says whether answers are to come.
-func (s *Session) pending() bool { return s.tasks > 0 || s.tenure != nil && s.tenure.awaited > 0 }
+func pending(s *Session) bool { return s.tasks > 0 || s.tenure != nil && s.tenure.awaited > 0 }
 
 // Taken tells that the application has taken the answer of a task, which the broker need not keep any more. Of a session
 // that is not kept it is of no effect.
-func (s *Session) Taken(id protocol.TaskID) {
+func Taken(s *Session, id protocol.TaskID) {
 	k := s.tenure
 	if k == nil || s.ended {
 		return
@@ -240,7 +240,7 @@ func (k *tenure) again() {
 // before; a [Note] tells the end, with CodeDetached, when the broker has all that was submitted. Tasks that wait for others,
 // or since they were refused, fail. The session waits for another client for the grace, 0: as it was opened, or as the
 // broker says.
-func (s *Session) Detach(grace time.Duration) {
+func Detach(s *Session, grace time.Duration) {
 	if s.ended || s.closing != "" || s.tenure.leaving() {
 		return
 	}

@@ -81,7 +81,7 @@ func (e *Engine) Open(spec protocol.OpenSession, tasks int, bytes int64) *Sessio
 		s.tenure = newTenure(s)
 	}
 	if !s.ended {
-		s.ask()
+		ask(s)
 	}
 	return s
 }
@@ -124,7 +124,7 @@ func (e *Engine) Close(s *Session, mode string) {
 // sendClose sends the wish to close when its time has come.
 func (s *Session) sendClose() {
 	e := s.engine
-	if s.closing == "" || s.told || s.anew || s.closing == protocol.CloseFinish && s.pending() {
+	if s.closing == "" || s.told || s.anew || s.closing == protocol.CloseFinish && pending(s) {
 		return
 	}
 	s.told = true
