@@ -200,6 +200,7 @@ type pending struct {
 	session *Session     // of the task, also when it is given up
 	task    *Task        // of Submit and Call
 	fn      func(Result) // of SubmitFunc
+	stream  *stream      // whom the words of the task are for; nil: nobody
 }
 
 // heavy is a result whose payload frame is to be copied.
@@ -215,6 +216,9 @@ func (c *Client) harvest() {
 		return
 	}
 	b := &c.batch
+	for i := range b.Said {
+		c.pending[b.Said[i].Task.Slot()].said(c, &b.Said[i])
+	}
 	for i := range b.Completions {
 		done := &b.Completions[i]
 		at := done.Task.Slot()
@@ -237,8 +241,9 @@ func (c *Client) harvest() {
 		c.pending[at] = pending{}
 	}
 	c.sweeps.tell()
+	clear(b.Said)
 	clear(b.Completions)
-	b.Completions, b.Stopped = b.Completions[:0], b.Stopped[:0]
+	b.Said, b.Completions, b.Stopped = b.Said[:0], b.Completions[:0], b.Stopped[:0]
 	for _, a := range b.Answers {
 		if ch := c.answers[a.Request]; ch != nil {
 			delete(c.answers, a.Request)
@@ -311,6 +316,13 @@ func (p *pending) ordered() bool {
 
 // deliver gives a result to whom it is for. The caller holds mu.
 func (c *Client) deliver(to pending, done *engine.Completion) {
+	if q := to.words(); q == nil || !q.follow(to, done) {
+		c.conclude(to, done)
+	}
+}
+
+// conclude gives a result to whom it is for, everything that its task has said having been told. The caller holds mu.
+func (c *Client) conclude(to pending, done *engine.Completion) {
 	t := to.task
 	switch {
 	case to.fn != nil:

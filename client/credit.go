@@ -28,8 +28,13 @@ func (c *Client) account(done *engine.Completion) *account {
 	if done.Size == 0 {
 		return nil
 	}
+	return accountFor(c, done.Source)
+}
+
+// accountFor gives the account of what comes by a conversation.
+func accountFor(c *Client, source engine.Source) *account {
 	for _, a := range c.accounts {
-		if a.source == done.Source {
+		if a.source == source {
 			return a
 		}
 	}
@@ -40,8 +45,8 @@ func (c *Client) account(done *engine.Completion) *account {
 		}
 	}
 	clear(c.accounts[len(live):])
-	a := &account{client: c, source: done.Source, step: min(1<<20, c.cfg.resultCredit/4)}
-	wanted, _ := c.eng.Wanted(done.Source)
+	a := &account{client: c, source: source, step: min(1<<20, c.cfg.resultCredit/4)}
+	wanted, _ := c.eng.Wanted(source)
 	a.wanted.Store(wanted)
 	c.accounts = append(live, a)
 	return a

@@ -27,6 +27,8 @@ type inOrder struct {
 	mu      sync.Mutex
 	queue   []turn
 	running bool
+
+	words words // what its tasks say
 }
 
 // turn is one call, of the task in a slot.

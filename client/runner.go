@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/rs/zerolog"
+
+	"github.com/weft-fabric/weft/protocol"
 )
 
 const (
@@ -166,12 +168,17 @@ func (r *runner) leave(c *chunk) {
 	}
 }
 
+// panicked notes that a function of the application panicked.
+func (r *runner) panicked(task protocol.TaskID, what any, stack []byte) {
+	r.panics.Add(1)
+	r.logger.Error().Stringer("task", task).Any("panic", what).Bytes("stack", stack).Msg("a callback panicked")
+}
+
 // run calls one callback. A panic ends nothing but itself.
 func (r *runner) run(cb *callback) {
 	defer func() {
 		if p := recover(); p != nil {
-			r.panics.Add(1)
-			r.logger.Error().Stringer("task", cb.result.Task).Any("panic", p).Bytes("stack", debug.Stack()).Msg("a callback panicked")
+			r.panicked(cb.result.Task, p, debug.Stack())
 		}
 		*cb = callback{}
 	}()

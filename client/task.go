@@ -39,6 +39,7 @@ type Task struct {
 	answered bool          // the fabric does nothing more for it
 	stopped  chan struct{} // closed when answered; made by the first who asks
 	next     *Task         // in the results of the session
+	stream   *stream       // of what it says; nil: nobody asked for that
 
 	// Written before finished, not changed after.
 	payload []byte
@@ -154,6 +155,9 @@ func (t *Task) finish() {
 	if t.waiting == 0 && !t.given && !t.call {
 		s.results.push(t)
 	}
+	if t.stream != nil {
+		t.stream.wake()
+	}
 	s.results.wake()
 }
 
@@ -268,6 +272,11 @@ func (s *Session) submit(ctx context.Context, payload []byte, to pending, cfg *t
 			return false, err
 		}
 	}
+	if cfg != nil && cfg.stream != nil {
+		if err := cfg.stream.bind(&to); err != nil {
+			return false, err
+		}
+	}
 	c := s.client
 	var h zmqx.Handle
 	if len(payload) >= protocol.InlinePayload {
@@ -307,7 +316,7 @@ func (s *Session) write(payload []byte, h zmqx.Handle, to pending, cfg *taskConf
 		return false, err
 	}
 	// A Call drives the sockets when nobody has them and nothing else is unfinished.
-	leads = to.task != nil && to.task.call && c.driver == free && c.eng.Outstanding() == 0
+	leads = to.task != nil && to.task.call && to.stream == nil && c.driver == free && c.eng.Outstanding() == 0
 	var id protocol.TaskID
 	switch {
 	case cfg != nil || s.ordered != nil:

@@ -18,7 +18,8 @@ type taskConfig struct {
 	deadline time.Time // when the task is given up; zero: never
 	byCaller bool      // which is when the caller's ctx ends
 	after    []*Task
-	err      error // of an option
+	stream   *stream // whom its words are for; nil: nobody
+	err      error   // of an option
 }
 
 // taskConfigOf gathers options; nil when there are none, so that a plain task costs nothing.

@@ -23,7 +23,7 @@ func (s *server) prepare(h *hand) {
 	}
 	c := &SessionContext{
 		bind: h.job.Session.Bind, server: s, bound: h.job.Session,
-		log:  s.log.With().Uint32("session", h.job.Session.Bind.Session).Logger(),
+		log: s.log.With().Uint32("session", h.job.Session.Bind.Session).Logger(),
 	}
 	c.ctx, c.cancel = context.WithCancelCause(s.hooks)
 	h.job.Session.Shell = c

@@ -479,7 +479,9 @@ class ClientCore:
             elif kind == wire.FAILURE:
                 error = _failure(payload)
             else:
-                if kind == wire.ASK_CREDIT:
+                if kind == wire.PROGRESS or kind == wire.PARTIAL:
+                    consumed += len(payload) + wire.PARTIAL_HEAD
+                elif kind == wire.ASK_CREDIT:
                     line.wanted = task
                 elif kind not in (wire.BYE, wire.ERROR):
                     self._answer_error(link, task, Code.UNKNOWN_KIND, f"a client takes no record of kind {kind} here")
