@@ -39,6 +39,9 @@ func (t *sessions) mishap(n *session.Mishap) {
 		f.At = t.c.now
 		blame(&f, f.Error)
 		s.mishap = &f
+		if end := t.c.crew.wrecks.byID[f.Container]; end != nil { // its agent was faster
+			s.mishap = after(&f, end)
+		}
 	}
 }
 

@@ -263,7 +263,7 @@ func (i *instance) answer(rec *protocol.Record, h protocol.Handle) {
 	t.seat.answered++
 	m.land(n)
 	if rec.Kind == protocol.KindFailure && !rec.External {
-		s.stats.wrong(s, i, "OnTaskExec", t.id, rec.Payload)
+		s.stats.failing.note(s, i, "OnTaskExec", t.id, rec.Payload)
 	}
 	if rec.Kind == protocol.KindFailure && t.state == taskStopping {
 		c.node.Release(h)

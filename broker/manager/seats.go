@@ -95,7 +95,7 @@ func (i *instance) refused(number protocol.SessionNumber, body []byte) {
 		if protocol.Unmarshal(protocol.KindRefused, body, e) != nil {
 			e = protocol.Errorf(protocol.CodeBindFailed, "OnSessionBind", "instance %s refused session %d", i.container, number)
 		}
-		s.stats.wrong(s, i, "OnSessionBind", 0, body)
+		s.stats.failing.note(s, i, "OnSessionBind", 0, body)
 		s.close(true, e)
 	}
 	i.vacated()

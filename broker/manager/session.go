@@ -399,6 +399,7 @@ func (s *hosted) gone(why *protocol.Error) {
 	delete(c.sessions, s.number)
 	s.settleFloods(true)
 	s.figures()
+	s.stats.failing.tell(s, true)
 	c.note(session.Note{Counted: &session.Counted{Session: s.number, Stats: s.stats.report(s)}})
 	c.note(session.Note{Changed: &session.Changed{Session: s.number, State: protocol.SessionClosed, Error: why}})
 }

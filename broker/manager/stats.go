@@ -36,9 +36,9 @@ func (w *watch) arrived(now time.Time, t *slot) time.Time {
 // counts is what is counted of a session. What is counted elsewhere is not in it: see report.
 type counts struct {
 	protocol.Stats
-	finished uint64    // tasks, at the last look
-	active   bool      // it had unfinished tasks then
-	mishap   time.Time // when the last was told
+	finished uint64 // tasks, at the last look
+	active   bool   // it had unfinished tasks then
+	failing  failing
 }
 
 // dispatched counts how long tasks were queued that leave one after the other.
@@ -113,23 +113,35 @@ func account(i *instance, n int64, took time.Duration) {
 	}
 }
 
-// mishaps are told of a session no more often than this.
-const mishapEvery = 250 * time.Millisecond
+// failureEvery is how often a failure of a session is told at most: the last there was.
+const failureEvery = 250 * time.Millisecond
 
-// wrong tells that a hook failed for a session at an instance.
-func (st *counts) wrong(s *hosted, i *instance, hook string, task protocol.TaskID, body []byte) {
+// failing is the last failure of a hook for a session.
+type failing struct {
+	told time.Time // when one was told
+	last protocol.Failure
+	body []byte // of last.Error; empty: it was told
+}
+
+// note takes one. It is told with the next tick, or at once when none was for a while.
+func (f *failing) note(s *hosted, i *instance, hook string, task protocol.TaskID, body []byte) {
+	f.last = protocol.Failure{Hook: hook, Container: i.container, Node: i.node, Task: task}
+	f.body = append(f.body[:0], body...)
+	f.tell(s, false)
+}
+
+// tell tells of the last, when it was not told, and none was for a while, or the session is over.
+func (f *failing) tell(s *hosted, over bool) {
 	now := s.manager.core.now
-	if !st.mishap.IsZero() && now.Sub(st.mishap) < mishapEvery {
+	if len(f.body) == 0 || !over && !f.told.IsZero() && now.Sub(f.told) < failureEvery {
 		return
 	}
-	e := &protocol.Error{}
-	if protocol.Unmarshal(protocol.KindFailure, body, e) != nil {
-		return
+	f.last.Error = &protocol.Error{}
+	if protocol.Unmarshal(protocol.KindFailure, f.body, f.last.Error) == nil {
+		f.told = now
+		s.manager.core.note(session.Note{Mishap: &session.Mishap{Session: s.number, Failure: f.last}})
 	}
-	st.mishap = now
-	s.manager.core.note(session.Note{Mishap: &session.Mishap{Session: s.number, Failure: protocol.Failure{
-		Hook: hook, Error: e, Container: i.container, Node: i.node, Task: task,
-	}}})
+	f.body = f.body[:0]
 }
 
 // probe is the result of a client that is looked at until the client has consumed it.
@@ -200,6 +212,7 @@ func (w *watch) look(m *manager) {
 // lasted counts what has lasted for d with the session.
 func (st *counts) lasted(s *hosted, d time.Duration) {
 	cl := s.client
+	st.failing.tell(s, false)
 	if n := s.done + s.failed; n != st.finished {
 		st.finished = n
 		cl.latest = s

@@ -335,10 +335,19 @@ func TestFailuresOfHooksAreTold(t *testing.T) {
 	if len(all) != 1 || all[0].Hook != "OnTaskExec" || all[0].Container != "a" || all[0].Node != "node-a" || all[0].Task.Sequence() != 1 || all[0].Error.Msg != "x" {
 		t.Fatalf("of five failures at once is told: %+v", all)
 	}
-	w.pass(mishapEvery)
+	w.pass(2 * failureEvery)
+	if all := w.mishaps(); len(all) != 2 || all[1].Task.Sequence() != 5 {
+		t.Fatalf("after a while is told: %+v", all)
+	}
+	w.pass(time.Second)
 	fail(6, 1)
-	if all := w.mishaps(); len(all) != 2 || all[1].Task.Sequence() != 6 {
+	if all := w.mishaps(); len(all) != 3 || all[2].Task.Sequence() != 6 {
 		t.Fatalf("of a later one is told: %+v", all)
+	}
+	fail(7, 1)
+	w.order(session.Order{Close: &session.Close{Session: 1}})
+	if all := w.mishaps(); len(all) != 4 || all[3].Task.Sequence() != 7 {
+		t.Fatalf("of the last one of the session is told: %+v", all)
 	}
 }
 
