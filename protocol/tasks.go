@@ -132,7 +132,7 @@ type DeadLetter struct {
 	Session     uint32        `json:"session"`                // its number
 	SessionName string        `json:"session_name,omitempty"` // for people
 	Client      string        `json:"client"`                 // name of the client
-	Parameters  []byte        `json:"parameters,omitempty"`   // of its session
+	Parameters  []byte        `json:"parameters,omitempty"`   // of its session; left out in lists
 	Task        TaskID        `json:"task"`                   // its id there
 	Size        int64         `json:"size"`                   // bytes of its payload
 	Attempts    int           `json:"attempts"`               // that failed or ended their instance
