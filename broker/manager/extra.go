@@ -2,6 +2,7 @@ package manager
 
 import (
 	"container/heap"
+	"slices"
 	"time"
 
 	"github.com/weft-fabric/weft/protocol"
@@ -80,7 +81,24 @@ type alarm struct {
 }
 
 // alarms is what is due to the tasks of a manager, the soonest first.
-type alarms struct{ heap alarmHeap }
+type alarms struct {
+	heap  alarmHeap
+	least int // alarms up to which it is not looked for those of tasks that are gone
+}
+
+// prunedFrom is how many alarms there are at least before it is looked which are of tasks that are gone.
+const prunedFrom = 4096
+
+// prune drops alarms of tasks that are gone, when there may be as many of them as of others: most tasks with a deadline
+// are done long before it.
+func (a *alarms) prune(s *slab) {
+	if len(a.heap) <= max(a.least, prunedFrom) {
+		return
+	}
+	a.heap = slices.DeleteFunc(a.heap, func(v alarm) bool { return s.find(v.task) == 0 })
+	heap.Init(&a.heap)
+	a.least = 2 * len(a.heap)
+}
 
 // set adds an alarm. It cannot be taken back: who is called by one looks whether it still holds.
 func (a *alarms) set(v alarm) { heap.Push(&a.heap, v) }
@@ -121,6 +139,7 @@ func (h *alarmHeap) Pop() any {
 
 // ring does what is due to the manager's tasks.
 func (m *manager) ring() {
+	m.alarms.prune(&m.slab)
 	for {
 		v, ok := m.alarms.due(m.core.now)
 		if !ok {

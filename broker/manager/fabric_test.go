@@ -30,6 +30,8 @@ type fabric struct {
 	wires     []*wire
 	held      map[string]map[protocol.Handle]int // references, by process
 	bodies    map[protocol.Handle]string
+	retried   map[string]int // times that a task has asked to be run again
+	retries   bool           // some tasks do
 	handles   protocol.Handle
 	peers     protocol.Peer
 	memo      memo
@@ -87,7 +89,7 @@ type tester interface {
 func newFabric(t tester, loops int) *fabric {
 	f := &fabric{
 		t: t, now: time.Unix(1_800_000_000, 0), orders: make([][]session.Order, loops),
-		held: map[string]map[protocol.Handle]int{}, bodies: map[protocol.Handle]string{},
+		retried: map[string]int{}, held: map[string]map[protocol.Handle]int{}, bodies: map[protocol.Handle]string{},
 		memo: memo{open: map[string]*note{}},
 	}
 	epoch := protocol.NewEpoch(5, 0)
@@ -455,6 +457,14 @@ func (w *worker) finish(f *fabric, n int) {
 			f.release(w.name, job.Handle)
 		}
 		out := instance.Outcome{Result: []byte("r:" + body)}
+		if key := name(job.Session.Bind.Session, job.ID); f.retries && job.ID.Sequence()%7 == 3 && f.retried[key] == 0 {
+			f.retried[key]++
+			delete(w.said, key) // of an attempt that is over nothing needs to be heard
+			out = instance.Outcome{Err: &protocol.Error{Code: protocol.CodeTaskFailed, Retry: 1}}
+			w.engine.Done(f.now, &job, &out)
+			w.engine.Account(1, time.Millisecond)
+			continue
+		}
 		if len(out.Result) >= protocol.InlinePayload {
 			out = instance.Outcome{Handle: f.payload(w.name, "r:"+body), Size: uint32(len(out.Result))}
 		}

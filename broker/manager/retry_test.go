@@ -415,3 +415,33 @@ func TestRefusedTaskMayComeAgain(t *testing.T) {
 	}
 	w.drained()
 }
+
+// The alarms of tasks that are done do not pile up until their time has come.
+func TestAlarmsOfTasksThatAreDoneAreDropped(t *testing.T) {
+	w := newWorld(t)
+	w.serve(nil)
+	w.client(100, 1)
+	i := w.instance("a", 200, nil)
+	w.submitWith(100, 1, 1, "x", &protocol.TaskOptions{Timeout: 2 * time.Hour})
+	i.tasks = nil // it stays
+	for n := range uint64(3 * prunedFrom) {
+		w.submitWith(100, 1, n+2, "x", &protocol.TaskOptions{Timeout: time.Hour})
+		i.run(1)
+		w.settle()
+		w.core.Tick(w.now)
+	}
+	if n := len(w.core.byID[1].alarms.heap); n > prunedFrom+1 {
+		t.Fatalf("%d alarms for one task", n)
+	}
+	if at, ok := w.core.byID[1].alarms.next(); !ok || at.After(w.now.Add(2*time.Hour)) {
+		t.Fatalf("the alarm of the task that is not done is gone: next is %v", at)
+	}
+	w.pass(0)
+	for range 2 {
+		w.now = w.now.Add(2 * time.Hour)
+		w.core.Tick(w.now)
+	}
+	if n := len(w.core.byID[1].alarms.heap); n > 1 {
+		t.Fatalf("%d alarms are left", n)
+	}
+}
