@@ -38,7 +38,7 @@ func (h *havoc) run(ctx context.Context) error {
 		stops = append(stops, t.Stop)
 		return t.C
 	}
-	instances, agents, cuts := every(h.every), every(h.killConfig.agents), every(h.killConfig.cuts)
+	instances, agents, cuts := every(h.every), every(h.agents), every(h.cuts)
 	for {
 		var err error
 		select {
