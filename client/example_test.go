@@ -330,3 +330,49 @@ func ExampleClient_Services() {
 	// squares 1 <nil>
 	// upper 1 <nil>
 }
+
+func ExampleTask_Parts() {
+	f, err := embed.Start(embed.Service("words", func() worker.Service {
+		return worker.Func(func(ctx context.Context, text []byte) ([]byte, error) {
+			t, _ := worker.TaskOf(ctx)
+			for word := range strings.FieldsSeq(string(text)) {
+				if err := t.Emit(ctx, []byte(word)); err != nil {
+					return nil, err
+				}
+			}
+			return nil, nil
+		})
+	}))
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer f.Stop()
+	ctx := context.Background()
+	c, err := f.Dial(ctx)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer c.Close()
+	s, err := c.OpenSession(ctx, "words")
+	if err != nil {
+		log.Fatal(err)
+	}
+	task, err := s.Submit(ctx, []byte("one after the other"), client.WithParts())
+	if err != nil {
+		log.Fatal(err)
+	}
+	for part, err := range task.Parts(ctx) {
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Printf("%d %s\n", part.Number, part.Payload)
+	}
+	_, err = task.Wait(ctx)
+	fmt.Println(err)
+	// Output:
+	// 0 one
+	// 1 after
+	// 2 the
+	// 3 other
+	// <nil>
+}

@@ -273,3 +273,47 @@ func ExampleServe() {
 	// by hand <nil>
 	// <nil>
 }
+
+// letters spells its task, a letter at a time.
+type letters struct{ worker.Base }
+
+func (letters) OnTaskExec(ctx context.Context, t *worker.TaskContext) ([]byte, error) {
+	for i, letter := range t.Payload() {
+		if err := t.Emit(ctx, []byte{letter}); err != nil {
+			return nil, err
+		}
+		t.Progress(float64(100*(i+1)/len(t.Payload())), "spelling")
+	}
+	return []byte("done"), nil
+}
+
+func ExampleTaskContext_Emit() {
+	s, end := session(func() worker.Service { return letters{} })
+	defer end()
+	out, err := s.Call(context.Background(), []byte("abc"), client.WithPartials(func(p client.Partial) {
+		fmt.Printf("part %d: %s\n", p.Number, p.Payload)
+	}))
+	fmt.Printf("%s %v\n", out, err)
+	// Output:
+	// part 0: a
+	// part 1: b
+	// part 2: c
+	// done <nil>
+}
+
+func ExampleTaskOf() {
+	s, end := session(func() worker.Service {
+		return worker.Func(func(ctx context.Context, n int) (int, error) {
+			t, _ := worker.TaskOf(ctx)
+			for i := range n {
+				t.Progress(float64(i+1)/float64(n)*100, "counting")
+			}
+			return n, nil
+		})
+	})
+	defer end()
+	last := 0.0
+	n, err := client.Method[int, int]{}.Call(context.Background(), s, 4, client.WithProgress(func(p protocol.Progress) { last = p.Percent }))
+	fmt.Println(n, err, last)
+	// Output: 4 <nil> 100
+}

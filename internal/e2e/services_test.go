@@ -217,6 +217,8 @@ func (v *verbs) OnTaskExec(ctx context.Context, t *worker.TaskContext) ([]byte, 
 	case "get":
 		value, _, err := t.Session().Get(t.Context(), rest)
 		return value, err
+	case "tell":
+		return tell(ctx, t)
 	case "parameters":
 		return t.Session().Parameters(), nil
 	}
