@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/weft-fabric/weft/broker/session"
+	"github.com/weft-fabric/weft/internal/planted"
 	"github.com/weft-fabric/weft/protocol"
 )
 
@@ -27,7 +28,9 @@ type endings struct{ *manager }
 func (m endings) end(k uint32, e *protocol.Error) (stopping bool) {
 	t := &m.slab.slots[k]
 	if t.seat == nil {
-		if m.withdraw(k) {
+		if planted.Is(planted.CancelForgetsQueued) && t.state == taskQueued && m.withdraw(k) {
+			m.finish(k)
+		} else if m.withdraw(k) {
 			m.giveUp(k, notBegun(t, e))
 		}
 		return false
@@ -38,7 +41,9 @@ func (m endings) end(k uint32, e *protocol.Error) (stopping bool) {
 	t.move(taskStopping)
 	m.slab.needExtra(k).stop = &stop{why: e}
 	m.alarms.set(alarm{at: m.core.now.Add(time.Duration(m.service.Limits.Grace)), task: m.slab.wireID(k), kind: alarmGrace})
-	t.seat.instance.link.Append(protocol.KindAbort, t.session.number, m.slab.wireID(k), protocol.Marshal(e))
+	if !planted.Is(planted.AbortNotSent) {
+		t.seat.instance.link.Append(protocol.KindAbort, t.session.number, m.slab.wireID(k), protocol.Marshal(e))
+	}
 	t.session.touch()
 	return true
 }
@@ -159,7 +164,7 @@ func (m endings) unanswered(k uint32, i *instance) bool {
 	switch {
 	case t.state == taskStopping:
 		m.giveUp(k, m.slab.extraOf(k).stop.why)
-	case i.killed:
+	case i.killed && !planted.Is(planted.SparedCounted):
 		m.putBack(k)
 	default:
 		return false
@@ -174,6 +179,9 @@ func (m endings) graceOver(k uint32) {
 		return
 	}
 	i := t.seat.instance
+	if planted.Is(planted.WrongInstanceKilled) {
+		i = m.instances[0]
+	}
 	t.session.happened(protocol.EventCancel, "task %d has not stopped within %v (limits.grace): instance %s is killed",
 		t.id.Sequence(), time.Duration(m.service.Limits.Grace), i.where())
 	m.kill(i, "a hook did not return within the grace of its cancel (limits.grace)")

@@ -1,6 +1,10 @@
 package manager
 
-import "slices"
+import (
+	"slices"
+
+	"github.com/weft-fabric/weft/internal/planted"
+)
 
 // queue is the queued tasks of a session: by priority, the higher first, and in order of arrival within one.
 type queue struct {
@@ -30,7 +34,7 @@ func (q *queue) of(priority int8) *list {
 func (q *queue) first() uint32 {
 	for i := range q.ranks {
 		r := &q.ranks[i]
-		if r.priority < 0 && q.plain.n > 0 {
+		if r.priority < 0 && q.plain.n > 0 || planted.Is(planted.PlainFirst) && q.plain.n > 0 {
 			break
 		}
 		if r.n > 0 {
@@ -43,6 +47,9 @@ func (q *queue) first() uint32 {
 // lists gives the lists that it consists of.
 func (q *queue) lists() []*list {
 	all := []*list{&q.plain}
+	if planted.Is(planted.RanksForgotten) {
+		return all
+	}
 	for i := range q.ranks {
 		all = append(all, &q.ranks[i].list)
 	}
@@ -51,7 +58,7 @@ func (q *queue) lists() []*list {
 
 // ready is how many of the session's queued tasks may be dispatched now, given an instance.
 func (s *hosted) ready() int {
-	if s.queue.n == 0 || s.suspended || (lender{s}).passed() {
+	if s.queue.n == 0 || s.suspended && !planted.Is(planted.SuspendIgnored) || (lender{s}).passed() {
 		return 0
 	}
 	return lender{s}.afford(s.queue.n)

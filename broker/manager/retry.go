@@ -73,7 +73,7 @@ func (m retries) again(k uint32, i *instance, rec *protocol.Record) bool {
 	t.suspect = false // it has been answered
 	m.remember(k, i, &e)
 	switch {
-	case int(t.attempts) >= p.Attempts:
+	case int(t.attempts) >= p.Attempts && (!planted.Is(planted.AttemptsOneMore) || int(t.attempts) > p.Attempts):
 		m.bury(k, protocol.Errorf(protocol.CodeAttemptsSpent, "task", "it failed in the last of %d attempts, on %s: %v", t.attempts, i.where(), &e))
 	case planted.Is(planted.RetryLost):
 		m.finish(k)
@@ -121,7 +121,9 @@ func (m retries) delay(k uint32, d time.Duration) {
 	t.move(taskDelayed)
 	m.slab.pushBack(&t.session.delayed, k)
 	x := m.slab.needExtra(k)
-	x.next = m.core.now.Add(d)
+	if x.next = m.core.now.Add(d); planted.Is(planted.BackoffIgnored) {
+		x.next = m.core.now
+	}
 	m.alarms.set(alarm{at: x.next, task: m.slab.wireID(k), kind: alarmBackoff})
 	t.session.stats.Delayed += d
 	t.session.touch()
@@ -157,7 +159,9 @@ func (m retries) bury(k uint32, e *protocol.Error) {
 	} else {
 		d.Payload = bytes.Clone(t.buf.data[t.off : t.off+t.size])
 	}
-	m.core.note(session.Note{Dead: d})
+	if !planted.Is(planted.DeadLetterLost) {
+		m.core.note(session.Note{Dead: d})
+	}
 	s.stats.Dead++
 	s.happened(protocol.EventDead, "task %d: %v", t.id.Sequence(), e)
 	m.giveUp(k, e)

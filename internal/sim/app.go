@@ -35,6 +35,16 @@ type appSession struct {
 	killed  bool
 	excused string // why its tasks may fail in ways that their hooks do not explain; empty: they may not
 	open    int    // tasks without an answer
+	retry   protocol.Retry
+	timeout time.Duration // of its tasks; 0: none
+	run     time.Duration // of its tasks; 0: none
+	ranked  bool          // its tasks have priorities
+	ordered bool          // the ends of its tasks come in order
+	cancels bool          // all its tasks may have been cancelled
+	stopped bool          // its submission was to be stopped
+
+	lastOrder, delivered uint64 // of its ordered tasks
+	righted              int64  // when it was last to be resumed, at the end
 }
 
 // asked is a request of an application that was not answered yet.
@@ -94,6 +104,12 @@ func (a *app) act() {
 	if draw.chance(w.plan.kills) {
 		a.close(protocol.CloseKill)
 	}
+	if draw.chance(w.plan.steers) {
+		helm{a}.steer()
+	}
+	if draw.chance(w.plan.cancels) {
+		helm{a}.cancel()
+	}
 	switch n := draw.n(1000); {
 	case len(a.sessions) == 0 || n < 60 && len(a.sessions) < w.plan.sessions:
 		a.open()
@@ -118,6 +134,7 @@ func (a *app) act() {
 func (a *app) windUp() {
 	w := a.c.w
 	a.reads = true
+	helm{a}.putRight()
 	if w.phase >= closingPhase || !w.plan.roomy {
 		for _, s := range a.sessions {
 			if s.opened && !s.closing {
@@ -153,6 +170,7 @@ func (a *app) open() {
 	}
 	w.lastSession++
 	s := &appSession{app: a, service: svc, index: w.lastSession}
+	s.wish(&spec)
 	if len(spec.Parameters) > 0 {
 		s.excused = "its binding is refused"
 	}
@@ -199,23 +217,33 @@ func (a *app) submit(s *appSession) bool {
 		return false
 	}
 	t := w.newTask(s, uint32(size))
+	a.wish(t)
 	var err error
 	if external {
 		h := a.c.process.table.add(t.content, t.size)
-		t.id, err = a.c.engine.SubmitHandle(s.session, h, size)
+		if t.wishful() {
+			t.id, err = a.start(t, nil, h, size)
+		} else {
+			t.id, err = a.c.engine.SubmitHandle(s.session, h, size)
+		}
 		if err != nil {
 			a.c.process.table.release(h)
 		}
 	} else {
 		a.scratch = binary.BigEndian.AppendUint64(a.scratch[:0], uint64(t.content))
 		a.scratch = append(a.scratch, make([]byte, size-8)...)
-		t.id, err = a.c.engine.Submit(s.session, a.scratch)
+		if t.wishful() {
+			t.id, err = a.start(t, a.scratch, 0, size)
+		} else {
+			t.id, err = a.c.engine.Submit(s.session, a.scratch)
+		}
 	}
 	if err != nil {
 		w.fail("submit", "%s: room for %d bytes in session %d, which accepts, and yet: %v", a.c.process.name, size, s.index, err)
 		return false
 	}
-	at := int(t.id.Slot())
+	t.slot = t.id.Slot()
+	at := int(t.slot)
 	for at >= len(a.c.pending) {
 		a.c.pending = append(a.c.pending, nil)
 	}
@@ -224,6 +252,9 @@ func (a *app) submit(s *appSession) bool {
 	}
 	a.c.pending[at] = t
 	w.checker.submitted(t)
+	if t.wishful() && t.ref.ID() == 0 {
+		a.c.harvest() // it has ended already, and its place is free
+	}
 	return true
 }
 
@@ -284,6 +315,9 @@ func (a *app) operate() {
 	if svc := w.services[draw.n(len(w.services))]; draw.chance(w.plan.moves) {
 		a.ask(protocol.KindMoveService, protocol.MoveService{Name: svc.name, Loop: draw.n(w.plan.loops)}, nil)
 	}
+	if draw.chance(20) {
+		helm{a}.query()
+	}
 	switch n := draw.n(1000); {
 	case !w.allows(Operator):
 	case n < 10:
@@ -337,6 +371,10 @@ func (a *app) answered(answer engine.Answer) {
 	w.tally.add(Answers)
 	if answer.Err != nil || w.broker == nil {
 		return
+	}
+	if r.kind == protocol.KindListTasks || r.kind == protocol.KindGetTask {
+		w.tally.add(Told)
+		w.checker.told(a.c.process.name, r.kind, answer.Body)
 	}
 	if r.kind == protocol.KindListSessions {
 		a.listed(answer.Body)
@@ -396,6 +434,9 @@ func (a *app) claim(done *engine.Completion) *task {
 		t = c.pending[at]
 		c.pending[at] = nil
 	}
+	if t != nil && t.id.Sequence() == 0 {
+		t.id = done.Task
+	}
 	if t == nil || t.id != done.Task || t.session.session != done.Session {
 		c.w.fail("result", "%s gets a result of task %v, which nobody waits for", c.process.name, done.Task)
 		return nil
@@ -406,7 +447,7 @@ func (a *app) claim(done *engine.Completion) *task {
 // completed takes the end of a task.
 func (a *app) completed(t *task, done *engine.Completion) {
 	c, w := a.c, a.c.w
-	got, size := content(0), done.Size
+	got, size := content(0), uint32(len(done.Payload))
 	switch {
 	case done.Err != nil:
 	case done.Handle != 0:
@@ -417,6 +458,9 @@ func (a *app) completed(t *task, done *engine.Completion) {
 		got = content(binary.BigEndian.Uint64(done.Payload))
 	}
 	w.checker.completed(t, got, size, done.Err)
+	if t.ordered {
+		t.ref.Delivered()
+	}
 	if done.Size > 0 {
 		c.unread = append(c.unread, unread{source: done.Source, bytes: int64(done.Size)})
 	}

@@ -107,6 +107,7 @@ func (o *outlet) send(peer protocol.Peer, records []byte, handles []protocol.Han
 	ok := o.router.send(peer, records, handles)
 	if !ok {
 		o.process.w.tally.add(PeersGone)
+		o.process.w.promises.unseen = o.process.w.at
 		o.gone = append(o.gone, peer)
 	}
 	return ok

@@ -2,6 +2,7 @@ package sim
 
 import (
 	"strings"
+	"time"
 
 	"github.com/weft-fabric/weft/broker/control"
 	engine "github.com/weft-fabric/weft/internal/engine/instance"
@@ -31,6 +32,12 @@ type task struct {
 	answeredAs protocol.SessionNumber // and its session there: another number is another session to the broker
 	heldBy     *hosted                // where its bytes are counted; nil: nowhere
 	refusable  bool                   // its service's share of bytes may have been spent when it came
+	refusedBy  protocol.Stamp         // of the frame that said so last
+	attempts   attempts
+	slot       uint32 // at its client
+	wishes
+	buried   protocol.Epoch // of the manager that put it into the dead-letter list,
+	buriedAs protocol.SessionNumber
 }
 
 // checker holds what clients, hooks and launchers see to what weft promises. Each method is told of one thing that
@@ -72,7 +79,7 @@ func (k *checker) died(t *task) {
 		t.reign, t.deathsNow = e, 0
 	}
 	t.deathsNow++
-	if l := t.session.service.spec.Retry; t.deathsNow > l.Attempts+l.HostLosses {
+	if l := t.retry; t.deathsNow > l.Attempts+l.HostLosses {
 		k.w.fail("attempts", "task %v of session %d has seen the end of %d instances; attempts: %d, losses of hosts: %d",
 			t.id, t.session.index, t.deathsNow, l.Attempts, l.HostLosses)
 	}
@@ -80,6 +87,7 @@ func (k *checker) died(t *task) {
 
 // submitted notes that a client has accepted a task.
 func (k *checker) submitted(t *task) {
+	t.submitted = k.w.at
 	t.session.open++
 	k.w.open++
 	k.w.tally.add(Tasks)
@@ -96,6 +104,7 @@ func (k *checker) completed(t *task, got content, size uint32, err *protocol.Err
 	t.done = true
 	s.open--
 	w.open--
+	k.w.promises.concluded(t, err)
 	if err != nil {
 		w.tally.add(TaskErrors)
 		k.failed(t, err)
@@ -103,6 +112,9 @@ func (k *checker) completed(t *task, got content, size uint32, err *protocol.Err
 	}
 	w.broker.shares.answered(t)
 	w.tally.add(Results)
+	if t.buried != 0 && t.buried == t.answered && t.buriedAs == t.answeredAs {
+		w.fail("dead", "task %v of session %d has a result, and is in the dead-letter list", t.id, s.index)
+	}
 	switch {
 	case got != resultOf(t.content):
 		w.fail("result", "task %v of session %d gets a result that is not its own: %#x, want %#x", t.id, s.index, uint64(got), uint64(resultOf(t.content)))
@@ -116,7 +128,7 @@ func (k *checker) completed(t *task, got content, size uint32, err *protocol.Err
 // failed judges an error: it has to be explained by what happened.
 func (k *checker) failed(t *task, err *protocol.Error) {
 	w, s := k.w, t.session
-	limits := s.service.spec.Retry
+	limits := t.retry
 	explained := false
 	switch err.Code { //nolint:exhaustive // the others are not of the task, but of its session
 	case protocol.CodeTaskFailed, protocol.CodeTaskPanicked, protocol.CodeAttemptsSpent, protocol.CodeHostLossSpent:
@@ -126,23 +138,26 @@ func (k *checker) failed(t *task, err *protocol.Error) {
 	case protocol.CodeOverloaded:
 		if explained = k.explains(s, err); !explained && t.refusable && err.RetryAfter > 0 {
 			explained = true
-			w.broker.shares.answered(t)
-			w.tally.add(Refused)
 		}
 	case protocol.CodeTaskFailed:
 		explained = t.failures > 0
 	case protocol.CodeTaskPanicked:
 		explained = t.panics > 0
 	case protocol.CodeAttemptsSpent:
-		explained = k.ended()+t.failures >= limits.Attempts // that the task was sent to, whether it came there or not
+		explained = k.ended()+t.failures+t.panics >= limits.Attempts // that the task was sent to, whether it came there or not
 	case protocol.CodeHostLossSpent:
 		explained = k.ended() >= limits.HostLosses
+	case protocol.CodeNotAccepting:
+		explained = s.stopped || w.plan.on.Has(Steering) && w.reigns > 1
 	default:
-		explained = k.explains(s, err)
+		explained = k.w.promises.explainsEnd(t, err) || k.explains(s, err)
+	}
+	if (err.Code == protocol.CodeAttemptsSpent || err.Code == protocol.CodeHostLossSpent) && t.buried != t.answered {
+		w.fail("dead", "task %v of session %d was given up after its attempts, and is not in the dead-letter list: %v", t.id, s.index, err)
 	}
 	if !explained {
-		w.fail("error", "task %v of session %d fails, and nothing that happened explains it (executed %d times, %d results, %d failures, dispatched %d times): %v",
-			t.id, s.index, t.executions, t.successes, t.failures, t.dispatches, err)
+		w.fail("error", "task %v of session %d fails, and nothing that happened explains it (executed %d times, %d results, %d failures, dispatched %d times, submitted %v and begun %v ago, of which it has %v and %v): %v",
+			t.id, s.index, t.executions, t.successes, t.failures, t.dispatches, time.Duration(w.at-t.submitted), time.Duration(w.at-t.begun), t.timeout, t.run, err)
 	}
 }
 
@@ -249,6 +264,10 @@ func (k *checker) leaves(c *conn, records []byte, payloads []payload) {
 				return
 			}
 			t.dispatches++
+			if s := k.w.broker.shares.sessions[rec.Session]; t.dispatches == 1 && t.session.ranked && k.w.plan.calm && s != nil && s.lost == 0 {
+				k.w.promises.firsts = append(k.w.promises.firsts, t)
+			}
+			k.w.promises.dispatched(t, c, &rec, h.Epoch)
 			if t.answered == h.Epoch && t.answeredAs == rec.Session {
 				k.w.fail("dispatch", "%s dispatches task %v of session %d, which it has answered", c.r.name, t.id, t.session.index)
 			}
@@ -257,12 +276,38 @@ func (k *checker) leaves(c *conn, records []byte, payloads []payload) {
 				break
 			}
 			if at := int(protocol.TaskID(rec.Task).Slot()); at < len(owner.pending) {
-				if t := owner.pending[at]; t != nil && t.id == protocol.TaskID(rec.Task) && t.session.session.Number() == rec.Session {
-					t.answered, t.answeredAs = h.Epoch, rec.Session
+				if t := owner.pending[at]; t != nil && t.taskID() == protocol.TaskID(rec.Task) && t.session.session.Number() == rec.Session {
+					k.answers(t, h, &rec)
 				}
 			}
 		}
 	}
+}
+
+// answers notes the answer of a manager to a task: its end, or that the task may come again.
+func (k *checker) answers(t *task, h protocol.Header, rec *protocol.Record) {
+	if rec.Kind == protocol.KindFailure {
+		var e protocol.Error
+		if protocol.Unmarshal(rec.Kind, rec.Payload, &e) == nil && e.Code == protocol.CodeOverloaded {
+			k.refused(t, h.Sequence, &e)
+			return
+		}
+	}
+	t.answered, t.answeredAs = h.Epoch, rec.Session
+}
+
+// refused judges that a manager has not taken a task.
+func (k *checker) refused(t *task, by protocol.Stamp, e *protocol.Error) {
+	w := k.w
+	if t.refusedBy == by {
+		return // it is said again
+	}
+	t.refusedBy, t.arrived = by, 0
+	w.tally.add(Refused)
+	if !t.refusable || e.RetryAfter <= 0 {
+		w.fail("overload", "task %v of session %d is refused, and there was room for it, or it is not said when there may be: %v", t.id, t.session.index, e)
+	}
+	w.broker.shares.answered(t)
 }
 
 // recorded notes the positions of records that open sessions, before they are handed over.
@@ -280,7 +325,8 @@ func (k *checker) recorded(b *broker, records [][]byte) {
 }
 
 // confirms judges a frame of the control loop: no session is told of before its record is durable.
-func (k *checker) confirms(b *broker, records []byte) {
+func (k *checker) confirms(to *conn, records []byte) {
+	b := to.r.broker
 	_, rest, err := protocol.ParseHeader(records)
 	if err != nil {
 		k.w.fail("frame", "%s sends a frame that cannot be read: %v", b.control.actor.name, err)
@@ -292,6 +338,9 @@ func (k *checker) confirms(b *broker, records []byte) {
 		ok, err := r.Next(&rec)
 		if !ok || err != nil {
 			return
+		}
+		if rec.Kind == protocol.KindError && rec.Task == 0 && to.d.process.kind == agentParty && !k.w.chaos.troubled() {
+			k.w.fail("forgotten", "%s refuses what %s says outside of any request: it has forgotten the node, and nothing has happened", b.control.actor.name, to.d.actor.name)
 		}
 		if rec.Kind == protocol.KindSessionState {
 			var body protocol.SessionState

@@ -3,7 +3,9 @@ package sim
 import (
 	"slices"
 	"testing"
+	"time"
 
+	"github.com/weft-fabric/weft/broker/session"
 	engine "github.com/weft-fabric/weft/internal/engine/instance"
 	"github.com/weft-fabric/weft/protocol"
 )
@@ -61,8 +63,125 @@ var illegal = map[string]struct {
 	"a frame that cannot be read": {"frame", func(w *World, _ *task) { w.checker.leaves(w.toInstance(), []byte("junk"), nil) }},
 	"told before it is durable": {"durable", func(w *World, _ *task) {
 		b := protocol.AppendHeader(nil, protocol.Header{Version: 1})
-		w.checker.confirms(w.broker, protocol.AppendBody(b, protocol.KindSessionOpened, 0, 1, protocol.SessionOpened{Session: 5}))
+		w.checker.confirms(w.toInstance(), protocol.AppendBody(b, protocol.KindSessionOpened, 0, 1, protocol.SessionOpened{Session: 5}))
 	}},
+}
+
+// attempt has a manager send a task to an instance as an attempt of session 3 in reign 7.
+func (w *World) attempt(t *task, c *conn, number uint8) {
+	rec := protocol.Record{Kind: protocol.KindDispatch, Session: 3, Task: 1}
+	frame := protocol.AppendDispatch(nil, 3, 1, nil, protocol.Execution{ID: t.id, Attempt: number})
+	r := protocol.NewReader(frame)
+	if ok, err := r.Next(&rec); !ok || err != nil {
+		panic(err)
+	}
+	w.broker.shares.sessions[3] = &hosted{suspended: t.session.stopped}
+	w.promises.dispatched(t, c, &rec, 7)
+}
+
+// broken are histories of single tasks in which something that was promised is not kept, by what that is.
+var broken = map[string]struct {
+	kind    string
+	history func(w *World, t *task, c *conn)
+}{
+	"more attempts than the policy says": {"attempts", func(w *World, t *task, c *conn) { w.attempt(t, c, 6) }},
+	"more failures than the policy says": {"attempts", func(w *World, t *task, c *conn) {
+		t.retry.HostLosses, t.retry.Backoff, t.retry.MaxBackoff = 9, 0, 0
+		for n := range uint8(4) {
+			w.attempt(t, c, n+1)
+			t.attempts.failed = true
+		}
+	}},
+	"again without the backoff": {"backoff", func(w *World, t *task, c *conn) {
+		w.attempt(t, c, 1)
+		t.attempts.failed, t.attempts.at = true, w.now.Add(-400*time.Millisecond)
+		w.attempt(t, c, 2)
+	}},
+	"sooner than the failure asks for": {"backoff", func(w *World, t *task, c *conn) {
+		w.attempt(t, c, 1)
+		t.attempts.failed, t.attempts.at, t.attempts.least = true, w.now.Add(-2*time.Second), 3*time.Second
+		w.attempt(t, c, 2)
+	}},
+	"begun though its session is suspended": {"suspend", func(w *World, t *task, c *conn) {
+		t.session.stopped = true
+		w.attempt(t, c, 1)
+	}},
+	"counted for the instance of another task": {"spared", func(w *World, t *task, c *conn) {
+		w.attempt(t, c, 1)
+		t.attempts.spared = t.attempts.last
+		w.attempt(t, c, 2)
+	}},
+	"a low priority first": {"priority", func(w *World, t *task, c *conn) {
+		high := w.newTask(t.session, 16)
+		high.arrived, high.options.Priority = 1, 1
+		c.d.process.owner = nil
+		t.session.app.c.pending = []*task{t, high}
+		w.promises.firsts = []*task{t}
+		w.promises.ranked()
+	}},
+	"given up and nowhere to be seen": {"dead", func(w *World, t *task, _ *conn) {
+		t.failures, t.answered = 3, 7
+		w.checker.completed(t, 0, 0, protocol.Errorf(protocol.CodeAttemptsSpent, "x", "y"))
+	}},
+	"a result and in the dead-letter list": {"dead", func(w *World, t *task, _ *conn) {
+		t.successes, t.answered, t.buried = 1, 7, 7
+		w.checker.completed(t, resultOf(t.content), t.resultSize, nil)
+	}},
+	"cancelled by nobody": {"error", func(w *World, t *task, _ *conn) {
+		w.checker.completed(t, 0, 0, protocol.Errorf(protocol.CodeCancelled, "x", "y"))
+	}},
+	"given up before its time": {"error", func(w *World, t *task, _ *conn) {
+		t.timeout = time.Second
+		w.checker.completed(t, 0, 0, protocol.Errorf(protocol.CodeDeadline, "x", "y"))
+	}},
+	"failed for a task that succeeded": {"error", func(w *World, t *task, _ *conn) {
+		t.after = []*task{{wishes: wishes{told: 1}, done: true}}
+		w.checker.completed(t, 0, 0, protocol.Errorf(protocol.CodeDependency, "x", "y"))
+	}},
+	"ends long after its cancel": {"overdue", func(w *World, t *task, _ *conn) {
+		t.cancelled, t.arrived, t.successes = 1, 1, 1
+		w.at = int64(time.Hour)
+		w.checker.completed(t, resultOf(t.content), t.resultSize, nil)
+	}},
+	"out of order": {"order", func(w *World, t *task, _ *conn) {
+		t.ordered, t.order, t.session.delivered, t.successes = true, 1, 2, 1
+		w.checker.completed(t, resultOf(t.content), t.resultSize, nil)
+	}},
+	"begun before what it waits for": {"begun", func(w *World, t *task, c *conn) {
+		t.after = []*task{{}}
+		w.promises.mayBegin(&hookRun{instance: &instance{w: w, process: c.d.process}}, t, func(what string) { w.fail("begun", "%s", what) })
+	}},
+	"begun after its client was told that it was cancelled": {"begun", func(w *World, t *task, c *conn) {
+		w.broker.shares.sessions[3] = &hosted{}
+		t.done, t.code, t.answered, t.answeredAs = true, protocol.CodeCancelled, 7, 3
+		h := &hookRun{instance: &instance{w: w, process: c.d.process, life: instanceLife{epoch: 7}}}
+		w.promises.mayBegin(h, t, func(what string) { w.fail("begun", "%s", what) })
+	}},
+	"an instance killed though its hooks end": {"killed", func(w *World, _ *task, c *conn) {
+		w.at = int64(time.Hour)
+		i := &instance{w: w, process: c.d.process, service: w.services[0]}
+		i.container = &container{order: protocol.StartContainer{ID: "c1"}, instance: i}
+		w.instances = append(w.instances, i)
+		w.promises.kills(&session.Kill{Container: "c1"})
+	}},
+	"refused though there is room": {"overload", func(w *World, t *task, _ *conn) {
+		w.checker.refused(t, 1, &protocol.Error{Code: protocol.CodeOverloaded, RetryAfter: time.Second})
+	}},
+}
+
+func TestPromises(t *testing.T) {
+	for name, c := range broken {
+		w := calmWorld(t)
+		w.at, w.now = int64(time.Minute), epochOfTime.Add(time.Minute)
+		s := &appSession{app: &w.seats[0].client.app, service: w.services[0]}
+		one := w.newTask(s, 16)
+		one.retry = protocol.Retry{Attempts: 3, HostLosses: 3, Backoff: protocol.Duration(time.Second), MaxBackoff: protocol.Duration(time.Second)}
+		w.checker.submitted(one)
+		c.history(w, one, w.toInstance())
+		if w.failure == nil || w.failure.Kind != c.kind {
+			t.Errorf("%s: the checker says %v, want a failure of kind %s", name, w.failure, c.kind)
+		}
+	}
 }
 
 func (w *World) toInstance() *conn {
@@ -83,6 +202,7 @@ func TestCheckerComplains(t *testing.T) {
 		w := calmWorld(t)
 		s := &appSession{app: &w.seats[0].client.app, service: w.services[0]}
 		one := w.newTask(s, 16)
+		one.retry = protocol.Retry{Attempts: 3, HostLosses: 3, Backoff: protocol.Duration(time.Second), MaxBackoff: protocol.Duration(time.Second)}
 		w.checker.submitted(one)
 		c.history(w, one)
 		if w.failure == nil || w.failure.Kind != c.kind {

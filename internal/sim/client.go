@@ -166,7 +166,12 @@ func (c *client) harvest() {
 		if t == nil {
 			return
 		}
-		if done.Handle != 0 {
+		switch {
+		case done.Handle != 0 && t.ordered:
+			c.app.completed(t, done)
+			c.process.table.release(done.Handle)
+			continue
+		case done.Handle != 0:
 			c.heavy = append(c.heavy, heavy{*done, t})
 			continue
 		}
@@ -234,6 +239,14 @@ func (c *client) carry() bool {
 		}
 		c.lines = append(c.lines, &line{id: d.Conn, dealer: c.w.net.dial(p, c.actor, target, d.Conn)})
 	}
+	for _, id := range b.Redials {
+		if l := c.line(id); l != nil {
+			c.w.tally.add(Redials)
+			target := l.dealer.target
+			c.w.net.close(l.dealer, false)
+			l.dealer = c.w.net.dial(p, c.actor, target, id)
+		}
+	}
 	for _, f := range b.Frames {
 		peer, records, handles, ok := f.Leave()
 		if !ok {
@@ -254,7 +267,8 @@ func (c *client) carry() bool {
 		c.hangUp(id)
 	}
 	clear(b.Frames)
-	b.Dials, b.Retained, b.Frames, b.Released, b.Hangups = b.Dials[:0], b.Retained[:0], b.Frames[:0], b.Released[:0], b.Hangups[:0]
+	b.Dials, b.Redials, b.Stopped = b.Dials[:0], b.Redials[:0], b.Stopped[:0]
+	b.Retained, b.Frames, b.Released, b.Hangups = b.Retained[:0], b.Frames[:0], b.Released[:0], b.Hangups[:0]
 	for i := range c.heavy {
 		done := &c.heavy[i].done
 		c.app.completed(c.heavy[i].task, done)

@@ -31,7 +31,9 @@ func (c *clock) when(shown int64) int64 {
 }
 
 // set has the clock show something else from now on, and go at a rate.
-func (c *clock) set(at, shown, rate int64) { *c = clock{since: at, shown: shown, rate: rate, wild: true} }
+func (c *clock) set(at, shown, rate int64) {
+	*c = clock{since: at, shown: shown, rate: rate, wild: true}
+}
 
 // jump moves the clock by so much.
 func (c *clock) jump(at int64, by time.Duration) {

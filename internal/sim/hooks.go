@@ -19,6 +19,7 @@ const (
 	actFail                  // fails
 	actPermanent             // fails, never to be run again
 	actRetryOnce             // asks to be run again the first time, then echoes
+	actRetry                 // asks to be run again each time
 	actPanic                 // panics
 	actPoison                // ends its process
 	actPoisonOnce            // ends its process the first time, then echoes
@@ -101,7 +102,11 @@ func (h *hookRun) planTask() time.Duration {
 			t.retries++
 			w.tally.add(Retries)
 			failure(1)
+			h.out.Err.RetryAfter = w.drawParty.span(0, time.Duration(pick(&w.drawParty, 0, 2))*time.Second)
 		}
+	case actRetry:
+		w.tally.add(Retries)
+		failure(1)
 	case actPanic:
 		w.tally.add(Panics)
 		h.out.Err, h.out.Panicked = protocol.Errorf(protocol.CodeTaskPanicked, "OnTaskExec", "as the seed will have it"), true

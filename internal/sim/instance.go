@@ -26,6 +26,8 @@ type instance struct {
 	stopping  bool       // it got SIGTERM
 	handles   []protocol.Handle
 	life      instanceLife // for the checker
+	spares    bool         // it is killed because of one hook, for which the other tasks there are not to suffer
+	stopped   int64        // when a hook ended last whose context had ended
 }
 
 // hand is somebody who runs an instance by hand, and starts another one when it has ended.
@@ -48,7 +50,9 @@ type hookRun struct {
 	session  *boundSession
 	task     *task
 	act      act
-	kills    bool // its end is the end of the process
+	kills    bool  // its end is the end of the process
+	told     int64 // when its context ended; 0: it has not
+	limited  bool  // it will end when its time is over
 }
 
 // startInstance starts the process of a container.
@@ -105,7 +109,7 @@ func (i *instance) gone(code int, signal string) {
 	}
 	for _, h := range i.hooks {
 		h.version++
-		if h.task != nil {
+		if h.task != nil && !i.spares {
 			w.checker.died(h.task)
 		}
 	}
@@ -165,7 +169,12 @@ func (i *instance) turn() {
 // end is the end of the process in order.
 func (i *instance) end() {
 	w := i.w
-	w.checker.instanceEnds(i)
+	if i.engine.Abandons() {
+		w.tally.add(HooksAbandoned)
+		i.spares = true
+	} else {
+		w.checker.instanceEnds(i)
+	}
 	code := 0
 	if err := i.engine.Err(); err != nil {
 		code = 1
@@ -248,12 +257,19 @@ func (i *instance) obey(o engine.Order) {
 	case engine.Cancel:
 		for _, h := range i.hooks {
 			if h.job.Session == o.Session {
-				h.cancel()
+				h.cancel(contextEnded)
+			}
+		}
+	case engine.Abort:
+		for _, h := range i.hooks {
+			if o.For(&h.job) {
+				i.w.tally.add(Aborted)
+				h.cancel(o.Err)
 			}
 		}
 	case engine.CancelAll:
 		for _, h := range i.hooks {
-			h.cancel()
+			h.cancel(contextEnded)
 		}
 	}
 }
@@ -288,7 +304,7 @@ func (i *instance) runHooks() {
 			continue
 		}
 		i.hooks = append(i.hooks, h)
-		w.queue.push(w.at+int64(takes), evHook, h, h.version)
+		w.queue.push(w.at+int64(h.withinLimits(takes)), evHook, h, h.version)
 	}
 }
 
@@ -304,19 +320,46 @@ func (w *World) newHook(i *instance) *hookRun {
 	return h
 }
 
+// contextEnded is what a hook returns whose context has ended, when the context does not say why.
+var contextEnded = protocol.Errorf(protocol.CodeTaskFailed, "OnTaskExec", "its context ended")
+
 // cancel ends the context of a hook; most take note of it.
-func (h *hookRun) cancel() {
+func (h *hookRun) cancel(why *protocol.Error) {
 	w := h.instance.w
+	if h.told == 0 {
+		h.told = w.at
+	}
 	if h.kills || !w.drawParty.chance(w.plan.heeds) {
 		return
 	}
 	h.version++
-	if h.job.Kind == engine.Exec && h.out.Err == nil {
-		w.payloadOf(h.instance, &h.out)
-		h.out = engine.Outcome{Err: protocol.Errorf(protocol.CodeTaskFailed, "OnTaskExec", "its context ended")}
+	h.heed(why)
+	w.queue.push(w.at+int64(w.drawParty.span(0, 10*time.Millisecond)), evHook, h, h.version)
+}
+
+// heed has the hook of a task return why its context has ended.
+func (h *hookRun) heed(why *protocol.Error) {
+	if h.job.Kind == engine.Exec && (h.out.Err == nil || h.limited) {
+		h.limited = false
+		h.instance.w.payloadOf(h.instance, &h.out)
+		h.out = engine.Outcome{Err: why}
 		h.act = actCancelled
 	}
-	w.queue.push(w.at+int64(w.drawParty.span(0, 10*time.Millisecond)), evHook, h, h.version)
+}
+
+// withinLimits gives how long the hook of a task takes that would take so long, but may know when its time is over.
+func (h *hookRun) withinLimits(takes time.Duration) time.Duration {
+	w, p := h.instance.w, h.instance.process
+	due := h.job.Limits.DueFrom(p.now())
+	if due.IsZero() || h.kills || !w.drawParty.chance(w.plan.heeds) {
+		return takes
+	}
+	left := max(0, time.Duration(p.clock.when(int64(due.Sub(epochOfTime)))-w.at))
+	if left < takes {
+		h.heed(protocol.Errorf(protocol.CodeDeadline, "OnTaskExec", "its time is over"))
+		h.limited = true
+	}
+	return min(takes, left)
 }
 
 // payloadOf gives back the result that a hook had made ready.
@@ -355,6 +398,9 @@ func (h *hookRun) hookEnds() {
 func (i *instance) hookDone(h *hookRun) {
 	w := i.w
 	w.step(atInstance)
+	if h.told > 0 {
+		i.stopped = w.at
+	}
 	w.checker.ends(h)
 	i.engine.Done(i.process.now(), &h.job, &h.out)
 	if h.job.Kind == engine.Exec {

@@ -27,6 +27,7 @@ func (i inspector) manager(l *managerLoop) {
 	if has.Tasks < 0 || has.Bytes < 0 || has.Pinned < 0 {
 		w.fail("invariant", "%s holds %+v", l.actor.name, has)
 	}
+	w.promises.ranked()
 	if has.Late > 0 {
 		w.tally.add(LateTurns)
 	}

@@ -115,7 +115,7 @@ func (k *checker) execBegins(h *hookRun, bad func(string)) {
 	case t == nil:
 		bad("OnTaskExec gets a payload that nobody submitted")
 		return
-	case t.id != h.job.ID:
+	case t.taskID() != h.job.ID:
 		bad("OnTaskExec gets the payload of another task")
 	case t.session.service != h.instance.service:
 		bad("OnTaskExec gets a task of another service")
@@ -126,6 +126,7 @@ func (k *checker) execBegins(h *hookRun, bad func(string)) {
 		}
 	}
 	h.task = t
+	k.w.promises.mayBegin(h, t, bad)
 	t.executions++
 	w.tally.add(Executions)
 	if t.executions > 1 {
@@ -160,8 +161,10 @@ func (k *checker) ends(h *hookRun) {
 			switch {
 			case h.out.Panicked:
 				t.panics++
+				k.w.promises.failedAttempt(t, h)
 			case failed:
 				t.failures++
+				k.w.promises.failedAttempt(t, h)
 			default:
 				t.successes++
 				if h.act == actSlow && k.w.at-h.begun > int64(protocol.PeerTimeout) {

@@ -195,6 +195,7 @@ func (n *network) carry(c *conn, dir uint8, records []byte, handles []protocol.H
 	}
 	w.mixBytes(records)
 	if c.dead {
+		w.promises.unseen = w.at
 		return
 	}
 	w.tally.add(Messages)
@@ -235,7 +236,7 @@ func (n *network) carry(c *conn, dir uint8, records []byte, handles []protocol.H
 	switch {
 	case dir == toRouter:
 	case c.r == c.r.broker.routers[0]:
-		w.checker.confirms(c.r.broker, records)
+		w.checker.confirms(c, records)
 	default:
 		w.checker.leaves(c, records, m.payloads)
 	}

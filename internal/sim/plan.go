@@ -37,13 +37,16 @@ const (
 	Operator                     // an operator closes sessions, deregisters services
 	Flood                        // every message arrives twice, and some a hundred times
 	Clocks                       // each process has a clock of its own: off, fast or slow, jumping ahead
+	Steering                     // sessions are suspended and resumed, and take tasks or do not
+	Cancels                      // tasks are cancelled
+	Deadlines                    // tasks have limits of time
 	faults
 )
 
 var faultNames = [faults]string{
 	"drop", "delay", "duplicate", "reorder", "partition", "disconnect", "pause", "disk", "crash-broker", "crash-client",
 	"crash-agent", "crash-instance", "client-exit", "agent-exit", "instance-exit", "hooks", "poison", "instances", "bind",
-	"stall", "move", "operator", "flood", "clocks",
+	"stall", "move", "operator", "flood", "clocks", "steer", "cancels", "deadlines",
 }
 
 // String names the class as ParseFaults reads it.
@@ -51,6 +54,11 @@ func (f Fault) String() string { return faultNames[f] }
 
 // Faults is a set of classes.
 type Faults uint32
+
+// disturbing are the classes after which what is sent may not arrive, or not soon, or a process may be late. Without them
+// it is known to the second when things have to happen.
+const disturbing = Faults(1<<Drop | 1<<Delay | 1<<Duplicate | 1<<Reorder | 1<<Partition | 1<<Disconnect | 1<<Pause | 1<<SlowDisk |
+	1<<CrashBroker | 1<<CrashAgent | 1<<AgentExit | 1<<Stall | 1<<Move | 1<<Operator | 1<<Flood | 1<<Clocks)
 
 // Has says whether the class is in the set.
 func (s Faults) Has(f Fault) bool { return s&(1<<f) != 0 }
@@ -98,7 +106,8 @@ type Sizes struct {
 
 // plan is what a seed draws for its world: sizes, rates, times.
 type plan struct {
-	on Faults // classes that happen
+	on   Faults // classes that happen
+	calm bool   // none of them is disturbing
 
 	loops, clients, nodes, services int
 	places                          int  // containers that fit on a node
@@ -125,13 +134,15 @@ type plan struct {
 	drop, hold, duplicate    int // per mille of messages
 	reorder, stillborn       int
 	swarm                    int // per mille of messages, which arrive a hundred times
-	kills                    int // per mille of what applications do
+	kills, steers, cancels   int // per mille of what applications do
 	holdFor, disk            time.Duration
 	brokerDown               time.Duration
 	agentDown, clientDown    time.Duration
 	faultEvery               time.Duration // mean time between two faults
 	startFails, createFails  int
 	bindFails                int
+	ranked, ordered          int // per mille of sessions whose tasks have priorities, and end in order
+	joins                    int // per mille of tasks that wait for others
 	startTakes               time.Duration
 	stalls                   bool
 	moves                    int // per mille of what an operator does
@@ -164,7 +175,11 @@ func newPlan(o *Options) plan {
 	if s.n(16) > 0 {
 		p.on = Faults(s.next()) & (1<<faults - 1)
 	}
+	if s.n(5) == 0 {
+		p.on &^= disturbing
+	}
 	p.on &^= o.Without
+	p.calm = p.on&disturbing == 0
 	p.loops = cap0(p.loops, o.Most.Loops)
 	if o.Most.Loops > 0 {
 		p.loops = o.Most.Loops
@@ -221,8 +236,11 @@ func (p *plan) rate(s *source) {
 		}
 	}
 	odd, disk := s.between(1, 300), s.span(time.Millisecond, 2*time.Second)
-	if p.on.Has(HookTrouble) || p.on.Has(Poison) {
+	switch {
+	case p.on.Has(HookTrouble) || p.on.Has(Poison):
 		p.oddTasks = odd
+	case p.on.Has(Cancels) || p.on.Has(Deadlines): // all are slow
+		p.oddTasks = min(odd, 100)
 	}
 	if p.on.Has(SlowDisk) {
 		p.disk = disk
@@ -236,6 +254,13 @@ func (p *plan) rate(s *source) {
 	}
 	if swarm := s.between(0, 3); p.on.Has(Flood) {
 		p.duplicate, p.swarm = 1000, swarm
+	}
+	p.ranked, p.ordered, p.joins = pick(s, 0, 300, 1000), pick(s, 0, 0, 200), pick(s, 0, 0, 20, 100)
+	if cancels := s.between(5, 150); p.on.Has(Cancels) {
+		p.cancels = cancels
+	}
+	if steers := s.between(5, 100); p.on.Has(Steering) {
+		p.steers = steers
 	}
 	if moves := s.between(5, 200); p.on.Has(Move) {
 		p.moves = moves
@@ -275,7 +300,13 @@ func (w *World) newService(n int, byHand bool) *service {
 			Start: protocol.Duration(s.span(4*time.Second, 10*time.Second)),
 			Grace: protocol.Duration(s.span(100*time.Millisecond, 3*time.Second)),
 		},
-		Retry: protocol.Retry{Attempts: s.between(1, 4), HostLosses: s.between(2, 8)},
+		Retry: w.drawRetry(s),
+	}
+	if w.plan.on.Has(Deadlines) && s.n(4) == 0 {
+		svc.spec.Limits.Timeout = protocol.Duration(s.span(time.Second, 30*time.Second))
+	}
+	if w.plan.on.Has(Deadlines) && s.n(4) == 0 {
+		svc.spec.Limits.Run = protocol.Duration(s.span(50*time.Millisecond, 10*time.Second))
 	}
 	svc.spec.Manager = w.drawShare(n, payload)
 	if w.plan.churning { // its one instance is adopted again and again
@@ -286,6 +317,19 @@ func (w *World) newService(n int, byHand bool) *service {
 	}
 	svc.spec = svc.spec.WithDefaults()
 	return svc
+}
+
+// drawRetry draws a policy that says all.
+func (w *World) drawRetry(s *source) protocol.Retry {
+	r := protocol.Retry{
+		Attempts: s.between(1, 4), HostLosses: s.between(2, 8),
+		Backoff: protocol.Duration(s.span(time.Millisecond, time.Duration(pick(s, 50, 500, 3000))*time.Millisecond)),
+	}
+	r.MaxBackoff = r.Backoff * protocol.Duration(s.between(1, 8))
+	if s.n(4) == 0 {
+		r.On = []string{pick(s, protocol.CodeTaskFailed, protocol.CodeTaskPanicked).String()}
+	}
+	return r
 }
 
 // drawShare draws what the session managers of a service hold of the management node, which is as the service says or, for

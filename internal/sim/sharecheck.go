@@ -34,6 +34,9 @@ type hosted struct {
 	holder *holder
 	bytes  int64 // of its tasks
 	over   bool
+
+	suspended bool
+	lost      int64 // when an instance died that held it, last
 }
 
 // lodging is an instance that a manager was told of.
@@ -70,9 +73,13 @@ func (k *shares) ordered(loop int, o *session.Order) {
 	case o.Open != nil:
 		if h := k.managers[o.Open.Manager]; h != nil {
 			h.sessions++
-			k.sessions[o.Open.Session] = &hosted{holder: h}
+			k.sessions[o.Open.Session] = &hosted{holder: h, suspended: o.Open.Suspended}
 		} else {
 			k.w.fail("share", "loop %d is to open session %d at manager %d, which has no share", loop, o.Open.Session, o.Open.Manager)
+		}
+	case o.Steer != nil:
+		if s := k.sessions[o.Steer.Session]; s != nil && (o.Steer.Action == protocol.SteerSuspend || o.Steer.Action == protocol.SteerResume) {
+			s.suspended = o.Steer.Action == protocol.SteerSuspend
 		}
 	case o.Admit != nil:
 		k.admitted(loop, o.Admit)
@@ -152,6 +159,14 @@ func (k *shares) noted(n *session.Note) {
 	case n.Moved != nil:
 		k.w.tally.add(Moves)
 		k.moving[n.Moved.State] = k.managers[n.Moved.Manager]
+	case n.Seat != nil && n.Seat.Event == protocol.EventLost:
+		if s := k.sessions[n.Seat.Session]; s != nil {
+			s.lost = k.w.at
+		}
+	case n.Kill != nil:
+		k.w.promises.kills(n.Kill)
+	case n.Dead != nil:
+		k.w.promises.buried(k.w.broker.process.name, k.w.broker.epoch, n.Dead)
 	case n.Ready != nil:
 		if l := k.lodgings[n.Ready.Container]; l != nil {
 			l.serves = true
@@ -182,6 +197,9 @@ func (k *shares) arrives(m *message) {
 		t, s := k.w.taskOf(c), k.sessions[number]
 		if t == nil || s == nil || h.Epoch != k.w.broker.epoch {
 			return
+		}
+		if t.arrived == 0 {
+			t.arrived = k.w.at
 		}
 		if t.heldBy != s {
 			t.heldBy = s

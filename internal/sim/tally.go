@@ -70,6 +70,21 @@ const (
 	Requests
 	Answers
 	Inspections
+	Redials
+	Steered
+	Aborted
+	KilledForHook
+	HooksAbandoned
+	Joined
+	Cancelled
+	CancelsDone
+	NeverBegun
+	DeadlinesPassed
+	Indeterminate
+	DependenciesFailed
+	Told
+	Backoffs
+	DeadLetters
 	counts
 )
 
@@ -88,6 +103,11 @@ var countNames = [counts]string{
 	"tasks refused for want of bytes", "turns after which managers beyond their share wait",
 	"tasks", "results", "task errors", "submissions without room",
 	"clients that stopped or began to read", "requests", "answers", "inspections",
+	"connections that were made anew", "requests to steer a session", "hooks of single tasks told to end", "instances killed for a hook", "instances by hand that left a hook behind",
+	"tasks that waited for others", "tasks that were to be cancelled", "tasks cancelled",
+	"tasks cancelled before they were begun", "tasks whose time was over", "tasks whose fate was not known in time",
+	"tasks that failed for others", "answers of session managers about tasks", "tasks that waited for their next attempt",
+	"tasks in the dead-letter list",
 }
 
 // String says what is counted.

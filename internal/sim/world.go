@@ -86,14 +86,17 @@ type World struct {
 	services  []*service
 	instances []*instance // alive
 	checker   checker
+	promises  promises
 
-	tasks       []*task
-	open        int // tasks without an answer
-	lastSession uint32
-	incarnated  uint64
-	chaos       chaos
-	goals       goals
-	inspect     inspector
+	tasks []*task
+	open  int // tasks without an answer
+
+	cancelsByNumber bool // tasks were cancelled by the numbers of their sessions
+	lastSession     uint32
+	incarnated      uint64
+	chaos           chaos
+	goals           goals
+	inspect         inspector
 
 	freeHooks   []*hookRun
 	resultBytes []byte
@@ -120,7 +123,7 @@ func (w *World) create() {
 	seed := w.options.Seed
 	w.drawNet, w.drawFault, w.drawParty, w.drawApp = newSource(seed, 2), newSource(seed, 3), newSource(seed, 4), newSource(seed, 5)
 	p := &w.plan
-	w.chaos.w, w.goals.w, w.inspect.w = w, w, w
+	w.chaos.w, w.goals.w, w.inspect.w, w.promises.w = w, w, w, w
 	w.checker = checker{w: w, containers: make(map[string]bool)}
 	w.net = network{w: w, hosts: make([]host, 2+p.clients+p.nodes)}
 	byHand := w.drawParty.chance(350)
@@ -255,8 +258,10 @@ func (w *World) allowsAct(a act) bool {
 	switch a {
 	case actPoison, actPoisonOnce:
 		return w.plan.on.Has(Poison)
-	case actFail, actPermanent, actRetryOnce, actPanic, actSlow:
+	case actFail, actPermanent, actRetryOnce, actRetry, actPanic:
 		return w.plan.on.Has(HookTrouble)
+	case actSlow:
+		return w.plan.on&(1<<HookTrouble|1<<Cancels|1<<Deadlines) != 0
 	case actEcho, actCancelled, acts:
 	}
 	return a == actEcho

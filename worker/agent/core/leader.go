@@ -82,10 +82,14 @@ func (l *leader) done(id uint64) {
 	l.do.note(NoteRegistered, l.broker().endpoint, "", fmt.Sprintf("with %d containers", l.roster.containers.Len()))
 }
 
-// refused takes the refusal of the request with this id; 0 is none.
+// refused takes the refusal of the request with this id; 0 is a status, which says that the leader has forgotten the node.
 func (l *leader) refused(now time.Time, id uint64) {
 	switch id {
 	case 0:
+		if l.registered {
+			l.registered = false
+			l.registerAt = now.Add(registerAgain)
+		}
 	case l.registering:
 		l.registering = 0
 		l.registerAt = now.Add(registerAgain)
