@@ -195,15 +195,8 @@ func (s *Session) write(t *slot, payload []byte) {
 func (s *Session) resend() {
 	e := s.engine
 	s.tenure.again()
-	swept := true // or nothing is left that CancelAll was for
 	for at := s.first; at != 0; at = e.slots[at-1].next {
 		t := &e.slots[at-1]
-		if t.id.Sequence() <= s.cancelled {
-			swept = false
-		} else if !swept {
-			swept = true
-			s.sendCancel(0)
-		}
 		if t.handle != 0 && planted.Is(planted.TwoSubmitted) {
 			continue
 		}
@@ -213,12 +206,10 @@ func (s *Session) resend() {
 		}
 		t.sent = t.left()
 		s.write(t, nil)
-		if x != nil && x.cancelled {
+		// One by one: where it is sent there may be later tasks already, which a cancel of all would end as well.
+		if x != nil && x.cancelled || t.id.Sequence() <= s.cancelled {
 			s.sendCancel(t.id)
 		}
-	}
-	if !swept {
-		s.sendCancel(0)
 	}
 }
 
