@@ -26,6 +26,7 @@ type task struct {
 	retries    int
 	deaths     int // processes that ended under it
 	reign      protocol.Epoch
+	reignAs    protocol.SessionNumber // its session's number there
 	deathsNow  int                    // of those processes, under the present reign
 	dispatches int                    // frames to instances that name it
 	answered   protocol.Epoch         // of the manager that sent its answer,
@@ -75,8 +76,8 @@ func (w *World) taskOf(c content) *task {
 // died notes that a process ended while the hook of a task ran in it. No task may do that for ever.
 func (k *checker) died(t *task) {
 	t.deaths++
-	if e := k.w.broker.epoch; t.reign != e {
-		t.reign, t.deathsNow = e, 0
+	if e, as := k.w.broker.epoch, t.attempts.last.session; t.reign != e || t.reignAs != as {
+		t.reign, t.reignAs, t.deathsNow = e, as, 0
 	}
 	t.deathsNow++
 	if l := t.retry; t.deathsNow > l.Attempts+l.HostLosses {

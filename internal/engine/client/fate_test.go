@@ -207,6 +207,26 @@ func TestCancelAll(t *testing.T) {
 	w.expect(s, late, small)
 }
 
+// Where a session goes with the tasks that it has, those that came after CancelAll are not cancelled by what is said again.
+func TestCancelAllSparesLaterTasksThatMove(t *testing.T) {
+	w := newWorld(t)
+	s := w.open()
+	w.broker.stubborn = true
+	early := w.submit(s, small)
+	w.settle()
+	s.CancelAll()
+	w.settle()
+	late := w.submit(s, small)
+	w.settle()
+	w.broker.stubborn = false
+	w.broker.refer(w.broker.sessions[s.number], "loop-1") // whose manager knows both tasks
+	w.run(5 * time.Second)
+	w.ends(s, early, protocol.CodeCancelled, false)
+	w.unfinished(s, late)
+	w.answerAll()
+	w.expect(s, late, small)
+}
+
 func TestRefusedTasksAreSentAgain(t *testing.T) {
 	sizes(t, func(t *testing.T, payload []byte) {
 		w := newWorld(t)
