@@ -202,7 +202,7 @@ func (w *cancelWatch) submit(ctx context.Context, s *client.Session, n int, exec
 			w.mu.Lock()
 			defer w.mu.Unlock()
 			if !errors.Is(r.Err, w.expect) || (r.Err == nil) != (w.expect == nil) {
-				w.wrong = append(w.wrong, fmt.Errorf("a task was answered by %w, want %v", r.Err, w.expect))
+				w.wrong = append(w.wrong, fmt.Errorf("a task that was to end by %q was answered: %w", fmt.Sprint(w.expect), r.Err))
 			}
 			if last != nil {
 				*last = time.Since(w.begin)

@@ -2,6 +2,7 @@ package worker
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -90,7 +91,7 @@ func (c *taskContext) verdict() *protocol.Error {
 	if m == nil || m.Err() == nil {
 		return nil
 	}
-	if e, ok := context.Cause(m.Context).(*protocol.Error); ok && (e.Code == protocol.CodeDeadline || e.Code == protocol.CodeCancelled) {
+	if e, ok := errors.AsType[*protocol.Error](context.Cause(m.Context)); ok && (e.Code == protocol.CodeDeadline || e.Code == protocol.CodeCancelled) {
 		return e
 	}
 	return nil

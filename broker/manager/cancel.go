@@ -122,18 +122,20 @@ func (cl *client) cancel(rec *protocol.Record) {
 	s.manager.handled()
 	m, id := endings{s.manager}, protocol.TaskID(rec.Task)
 	e := protocol.Errorf(protocol.CodeCancelled, "task", "cancelled by its client")
-	switch k := uint32(0); {
-	case id == 0:
+	if id == 0 {
 		m.cancel(s, &session.Cancel{Session: s.number, Error: e})
-	default:
-		if k = s.find(id.Sequence()); k != 0 && m.slab.slots[k].id == id {
-			m.one(s, k, e)
-		} else if k == 0 && id.Sequence() > 0 && s.seen.add(id.Sequence()) {
-			// It comes later, if at all, and is a duplicate then.
-			s.failed++
-			cl.fail(s, id, notBegun(&slot{}, e))
-			s.touch()
-		}
+		return
+	}
+	k := s.find(id.Sequence())
+	switch {
+	case k != 0 && m.slab.slots[k].id == id:
+		m.one(s, k, e)
+	case k == 0 && id.Sequence() > 0 && s.seen.add(id.Sequence()):
+		// It comes later, if at all, and is a duplicate then.
+		s.failed++
+		s.cancelled++
+		cl.fail(s, id, notBegun(&slot{}, e))
+		s.touch()
 	}
 }
 
