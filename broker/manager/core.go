@@ -265,10 +265,13 @@ func (c *Core) note(n session.Note) { c.notes = append(c.notes, n) }
 
 func (c *Core) beats() {
 	for _, e := range c.order {
-		e.link.Beat(false)
+		if !e.silent(c) { // to one that does not take them, headers would pile up
+			e.link.Beat(false)
+		}
 	}
 	for _, m := range c.managers {
 		m.checkSilence()
+		m.checkMute()
 	}
 }
 
@@ -293,6 +296,9 @@ func (c *Core) frame(ev Event) {
 	switch e.link.Receive(h, len(ev.Records)) {
 	case link.Fresh:
 		e.heard = c.now
+		if i := e.instance; i != nil && i.mute {
+			hearing{i}.begins()
+		}
 		used = c.records(e, rest, ev.Payloads)
 	case link.Gap:
 		c.raw = append(c.raw, Raw{ev.Peer, c.node.Rehello(nil)})
@@ -317,6 +323,7 @@ func (c *Core) stranger(peer protocol.Peer, h protocol.Header, records []byte) {
 		return
 	}
 	if !ok || rec.Kind != protocol.KindHello {
+		tooLate(c, records)
 		c.raw = append(c.raw, Raw{peer, c.node.Rehello(nil)})
 		return
 	}

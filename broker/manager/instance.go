@@ -36,6 +36,7 @@ type instance struct {
 	draining bool // gets nothing more, lets its seats go
 	left     bool // was told to leave
 	isLost   bool
+	mute     bool      // it is not heard, though its agent says that it lives
 	answered bool      // it has answered a task
 	reserved bool      // gets nothing but suspects, one at a time
 	last     link.Mark // the frame with the suspect that it was given last
@@ -59,7 +60,9 @@ func (p place) where() string {
 }
 
 // serves says whether the instance can be given sessions and tasks.
-func (i *instance) serves() bool { return i.isReady && !i.draining && !i.isLost && !i.killed }
+func (i *instance) serves() bool {
+	return i.isReady && !i.draining && !i.isLost && !i.killed && !i.mute
+}
 
 // room is the number of tasks that the instance may be given now.
 func (i *instance) room() int {
@@ -391,7 +394,7 @@ func (m *manager) checkSilence() {
 		}
 		// One that was told to leave without waiting for its hooks does so, or is not to be reckoned with any more.
 		overdue := i.killed && c.now.Sub(i.killedAt) >= c.cfg.PeerTimeout
-		if overdue || c.now.Sub(i.heard) >= c.cfg.PeerTimeout {
+		if overdue || i.silent(c) {
 			reason := "not heard of for " + c.cfg.PeerTimeout.String()
 			if overdue {
 				reason = "it was told to leave at once, and is still there"

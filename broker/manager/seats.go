@@ -212,7 +212,7 @@ func (s *hosted) widen() {
 		s.place(best)
 		return
 	}
-	if len(s.seats) > 0 || s.waits {
+	if s.waits || heeded(s) {
 		return
 	}
 	for _, i := range s.manager.instances {

@@ -45,6 +45,8 @@ type party struct {
 	tasks      []given                      // of an instance: dispatched and unanswered, in order
 	bound      map[uint32]bool
 	left       bool
+	stopped    bool // it takes and says nothing
+	missed     []missed
 	returned   int  // tasks of an instance that it gave back
 	keeps      bool // a client that takes no results
 	received   int  // bytes of results and failures
@@ -216,6 +218,9 @@ func (w *world) payload(b []byte) protocol.Handle {
 
 // flush sends what a party has ready and says whether there was anything.
 func (p *party) flush() bool {
+	if p.stopped {
+		return false
+	}
 	frames := p.node.Take(nil)
 	for _, f := range frames {
 		if _, records, payloads, ok := f.Leave(); ok && !p.dead {
@@ -233,6 +238,10 @@ func (p *party) flush() bool {
 
 // receive takes a frame from the core.
 func (p *party) receive(frame []byte, bodies [][]byte) {
+	if p.stopped {
+		p.missed = append(p.missed, missed{append([]byte(nil), frame...), bodies})
+		return
+	}
 	h, rest, err := protocol.ParseHeader(frame)
 	if err != nil {
 		p.w.t.Fatalf("%s got %v", p.name, err)
@@ -428,7 +437,7 @@ func (w *world) pass(d time.Duration) {
 		w.now = w.now.Add(busyTick)
 		w.core.Tick(w.now)
 		for _, p := range w.all {
-			if !p.dead {
+			if !p.dead && !p.stopped {
 				p.link.Beat(p.hello.Role == protocol.RoleInstance)
 			}
 		}
@@ -572,23 +581,4 @@ func (p *party) want(t *testing.T, seq uint64, answer string) {
 	if len(got) != 1 || got[0] != answer {
 		t.Fatalf("task %d was answered %q, want %q once", seq, got, answer)
 	}
-}
-
-// describe tells what the core is at, for a failing test.
-func (w *world) describe() string { return describe(w.core) }
-
-func describe(c *Core) string {
-	out := ""
-	for _, m := range c.managers {
-		for _, i := range m.instances {
-			out += fmt.Sprintf("\n%s ready %v draining %v reserved %v flight %d credit %d turns %d:", i.container, i.isReady, i.draining, i.reserved, i.flight, i.credit, len(i.turns))
-			for _, t := range i.seats {
-				out += fmt.Sprintf(" [%d state %d flight %d]", t.session.number, t.state, t.flight)
-			}
-		}
-		for _, s := range m.sessions {
-			out += fmt.Sprintf("\nsession %d queue %d suspects %d delayed %d flight %d seats %d waits %v closing %v blocked %v", s.number, s.queue.n, s.suspects.n, s.delayed.n, s.flight.n, len(s.seats), s.waits, s.closing, s.client.blocked())
-		}
-	}
-	return out
 }
