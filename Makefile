@@ -116,7 +116,7 @@ check-vulnerabilities: setup $(TOOLS)/govulncheck
 
 # The figures that the fabric must reach. A test that does not exist, or is skipped, has not passed.
 .PHONY: acceptance
-acceptance: acceptance-throughput acceptance-kill acceptance-cancel acceptance-fairness acceptance-callbacks acceptance-exec acceptance-tour acceptance-analyze ## Check the promised figures and behaviour (takes long)
+acceptance: acceptance-throughput acceptance-kill acceptance-cancel acceptance-fairness acceptance-callbacks acceptance-exec acceptance-tour acceptance-analyze acceptance-overload acceptance-long-task acceptance-pause ## Check the promised figures and behaviour (takes long)
 
 .PHONY: acceptance-throughput
 acceptance-throughput: build ## - at least 1,000,000 small tasks/s through one client and one instance
@@ -146,6 +146,22 @@ acceptance-tour: build ## - what README tells a new user to do, done
 .PHONY: acceptance-analyze
 acceptance-analyze: build ## - weft session analyze names what holds a session up, in five cases of five
 	@WEFT_BINARY=$(CURDIR)/$(BIN)/weft tools/acceptance test TestAcceptanceAnalyze ./internal/e2e
+
+.PHONY: acceptance-overload
+acceptance-overload: build ## - ten times too much for 40 s, a stopped instance, a stopped client: memory, results, recovery
+	$(BIN)/weft-bench overload --time 40s --large 200
+
+.PHONY: acceptance-overload-long
+acceptance-overload-long: build ## The same for 5 minutes, with 10,000 results of 8 MiB for the stopped client
+	$(BIN)/weft-bench overload --time 5m --large 10000
+
+.PHONY: acceptance-long-task
+acceptance-long-task: build ## - one task of 10 s among 10,000 of 1 ms holds nobody up
+	$(BIN)/weft-bench long-task
+
+.PHONY: acceptance-pause
+acceptance-pause: build ## - a node stands still for 5 s and counts as lost after 2 s
+	$(BIN)/weft-bench pause
 
 .PHONY: clean
 clean: ## Remove what was built

@@ -49,6 +49,8 @@ type plan struct {
 	slots     int           // tasks that an instance executes at once; 0: 1
 	port      int           // base port of the broker over tcp, which has one manager loop then; 0: any
 	poison    bool          // tasks may be poison
+	directed  bool          // tasks say themselves how long they take
+	broker    []string      // further flags of the broker
 }
 
 // startFabric starts the parties and registers the service. The caller closes it, also when it fails later.
@@ -71,7 +73,8 @@ func startFabric(ctx context.Context, p plan) (_ *fabric, err error) {
 	if p.transport == "ipc" {
 		listen = "ipc://" + filepath.Join(f.dir, "control")
 	}
-	if f.broker, err = startParty(ctx, "broker", brokerCommand, "--listen", listen, "--loops", strconv.Itoa(loops)); err != nil {
+	flags := append([]string{brokerCommand, "--listen", listen, "--loops", strconv.Itoa(loops)}, p.broker...)
+	if f.broker, err = startParty(ctx, "broker", flags...); err != nil {
 		return nil, err
 	}
 	f.endpoint = f.broker.ready.Endpoint
@@ -111,6 +114,9 @@ func (f *fabric) register(ctx context.Context, p plan) error {
 		return err
 	}
 	args := []string{serveCommand, "--execution", p.execution.String()}
+	if p.directed {
+		args = append(args, "--directed")
+	}
 	if p.poison {
 		args = append(args, "--poison", f.poisonLog())
 	}

@@ -22,6 +22,7 @@ const (
 	clientCommand = "party-client"
 	holderCommand = "party-holder"
 	serveCommand  = "party-serve"
+	surgeCommand  = "party-surge"
 )
 
 func main() {
@@ -33,8 +34,8 @@ func main() {
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
-	root.AddCommand(newRun(), newKill(), newCancel(), newFairness(),
-		newPartyBroker(), newPartyAgent(), newPartyClient(), newPartyHolder(), newPartyServe())
+	root.AddCommand(newRun(), newKill(), newCancel(), newFairness(), newOverload(), newLongTask(), newPause(),
+		newPartyBroker(), newPartyAgent(), newPartyClient(), newPartyHolder(), newPartyServe(), newPartySurge())
 	err := root.ExecuteContext(ctx)
 	stop()
 	if err = errors.Join(err, zmqx.Terminate()); err != nil {

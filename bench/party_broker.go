@@ -13,12 +13,13 @@ import (
 // newPartyBroker is the broker of a benchmark, as it is in production.
 func newPartyBroker() *cobra.Command {
 	var listen string
-	var loops int
+	config := broker.Config{TuneMalloc: true}
 	cmd := &cobra.Command{
 		Use: brokerCommand, Hidden: true, Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) (err error) {
 			ctx := partyContext()
-			b, err := broker.Start(broker.Config{Listen: []string{listen}, Loops: loops, TuneMalloc: true})
+			config.Listen = []string{listen}
+			b, err := broker.Start(config)
 			if err != nil {
 				return err
 			}
@@ -30,7 +31,11 @@ func newPartyBroker() *cobra.Command {
 			return obey(ctx, answer{Endpoint: b.Endpoints()[0]}, nil)
 		},
 	}
-	cmd.Flags().IntVar(&loops, "loops", 0, "manager loops; 0: the default")
-	cmd.Flags().StringVar(&listen, "listen", "", "control endpoint")
+	flags := cmd.Flags()
+	flags.StringVar(&listen, "listen", "", "control endpoint")
+	flags.IntVar(&config.Loops, "loops", 0, "manager loops; 0: the default")
+	flags.Int64Var(&config.Memory, "memory", 0, "bytes")
+	flags.DurationVar(&config.PeerTimeout, "peer-timeout", 0, "silence after which an agent is lost")
+	flags.DurationVar(&config.ClientGrace, "client-grace", 0, "how long the sessions of a silent client live")
 	return cmd
 }

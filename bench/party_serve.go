@@ -19,6 +19,7 @@ type echo struct {
 	worker.Base
 	execution time.Duration
 	poison    string // file for what poison tasks do; empty: there are none
+	directed  bool
 }
 
 // poisonous begins the payload of a task that ends its instance.
@@ -29,6 +30,13 @@ const poisonous = "poison "
 func (e *echo) OnTaskExec(_ context.Context, t *worker.TaskContext) ([]byte, error) {
 	if e.poison != "" && bytes.HasPrefix(t.Payload(), []byte(poisonous)) {
 		return nil, errors.Join(noteLine(e.poison, string(t.Payload())), syscall.Kill(os.Getpid(), syscall.SIGKILL))
+	}
+	if e.directed {
+		d, ok := readDirective(t.Payload())
+		if !ok {
+			return nil, fmt.Errorf("a task of %d bytes that is no directive", len(t.Payload()))
+		}
+		return d.obey(), nil
 	}
 	if e.execution > 0 {
 		time.Sleep(e.execution)
@@ -90,5 +98,6 @@ func newPartyServe() *cobra.Command {
 	cmd.Flags().StringVar(&sleeper, "sleep", "", "serve tasks that take the time that they name, and end with their context or do not: heeding or stubborn")
 	cmd.Flags().StringVar(&e.poison, "poison", "", "let tasks be poison that say so, and note in this file that they are executed")
 	cmd.Flags().DurationVar(&e.execution, "execution", 0, "time that a task takes")
+	cmd.Flags().BoolVar(&e.directed, "directed", false, "tasks say themselves how long they take, and how large their results are")
 	return cmd
 }
