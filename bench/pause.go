@@ -115,6 +115,9 @@ func (k *pause) play(ctx context.Context, f *fabric, c *client.Client, s *client
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
+	if there, err := ready(ctx, c, nodeName); there || err != nil {
+		return errors.Join(err, fmt.Errorf("the agent is not lost after %v of silence, the limit is %v", k.pause, k.limit))
+	}
 	if err := signalAll(all, syscall.SIGCONT); err != nil {
 		return err
 	}
