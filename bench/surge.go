@@ -115,20 +115,26 @@ func (s *surger) fail(err error) {
 	}
 }
 
-// load keeps so many tasks outstanding for a while, beside those that are, and says how many results came in that time.
+// load keeps so many tasks outstanding for a while, at least, and says how many results came in that time.
 func (s *surger) load(ctx context.Context, d time.Duration, outstanding int) (answer, error) {
+	ctx, stop := context.WithTimeout(ctx, d)
+	defer stop()
+	defer context.AfterFunc(ctx, s.arrived.Broadcast)()
 	begin := time.Now()
 	s.mu.Lock()
 	before := s.done
 	s.mu.Unlock()
-	for time.Since(begin) < d {
+	for ctx.Err() == nil {
 		s.mu.Lock()
-		for len(s.results)-int(s.done) >= outstanding {
+		for len(s.results)-int(s.done) >= outstanding && ctx.Err() == nil {
 			s.arrived.Wait()
 		}
 		s.mu.Unlock()
 		if err := s.send(ctx); err != nil {
-			return answer{}, err
+			s.forget()
+			if ctx.Err() == nil {
+				return answer{}, err
+			}
 		}
 	}
 	s.mu.Lock()
@@ -144,10 +150,10 @@ func (s *surger) surge(ctx context.Context, d time.Duration, perSecond float64) 
 	for ctx.Err() == nil {
 		for float64(sent) < time.Since(begin).Seconds()*perSecond {
 			if err := s.send(ctx); err != nil {
+				s.forget()
 				if ctx.Err() == nil {
 					return answer{}, err
 				}
-				s.forget()
 				break
 			}
 			sent++
