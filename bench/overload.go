@@ -58,7 +58,7 @@ before does not come back in time.`,
 	flags.DurationVar(&k.time, "time", 5*time.Minute, "how long the overload lasts")
 	flags.DurationVar(&k.execution, "execution", time.Millisecond, "time that a task takes")
 	flags.DurationVar(&k.recovery, "recovery", 30*time.Second, "time after which the throughput must be back")
-	flags.Int64Var(&k.memory, "memory", 512<<20, "memory that the broker may use, in bytes")
+	flags.Int64Var(&k.memory, "memory", 384<<20, "memory that the broker may use, in bytes")
 	flags.IntVar(&k.instances, "instances", 4, "instances of the service")
 	flags.IntVar(&k.clients, "clients", 4, "clients that overload it")
 	flags.IntVar(&k.factor, "factor", 10, "how many times what the instances can do the clients ask for")

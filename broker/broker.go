@@ -185,6 +185,7 @@ func (b *Broker) open(s *shell) error {
 	socket, err := zmqx.NewRouter(b.payloads, zmqx.Options{
 		MaxFrame: max(b.cfg.MaxPayload, protocol.MaxRecords) + 1024, MaxRecords: protocol.MaxRecords,
 		MaxMessage: protocol.MaxPayloadFrames*b.cfg.MaxPayload + protocol.MaxRecords,
+		Backlog:    backlog,
 	})
 	if err != nil {
 		return fmt.Errorf("broker: %w", err)

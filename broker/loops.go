@@ -14,6 +14,10 @@ import (
 // burst is how many messages a loop takes before it sends.
 const burst = 64
 
+// backlog is how many messages of a peer may wait for a loop. What waits there is not counted as memory in use, and a peer
+// may send all of its credit at once.
+const backlog = 32
+
 // shell is what both kinds of loops have: one goroutine that owns a ROUTER and its core. Nothing in it blocks but the
 // wait for the socket or the mailbox.
 type shell struct {

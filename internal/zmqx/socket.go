@@ -52,6 +52,9 @@ type Options struct {
 	HandshakeInterval time.Duration
 	// ConnectTimeout is how long one attempt of a DEALER to connect over tcp may take. Default 3 s.
 	ConnectTimeout time.Duration
+	// Backlog is how many messages of one peer may wait to be received; then no more are read from its connection until
+	// they are. Nothing is dropped. Default: as many as come.
+	Backlog int
 	// Linger is how long what was sent may still leave after Close. Default 0: it is dropped.
 	Linger time.Duration
 }
@@ -67,6 +70,7 @@ func (o Options) withDefaults() (Options, error) {
 		{"HandshakeInterval", int64(o.HandshakeInterval)},
 		{"ConnectTimeout", int64(o.ConnectTimeout)},
 		{"Linger", int64(o.Linger)},
+		{"Backlog", int64(o.Backlog)},
 	} {
 		if f.value < 0 {
 			return o, fmt.Errorf("zmqx: option %s: %d is negative; it must be positive, or 0 for the default",
@@ -172,7 +176,7 @@ func (s *Socket) setUp(o Options) error {
 	z := s.zmq
 	set := []error{
 		z.SetSndhwm(0),
-		z.SetRcvhwm(0),
+		z.SetRcvhwm(o.Backlog),
 		z.SetSndtimeo(0),
 		z.SetRcvtimeo(0),
 		z.SetLinger(o.Linger),

@@ -121,7 +121,7 @@ func TestOptionsAreChecked(t *testing.T) {
 		}
 	}
 	o, err := Options{}.withDefaults()
-	want := Options{64 << 20, 1 << 20, 65 << 20, 3 * time.Second, 3 * time.Second, 0}
+	want := Options{64 << 20, 1 << 20, 65 << 20, 3 * time.Second, 3 * time.Second, 0, 0}
 	if err != nil || o != want {
 		t.Errorf("defaults %+v (%v), want %+v", o, err, want)
 	}
