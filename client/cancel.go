@@ -26,6 +26,7 @@ func (t *Task) Cancel() {
 	}
 	c.settle()
 	t.consumed()
+	t.session.taken(t.ID())
 }
 
 // settle passes on what a command to the engine has brought. The caller holds mu, which is given back.

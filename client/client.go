@@ -222,12 +222,19 @@ func (c *Client) harvest() {
 	for i := range b.Completions {
 		done := &b.Completions[i]
 		at := done.Task.Slot()
-		to := c.pending[at]
-		c.pending[at] = pending{}
+		var to pending
+		if done.Foreign {
+			to = c.foreign(done)
+		} else {
+			to = c.pending[at]
+			c.pending[at] = pending{}
+		}
 		if done.Early {
 			c.pending[at] = pending{session: to.session, task: to.task}
 		}
-		to.session.wakeSubmitters()
+		if to.session != nil {
+			to.session.wakeSubmitters()
+		}
 		if done.Handle != 0 && to.copyLater(c, done) {
 			continue
 		}
@@ -339,6 +346,7 @@ func (c *Client) conclude(to pending, done *engine.Completion) {
 		if done.Size > 0 {
 			c.eng.Consumed(done.Source, int64(done.Size))
 		}
+		engine.Taken(done.Session, done.Task)
 		if t != nil && t.ordered {
 			to.session.ordered.delivered(done.Task.Slot())
 		}
@@ -354,6 +362,9 @@ func (p *pending) call(c *Client, done *engine.Completion) {
 	cb := callback{
 		fn: p.fn, result: Result{Payload: done.Payload, Err: taskError(done.Err), Task: done.Task},
 		account: c.account(done), size: done.Size,
+	}
+	if p.session.keeps {
+		cb.kept = p.session
 	}
 	if p.session.ordered != nil {
 		p.session.ordered.push(cb, done.Task)

@@ -20,6 +20,7 @@ var (
 	ErrSessionClosed   error = &protocol.Error{Code: protocol.CodeSessionClosed}
 	ErrSessionKilled   error = &protocol.Error{Code: protocol.CodeSessionKilled}
 	ErrSessionExpired  error = &protocol.Error{Code: protocol.CodeSessionExpired}
+	ErrInUse           error = &protocol.Error{Code: protocol.CodeInUse}
 	ErrDetached        error = &protocol.Error{Code: protocol.CodeDetached}
 	ErrNotAccepting    error = &protocol.Error{Code: protocol.CodeNotAccepting}
 	ErrCancelled       error = &protocol.Error{Code: protocol.CodeCancelled}

@@ -25,6 +25,7 @@ type callback struct {
 	result  Result
 	account *account
 	size    uint32
+	kept    *Session // whose broker keeps the result until it is taken; nil: it does not
 }
 
 // chunk is what one burst of results brought.
@@ -179,6 +180,9 @@ func (r *runner) run(cb *callback) {
 	defer func() {
 		if p := recover(); p != nil {
 			r.panicked(cb.result.Task, p, debug.Stack())
+		}
+		if cb.kept != nil {
+			cb.kept.taken(cb.result.Task)
 		}
 		*cb = callback{}
 	}()

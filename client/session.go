@@ -20,6 +20,7 @@ type Session struct {
 
 	taskTimeout time.Duration // of tasks that name none; 0: none
 	ordered     *inOrder      // nil: results come as they come
+	keeps       bool          // the broker keeps results until they are taken
 
 	// Guarded by the client's mu.
 	over      bool
@@ -90,7 +91,7 @@ func (c *Client) OpenSession(ctx context.Context, service string, opts ...Sessio
 		c.mu.Unlock()
 		return nil, closedError("open session")
 	}
-	s := &Session{client: c, open: make(chan struct{}), done: make(chan struct{}), taskTimeout: cfg.spec.Timeout}
+	s := &Session{client: c, open: make(chan struct{}), done: make(chan struct{}), taskTimeout: cfg.spec.Timeout, keeps: cfg.spec.Disconnect == protocol.DisconnectKeep}
 	if cfg.ordered {
 		s.ordered = &inOrder{session: s}
 	}
@@ -212,7 +213,9 @@ func (s *Session) Results(ctx context.Context) iter.Seq2[Result, error] {
 				return
 			}
 			t.consumed()
-			if !yield(Result{Payload: t.payload, Err: t.err, Task: t.ID()}, t.err) {
+			more := yield(Result{Payload: t.payload, Err: t.err, Task: t.ID()}, t.err)
+			s.taken(t.ID())
+			if !more {
 				return
 			}
 		}
@@ -234,7 +237,7 @@ func (s *Session) nextResult(ctx context.Context) (t *Task, ok bool) {
 				return t, true
 			}
 		}
-		if s.unclaimed == 0 {
+		if s.unclaimed == 0 && (s.over || engine.Awaited(s.core) == 0) {
 			return nil, false
 		}
 		news := s.results.wait()

@@ -61,7 +61,7 @@ func (t *Task) ID() protocol.TaskID {
 
 // unfinished says whether the engine has the task, which is in its slot then. The caller holds the client's mu.
 func (t *Task) unfinished() bool {
-	return t.session.client.pending[t.id.Slot()].task == t && !t.finished
+	return !t.finished && t.session.client.pending[t.id.Slot()].task == t
 }
 
 // ref is the task in the engine. The caller holds the client's mu.
@@ -107,6 +107,7 @@ func (t *Task) Wait(ctx context.Context) ([]byte, error) {
 		t.take()
 		c.mu.Unlock()
 		t.consumed()
+		t.session.taken(t.id)
 		return t.payload, t.err
 	}
 	if ctx.Err() != nil {
@@ -136,6 +137,7 @@ func (t *Task) Wait(ctx context.Context) ([]byte, error) {
 	t.take()
 	c.mu.Unlock()
 	t.consumed()
+	t.session.taken(t.id)
 	return t.payload, t.err
 }
 
@@ -258,6 +260,7 @@ func (s *Session) Call(ctx context.Context, payload []byte, opts ...TaskOption) 
 		}
 	}
 	t.consumed()
+	s.taken(t.id)
 	return t.payload, cfg.explained(t.err)
 }
 
