@@ -170,8 +170,8 @@ func (s *Session) taken(id protocol.TaskID) {
 	}
 }
 
-// foreign makes a task of one that another client has submitted and that has ended. The caller holds mu.
-func (c *Client) foreign(done *engine.Completion) pending {
+// foreignTask makes a task of one that another client has submitted and that has ended. The caller holds mu.
+func foreignTask(c *Client, done *engine.Completion) pending {
 	s := c.sessions[done.Session]
 	if s == nil {
 		return pending{} // given up while it was being attached to

@@ -224,7 +224,7 @@ func (c *Client) harvest() {
 		at := done.Task.Slot()
 		var to pending
 		if done.Foreign {
-			to = c.foreign(done)
+			to = foreignTask(c, done)
 		} else {
 			to = c.pending[at]
 			c.pending[at] = pending{}

@@ -120,6 +120,8 @@ func runAgent(ctx context.Context, config []byte) error {
 type clientConfig struct {
 	Broker, Service string
 	Tasks           []string
+	Disconnect      string // what becomes of its session when it is gone
+	Leave           bool   // it leaves its session, and ends
 }
 
 // runClient submits its tasks and waits until it is ended.
@@ -132,12 +134,17 @@ func runClient(ctx context.Context, config []byte) error {
 	if err != nil {
 		return err
 	}
-	s, err := cl.OpenSession(ctx, c.Service)
+	s, err := cl.OpenSession(ctx, c.Service, client.WithDisconnect(c.Disconnect, 0))
 	if err != nil {
 		return err
 	}
 	for _, task := range c.Tasks {
 		if _, err := s.Submit(ctx, []byte(task)); err != nil {
+			return err
+		}
+	}
+	if c.Leave {
+		if err := s.Detach(ctx, 0); err != nil {
 			return err
 		}
 	}
