@@ -81,7 +81,8 @@ type fakeSession struct {
 	number protocol.SessionNumber
 	client uint64
 	key    uint64
-	seen   map[uint64]bool // sequences taken
+	top    uint64          // highest sequence taken: they come in order
+	open   map[uint64]bool // sequences below that were refused
 	closed bool
 	runs   int
 }
@@ -462,18 +463,20 @@ func (b *fakeBroker) data(e *fakeEnd, rec *protocol.Record, payload []byte) {
 	case protocol.KindTask:
 		s := b.sessions[rec.Session]
 		seq := protocol.TaskID(rec.Task).Sequence()
-		if s == nil || s.closed || s.seen[seq] {
+		if s == nil || s.closed || seq <= s.top && !s.open[seq] {
 			return
 		}
+		s.top = max(s.top, seq)
 		if b.overload > 0 {
 			b.overload--
+			if s.open == nil {
+				s.open = map[uint64]bool{}
+			}
+			s.open[seq] = true
 			b.fail(e, rec.Session, rec.Task, &protocol.Error{Code: protocol.CodeOverloaded, Op: "Task", RetryAfter: time.Millisecond})
 			return
 		}
-		if s.seen == nil {
-			s.seen = map[uint64]bool{}
-		}
-		s.seen[seq] = true
+		delete(s.open, seq)
 		s.runs++
 		options, ok := rec.Options()
 		if !ok {

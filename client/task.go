@@ -30,22 +30,22 @@ type Task struct {
 	ordered bool // it has a place among the ordered ones
 
 	// Guarded by the client's mu.
-	id       protocol.TaskID // its sequence may be 0 until it is finished, see current
 	finished bool
-	given    bool          // taken by Wait or Results, or cancelled
-	waiting  int           // in Wait, or for ever after Done
-	watched  bool          // Done was called before it was finished
-	ready    chan struct{} // closed when finished; made by the first who waits
-	answered bool          // the fabric does nothing more for it
-	stopped  chan struct{} // closed when answered; made by the first who asks
-	next     *Task         // in the results of the session
-	stream   *stream       // of what it says; nil: nobody asked for that
+	given    bool            // taken by Wait or Results, or cancelled
+	watched  bool            // Done was called before it was finished
+	answered bool            // the fabric does nothing more for it
+	waiting  int32           // in Wait, or for ever after Done
+	size     uint32          // of the result; 0 when its credit was given back
+	id       protocol.TaskID // its sequence may be 0 until it is finished, see ID
+	ready    chan struct{}   // closed when finished; made by the first who waits
+	stopped  chan struct{}   // closed when answered; made by the first who asks
+	next     *Task           // in the results of the session
+	stream   *stream         // of what it says; nil: nobody asked for that
+	account  *account
 
 	// Written before finished, not changed after.
 	payload []byte
 	err     error
-	account *account
-	size    uint32
 }
 
 // ID is the task's id in its session. With the number of the session it is what a service may use to notice that it

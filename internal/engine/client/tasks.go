@@ -257,6 +257,16 @@ func (c *conn) finished(rec *protocol.Record, h protocol.Handle) {
 	if len(rec.Ext) > 0 && !t.told() && t.held(rec, done) {
 		return
 	}
+	if t.extra == nil && t.stream == nil { // as most
+		s.At(at).unlink()
+		*t = slot{}
+		e.free = append(e.free, at)
+		e.out.Completions = append(e.out.Completions, done)
+		if s.tasks == 0 {
+			s.drained()
+		}
+		return
+	}
 	s.At(at).conclude(done)
 }
 
