@@ -517,3 +517,20 @@ func TestGivenUpWhileItSpeaks(t *testing.T) {
 		t.Errorf("%d of %d bytes are consumed", e.consumed, e.sent)
 	}
 }
+
+// TestRefusedMeansNotThere: what was refused is at no manager, whatever was sent before.
+func TestRefusedMeansNotThere(t *testing.T) {
+	w := newWorld(t)
+	s := w.open()
+	id := w.start(s, Task{Payload: small, Options: protocol.TaskOptions{Timeout: 20 * time.Second}}).ID()
+	w.settle()
+	w.restart()
+	w.broker.overload, w.broker.retryAfter = 1<<30, time.Second
+	w.run(8 * time.Second)
+	if n := w.broker.sessions[s.number].refused[1]; n < 2 {
+		t.Fatalf("refused %d times", n)
+	}
+	w.away(s)
+	w.run(13 * time.Second) // it is to be sent again meanwhile, and cannot leave
+	w.ends(s, id, protocol.CodeDeadline, false)
+}
