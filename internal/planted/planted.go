@@ -18,7 +18,6 @@ const (
 	FrameNotKept              // link: a frame is not kept until it is acknowledged
 	FrameTakenTwice           // link: a frame that comes twice is processed twice
 	LostWelcomeBelieved       // link: a HELLO resumes what its sender does not know to be gone
-	NumbersByLink             // link: conversations are numbered anew by a link to the same loop
 	StaleHelloTaken           // link: a HELLO that a later one has overtaken begins a conversation
 	TaskLostWithHost          // manager: the unanswered task of a lost instance is forgotten
 	SuspectBeside             // manager: a suspect runs beside other tasks
@@ -66,7 +65,7 @@ const (
 )
 
 var names = [bugs]string{
-	"none", "frame-not-kept", "frame-taken-twice", "lost-welcome-believed", "numbers-by-link", "stale-hello-taken", "task-lost-with-host", "suspect-beside",
+	"none", "frame-not-kept", "frame-taken-twice", "lost-welcome-believed", "stale-hello-taken", "task-lost-with-host", "suspect-beside",
 	"unbind-too-early", "task-taken-twice", "recalled-forgotten", "handle-kept", "handle-released-twice", "generation-kept", "refusal-ignored",
 	"attempt-not-counted", "credit-forgotten", "share-kept", "share-left-behind", "session-not-asked", "beyond-share-starves", "retry-lost",
 	"attempts-one-more", "backoff-ignored", "dead-letter-lost", "refused-kept", "cancel-forgets-queued", "abort-not-sent", "spared-counted", "wrong-instance-killed", "flying-deadline-ignored", "suspend-ignored",

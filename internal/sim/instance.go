@@ -109,7 +109,11 @@ func (i *instance) gone(code int, signal string) {
 	}
 	for _, h := range i.hooks {
 		h.version++
-		if h.task != nil && !i.spares {
+		switch {
+		case h.task == nil:
+		case i.spares:
+			h.task.begun = 0 // it begins anew
+		default:
 			w.checker.died(h.task)
 		}
 	}

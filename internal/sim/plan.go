@@ -262,7 +262,7 @@ func (p *plan) rate(s *source) {
 	if steers := s.between(5, 100); p.on.Has(Steering) {
 		p.steers = steers
 	}
-	if moves := s.between(5, 200); p.on.Has(Move) {
+	if moves := s.between(50, 400); p.on.Has(Move) {
 		p.moves = moves
 	}
 }

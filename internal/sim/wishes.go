@@ -248,7 +248,7 @@ func (k *promises) concluded(t *task, err *protocol.Error) {
 func s0(t *task) uint32 { return t.session.index }
 
 // allowance is what may pass, where nothing disturbs, between an event and what everybody does because of it.
-const allowance = 2 * time.Second
+const allowance = 4 * time.Second
 
 // overdue says for how long a task should have ended, where nothing disturbs; 0: it need not have. When it is cancelled or
 // its time is over it has the grace of its service to stop, and then its instance is killed.
@@ -267,7 +267,7 @@ func (k *promises) overdue(t *task) time.Duration {
 	if t.timeout > 0 && since > 0 && (from == 0 || from > since+int64(t.timeout)) {
 		from = since + int64(t.timeout)
 	}
-	if over := t.begun + int64(t.run); t.run > 0 && t.executions == 1 && t.failures+t.panics+t.deaths == 0 && (from == 0 || from > over) {
+	if over := t.begun + int64(t.run); t.run > 0 && t.begun > 0 && t.executions == 1 && t.failures+t.panics+t.deaths == 0 && (from == 0 || from > over) {
 		from = over
 	}
 	if from == 0 {

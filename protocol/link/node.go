@@ -1,7 +1,6 @@
 package link
 
 import (
-	"github.com/weft-fabric/weft/internal/planted"
 	"github.com/weft-fabric/weft/protocol"
 )
 
@@ -92,7 +91,7 @@ func (n *Node) Rehello(dst []byte) []byte {
 // links: the acceptor knows by it whether a HELLO is late, and cannot know that a process has closed one link and dialled
 // again by another.
 func (n *Node) converse(last uint16) uint16 {
-	if n.conversation-last >= 1<<15 || planted.Is(planted.NumbersByLink) {
+	if n.conversation-last >= 1<<15 {
 		n.conversation = last
 	}
 	n.conversation++
