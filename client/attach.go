@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	engine "github.com/weft-fabric/weft/internal/engine/client"
@@ -145,10 +146,10 @@ func (s *Session) Detach(ctx context.Context, grace time.Duration) error {
 		return contextError(ctx, op, "")
 	}
 	err := s.Err()
-	switch protocol.CodeOf(err) {
-	case protocol.CodeDetached:
+	switch {
+	case errors.Is(err, ErrDetached):
 		return nil
-	case 0:
+	case err == nil:
 		return protocol.Errorf(protocol.CodeSessionClosed, op, "the session was closed meanwhile")
 	}
 	return err

@@ -125,7 +125,7 @@ func (s keeper) detach() {
 		allowed := cl.allowed
 		s.leave()
 		s.client = s.nobody(allowed)
-		lender{s.hosted}.promise()
+		lender(s).promise()
 		streams{s.manager}.passAll(s.hosted)
 	}
 }
@@ -171,7 +171,7 @@ func (s keeper) say(k uint32) {
 // leave takes the session off its client, if it has one.
 func (s keeper) leave() {
 	cl := s.client
-	lender{s.hosted}.withdraw()
+	lender(s).withdraw()
 	if cl.absent() {
 		return
 	}
