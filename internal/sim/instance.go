@@ -112,7 +112,7 @@ func (i *instance) gone(code int, signal string) {
 		switch {
 		case h.task == nil:
 		case i.spares:
-			h.task.begun = 0 // it begins anew
+			h.task.spared = true
 		default:
 			w.checker.died(h.task)
 		}

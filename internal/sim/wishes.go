@@ -22,6 +22,7 @@ type wishes struct {
 	submitted int64
 	arrived   int64 // at a manager, for the first time; 0: it has not
 	begun     int64 // for the first time; 0: never
+	spared    bool  // an instance was killed under it because of another task, or of itself
 	cancelled int64 // when somebody asked first that it be ended; 0: never
 	told      int64 // when its client had its end
 	code      protocol.Code
@@ -267,7 +268,7 @@ func (k *promises) overdue(t *task) time.Duration {
 	if t.timeout > 0 && since > 0 && (from == 0 || from > since+int64(t.timeout)) {
 		from = since + int64(t.timeout)
 	}
-	if over := t.begun + int64(t.run); t.run > 0 && t.begun > 0 && t.executions == 1 && t.failures+t.panics+t.deaths == 0 && (from == 0 || from > over) {
+	if over := t.begun + int64(t.run); t.run > 0 && !t.spared && t.executions == 1 && t.failures+t.panics+t.deaths == 0 && (from == 0 || from > over) {
 		from = over
 	}
 	if from == 0 {
