@@ -14,7 +14,7 @@ func TestPressure(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m := &manager{share: protocol.Share{Memory: 32 << 20}}
+	m := &manager{hosted: hosted{share: protocol.Share{Memory: 32 << 20}}}
 	m.service.Limits = protocol.Limits{Tasks: 100, Bytes: 64 << 20, Payload: 16 << 20}
 	for _, step := range []struct {
 		used  int64
