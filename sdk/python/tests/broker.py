@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from typing import Callable
 
+import msgpack
 import zmq
 
 from weft import wire
@@ -22,6 +23,11 @@ class Broker:
         self.most = 0  # unfinished tasks at once
         self.consumed = 0  # bytes of results, as the client told
         self.hold = False  # whether results are kept back
+        self.refuse = 0  # tasks that are refused as Overloaded
+        self.obey = True  # whether CANCEL is obeyed
+        self.cancels: list[int] = []
+        self.options: list[dict[int, int]] = []  # of the tasks that have some
+        self.opened: list[dict[str, object]] = []
         self._context = zmq.Context()
         self._routers = [self._context.socket(zmq.ROUTER) for _ in range(2)]
         for router in self._routers:
@@ -67,6 +73,7 @@ class Broker:
                 if kind == wire.OPEN_SESSION and body["service"] == "none":
                     acceptor.say(peer, wire.ERROR, 0, task, {"code": 101, "msg": 'service "none" is not registered'})
                 elif kind == wire.OPEN_SESSION:
+                    self.opened.append(body)
                     opened = {"session": 7, "service": body["service"], "version": "1", "task_credit": self.credit,
                               "byte_credit": 1 << 20, "max_payload": 1 << 24}  # fmt: skip
                     acceptor.say(peer, wire.SESSION_OPENED, 0, task, opened)
@@ -88,14 +95,48 @@ class Broker:
         for peer in acceptor.peers.values():
             records, peer.records = peer.records, []
             self.consumed = max([self.consumed, *(task for kind, _, task, _, _ in records if kind == wire.CREDIT)])
-            self._waiting += [(peer, session, task, payload) for kind, session, task, payload, _ in records if kind == wire.TASK]
+            for kind, session, task, payload, more in records:
+                if kind == wire.TASK:
+                    self._task(peer, session, task, payload, more)
+                elif kind == wire.CANCEL:
+                    self._cancel(peer, session, task)
         self.most = max(self.most, len(self._waiting))
         if self.hold:
             return
         waiting, self._waiting = self._waiting, []
         for peer, session, task, payload in waiting:
             self.tasks.append(task >> 24)
+            if payload.startswith(b"tell "):
+                self._tell(peer, session, task, payload[5:])
+                continue
             try:
                 acceptor.say(peer, wire.RESULT, session, task, self.serve(payload))
             except Exception as e:
                 acceptor.say(peer, wire.FAILURE, session, task, {"code": 500, "msg": str(e)})
+
+    def _task(self, peer: Peer, session: int, task: int, payload: bytes, more: bytes) -> None:
+        if more:
+            self.options.append(msgpack.unpackb(more, strict_map_key=False))
+        if self.refuse:
+            self.refuse -= 1
+            why = {"code": 300, "msg": "there is no memory", "retry_after": 10**7}
+            self._acceptors[1].say(peer, wire.FAILURE, session, task, why)
+        else:
+            self._waiting.append((peer, session, task, payload))
+
+    def _cancel(self, peer: Peer, session: int, task: int) -> None:
+        self.cancels.append(task >> 24)
+        if not self.obey:
+            return
+        for each in [w for w in self._waiting if task in (0, w[2])]:
+            self._waiting.remove(each)
+            self._acceptors[1].say(peer, wire.FAILURE, session, each[2], {"code": 202, "msg": "cancelled"})
+
+    def _tell(self, peer: Peer, session: int, task: int, parts: bytes) -> None:
+        """Say each of the words as a part, and how far it has come; then the result."""
+        said, words = 0, parts.split()
+        for said, word in enumerate(words):
+            progress = {"percent": 100.0 * said / len(words), "text": word.decode(), "attempt": 1}
+            self._acceptors[1].say(peer, wire.PROGRESS, session, task, progress, wire.pack_numbered(1, said))
+            self._acceptors[1].say(peer, wire.PARTIAL, session, task, word, wire.pack_numbered(1, said))
+        self._acceptors[1].say(peer, wire.RESULT, session, task, parts.upper(), wire.pack_numbered(1, len(words)))

@@ -12,6 +12,7 @@ import unittest
 import msgpack
 
 import weft
+from weft.client import _ahead
 from weft.errors import Code
 
 from .broker import Broker
@@ -47,6 +48,7 @@ class Calls(ClientTest):
         self.assertEqual((len(done), len(pending)), (500, 0))
         self.assertEqual([t.result() for t in tasks], [b"TASK %d" % i for i in range(500)])
         self.assertFalse(tasks[0].cancel())
+        self.assertEqual(tasks[0].result(), b"TASK 0")
 
     def test_await(self) -> None:
         async def run() -> list[bytes]:
@@ -134,9 +136,161 @@ class Calls(ClientTest):
                 self.session.submit(data)  # type: ignore[call-overload]
 
     def test_a_call_that_takes_too_long(self) -> None:
+        self.session.call(b"first", timeout=30)  # from now on tasks leave at once
         self.broker.hold = True
-        self.assertRaises(concurrent.futures.TimeoutError, self.session.call, b"x", timeout=0.05)
+        with self.assertRaises(weft.Indeterminate) as caught:
+            self.session.call(b"x", timeout=0.05)
+        self.assertIsInstance(caught.exception, TimeoutError)
         self.broker.hold = False
+        self.assertEqual(self.session.call(b"on", timeout=30), b"ON")
+        self.assertEqual(self.broker.cancels, [2])
+        self.assertEqual(self.broker.tasks, [1, 3])
+
+
+class Promises(ClientTest):
+    def setUp(self) -> None:
+        super().setUp()
+        self.session.call(b"first", timeout=30)  # from now on tasks leave at once
+
+    def test_a_refused_task_is_sent_again(self) -> None:
+        self.broker.refuse = 5
+        self.assertEqual(list(self.session.map(b"%d" % i for i in range(4))), [b"0", b"1", b"2", b"3"])
+        self.assertEqual(sorted(self.broker.tasks), [1, 2, 3, 4, 5])
+
+    def test_cancel(self) -> None:
+        self.broker.hold = True
+        a, b = self.session.submit(b"a"), self.session.submit(b"b")
+        self.assertTrue(a.cancel())
+        self.assertTrue(a.cancel())
+        self.assertTrue(a.cancelled())
+        self.assertEqual(concurrent.futures.wait([a], 10).not_done, set())
+        self.assertRaises(concurrent.futures.CancelledError, a.result)
+        self.assertTrue(a.wait_stopped(30))
+        self.broker.hold = False
+        self.assertEqual(b.result(30), b"B")
+        self.assertEqual((self.broker.cancels, self.broker.tasks), ([2], [1, 3]))
+        self.session.close(30)
+
+    def test_a_task_that_goes_on_after_its_cancel(self) -> None:
+        self.broker.hold, self.broker.obey = True, False
+        task = self.session.submit(b"a")
+        task.cancel()
+        self.assertFalse(task.wait_stopped(0.05))
+        self.broker.hold = False
+        self.assertTrue(task.wait_stopped(30))
+        self.assertTrue(task.cancelled())
+
+    def test_an_await_that_is_cancelled_cancels_the_task(self) -> None:
+        self.broker.hold = True
+
+        async def run() -> None:
+            with self.assertRaises(asyncio.TimeoutError):
+                await asyncio.wait_for(asyncio.wrap_future(self.session.submit(b"x")), 0.05)
+
+        asyncio.run(run())
+        self.broker.hold = False
+        self.session.call(b"on", timeout=30)
+        self.assertEqual(self.broker.cancels, [2])
+
+    def test_cancel_all(self) -> None:
+        self.broker.hold = True
+        tasks = [self.session.submit(b"a") for _ in range(20)]
+        self.session.cancel_all(30)
+        for task in tasks:
+            self.assertRaises(weft.Cancelled, task.result, 30)
+        self.session.cancel_all(30)
+        self.broker.hold = False
+        self.assertEqual(self.session.call(b"on", timeout=30), b"ON")
+
+    def test_map_cancels_what_nobody_waits_for(self) -> None:
+        for fails in (False, True):
+            tasks: list[concurrent.futures.Future[int]] = []
+
+            def submit(value: int) -> "concurrent.futures.Future[int]":
+                tasks.append(concurrent.futures.Future())
+                if value == 2 and fails:
+                    tasks[0].set_exception(KeyError())
+                elif value == 2:
+                    tasks[0].set_result(0)
+                return tasks[-1]
+
+            results = _ahead(iter(range(5)), submit, 3)  # type: ignore[arg-type]
+            if fails:
+                self.assertRaises(KeyError, next, results)
+            else:
+                self.assertEqual(next(results), 0)
+                results.close()  # type: ignore[attr-defined]
+            self.assertEqual([task.cancelled() for task in tasks], [False, True, True])
+
+    def test_options(self) -> None:
+        self.session.call(b"x", timeout=100, run_limit=2, priority=-3, retry=weft.RetryPolicy(2, 3, 0.5, 4))
+        said = self.broker.options[-1]
+        self.assertGreater(said.pop(1), 90_000_000)
+        self.assertEqual(said, {2: 2_000_000, 3: 125, 4: 2, 5: 3, 6: 500_000, 7: 4_000_000})
+        self.session.method(bytes)(b"x", priority=1)
+        self.assertEqual(self.broker.options[-1], {3: 129})
+        self.assertEqual(list(self.session.map([b"x"], priority=2)), [b"X"])
+        self.assertEqual(self.broker.options[-1], {3: 130})
+        for bad in ({"timeout": 0}, {"run_limit": -1}, {"priority": 128}, {"retry": weft.RetryPolicy(on=["TaskFailed"])},
+                    {"timeout": float("nan")}):  # fmt: skip
+            with self.assertRaises(ValueError):
+                self.session.call(b"x", **bad)  # type: ignore[arg-type]
+        for wrong in ({"attempts": 0}, {"host_losses": 201}, {"backoff": 0}):
+            with self.assertRaises(ValueError):
+                weft.RetryPolicy(**wrong)  # type: ignore[arg-type]
+
+    def test_options_of_sessions(self) -> None:
+        session = self.client.open_session(
+            "upper", retry=weft.RetryPolicy(2, backoff=0.25, on=["TaskFailed"]), task_timeout=0.05, run_limit=5, idle=60,
+            lifetime=3600, disconnect="keep", grace=1,
+        )  # fmt: skip
+        opened = self.broker.opened[-1]
+        del opened["key"]
+        self.assertEqual(
+            opened,
+            {"service": "upper", "retry": {"attempts": 2, "backoff": "0.25s", "on": ["TaskFailed"]}, "timeout": 50_000_000,
+             "run": 5 * 10**9, "idle": 60 * 10**9, "lifetime": 3600 * 10**9, "disconnect": "keep", "grace": 10**9},
+        )  # fmt: skip
+        self.broker.hold = True
+        with self.assertRaises(TimeoutError):
+            session.call(b"x")
+        with self.assertRaises(ValueError):
+            self.client.open_session("upper", disconnect="stay")
+
+    def test_what_a_task_says(self) -> None:
+        heard: list[object] = []
+        self.assertEqual(
+            self.session.call(b"tell a b c", timeout=30, on_progress=heard.append, on_part=heard.append), b"A B C"
+        )
+        self.assertEqual([p.data for p in heard if isinstance(p, weft.Part)], [b"a", b"b", b"c"])
+        self.assertEqual(heard[0], weft.Progress(0.0, "a", 1))
+        self.assertEqual(heard[1], weft.Part(b"a", 0, 1))
+        done = threading.Event()
+
+        def end(result: weft.Result[bytes]) -> None:
+            heard.append(result.get())
+            done.set()
+
+        heard.clear()
+        self.session.submit(b"tell d e", callback=end, on_part=heard.append)
+        self.assertTrue(done.wait(30))
+        self.assertEqual(heard, [weft.Part(b"d", 0, 1), weft.Part(b"e", 1, 1), b"D E"])
+        self.assertEqual(self.session.call(b"tell nobody", timeout=30), b"NOBODY")
+
+    def test_a_callback_cannot_wait_for_callbacks(self) -> None:
+        got: list[BaseException] = []
+        done = threading.Event()
+
+        def callback(_: object) -> None:
+            try:
+                self.session.call(b"tell x", on_part=print)
+            except weft.RequestError as e:
+                got.append(e)
+            done.set()
+
+        self.session.submit(b"x", callback=callback)
+        self.assertTrue(done.wait(30))
+        self.assertEqual(len(got), 1)
 
 
 
@@ -172,6 +326,14 @@ class BackPressure(ClientTest):
         self.assertEqual({t.result(30) for t in tasks}, {b"X"})
         self.assertLessEqual(self.broker.most, 10)
         self.assertEqual(self.broker.tasks, list(range(1, 501)))
+
+    def test_submit_waits_no_longer_than_its_time(self) -> None:
+        self.broker.hold = True
+        tasks = [self.session.submit(b"x") for _ in range(10)]
+        with self.assertRaisesRegex(weft.DeadlineExceeded, "never sent"):
+            self.session.submit(b"x", timeout=0.05)
+        self.broker.hold = False
+        self.assertEqual({t.result(30) for t in tasks}, {b"X"})
 
     def test_a_callback_may_submit_without_waiting(self) -> None:
         done = threading.Event()

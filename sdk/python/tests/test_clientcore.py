@@ -5,9 +5,13 @@ from __future__ import annotations
 import unittest
 from typing import Any, Optional
 
+import msgpack
+
 from weft import wire
-from weft.clientcore import ClientCore, Dialog, Receipt, Stage
+from weft.clientcore import ClientCore, Dialog, Entry, Receipt, Stage
 from weft.errors import Code, WeftError
+from weft.streams import Part, Progress, Said
+from weft.terms import Terms
 
 from .world import EPOCH, World
 
@@ -397,6 +401,273 @@ class Credit(ClientTest):
         self.result(3 << 24, b"12345")  # it has not asked again
         self.w.run()
         self.assertEqual(self.told(), [])
+
+
+OVERLOADED = {"code": 300, "msg": "no memory"}
+
+
+class Fates(ClientTest):
+    def start(self, dialog: Dialog, timeout: Optional[float] = None, payload: bytes = b"x") -> tuple[Entry, Outcome]:
+        outcome = Outcome()
+        entry = self.core.submit(dialog, payload, outcome, Terms(self.w.now, timeout, priority=1), now=self.w.now)
+        self.w.run()
+        return entry, outcome
+
+    def refuse(self, task: int, code: int, endpoint: str = LOOP, **more: Any) -> None:
+        self.w.say(endpoint, wire.FAILURE, 7, task, {"code": code, "msg": "so it is", **more})
+
+    def code(self, outcome: Outcome) -> int:
+        self.assertEqual((len(outcome.results), len(outcome.errors)), (0, 1))
+        return outcome.errors[0].code
+
+    def test_a_refused_task_is_sent_again_ever_later(self) -> None:
+        dialog = self.open()
+        outcome = self.submit(dialog)
+        self.assertEqual(self.tasks(), [1 << 24])
+        pauses = []
+        for _ in range(10):
+            self.refuse(1 << 24, 300)
+            begin = self.w.now
+            while not (again := self.tasks()):
+                self.w.pass_time(0.01)
+            pauses.append(round(self.w.now - begin, 2))
+            self.assertEqual((again, outcome.count, len(dialog.unfinished)), ([1 << 24], 0, 1))
+        self.assertEqual(pauses[:3] + pauses[-1:], [0.07, 0.13, 0.25, 6.25], pauses)
+        self.refuse(1 << 24, 300, retry_after=20 * 10**9)
+        self.w.pass_time(19)
+        self.assertEqual(self.tasks(), [])
+        self.w.pass_time(7)
+        self.assertEqual(self.tasks(), [1 << 24])
+        self.result(1 << 24)
+        self.assertEqual(outcome.results, [b"y"])
+
+    def test_a_refused_task_counts_against_the_credit_and_is_not_sent_before_its_time(self) -> None:
+        dialog = self.open(credit=1)
+        a, b = self.submit(dialog), self.submit(dialog)
+        self.assertEqual(self.tasks(), [1 << 24])
+        self.refuse(1 << 24, 300, retry_after=10**9)
+        self.assertEqual(self.tasks(), [])
+        self.w.forget(LOOP)
+        self.w.pass_time(0.5)
+        self.assertEqual(self.tasks(), [])  # the loop begins anew, and it is not sent again with the rest
+        self.w.pass_time(2)
+        self.assertEqual(self.tasks(), [1 << 24])
+        self.result(1 << 24)
+        self.result(2 << 24)
+        self.assertEqual((a.count, b.count), (1, 1))
+
+    def test_refused_tasks_that_nobody_wants(self) -> None:
+        dialog = self.open()
+        entry, outcome = self.start(dialog)
+        self.refuse(1 << 24, 300)
+        self.assertTrue(self.core.cancel(entry))
+        self.assertTrue(entry.over)
+        late, expired = self.start(dialog, 0.05)
+        self.refuse(2 << 24, 300, retry_after=10**9)
+        self.w.pass_time(0.2)
+        self.assertEqual(self.code(expired), Code.DEADLINE)
+        self.assertIn("refused 1 times", str(expired.errors[0]))
+        third, cancelled = self.start(dialog)
+        self.core.cancel_all(dialog)
+        self.refuse(3 << 24, 300)
+        self.assertEqual(self.code(cancelled), Code.CANCELLED)
+        self.w.run()
+        self.assertEqual(outcome.count, 0)
+        self.assertEqual(dialog.bytes, 0)
+        self.assertEqual([r[2] for r in self.w.said(LOOP, wire.CANCEL)], [0])
+
+    def test_a_deadline(self) -> None:
+        dialog = self.open(credit=2)
+        (_, a), (b, lost), (_, waits) = (self.start(dialog, t) for t in (2.0, 0.5, 0.4))
+        said = self.w.said(LOOP, wire.TASK)
+        options = [msgpack.unpackb(r[4], strict_map_key=False) for r in said]
+        self.assertEqual(options, [{1: 1_900_000, 3: 129}, {1: 450_000, 3: 129}])
+        self.refuse(1 << 24, 203)
+        self.assertEqual(self.code(a), Code.DEADLINE)
+        self.w.pass_time(1)
+        self.assertEqual(self.code(lost), Code.INDETERMINATE)
+        said = [(r[0], r[2] >> 24) for r in self.w.said(LOOP)]
+        self.assertEqual(said, [(wire.TASK, 3), (wire.CANCEL, 3), (wire.CANCEL, 2)])
+        self.assertEqual(waits.count, 1)
+        self.assertFalse(b.over)
+        self.result(2 << 24, bytes(50))
+        self.assertTrue(b.over)
+        self.assertEqual(lost.count, 1)
+
+    def test_a_deadline_of_what_was_never_sent(self) -> None:
+        dialog = self.open(refer="")
+        _, outcome = self.start(dialog, 0.3)
+        self.w.pass_time(0.2)
+        self.assertEqual(outcome.count, 0)
+        self.w.pass_time(0.2)
+        self.assertEqual(self.code(outcome), Code.DEADLINE)
+        self.refer(7, LOOP)
+        self.assertEqual(self.tasks(), [])
+
+    def test_what_is_left_of_a_timeout_is_told_when_it_is_sent_again(self) -> None:
+        dialog = self.open()
+        self.start(dialog, 10)
+        for most in (9_900_000, 5_900_000):
+            said = self.w.said(LOOP, wire.TASK)
+            timeout = msgpack.unpackb(said[-1][4], strict_map_key=False)[1]
+            self.assertTrue(most - 2_000_000 <= timeout <= most, timeout)
+            self.w.pass_time(4)
+            self.w.forget(LOOP)
+            self.w.pass_time(2)
+
+    def test_alarms_of_tasks_that_are_over_are_forgotten(self) -> None:
+        dialog = self.open()
+        for i in range(1, 3001):
+            self.start(dialog, 1000)
+            self.result(i << 24)
+        self.assertLess(len(self.core._alarms), 2000)
+
+    def test_cancel(self) -> None:
+        dialog = self.open(credit=1)
+        (a, sent), (b, waits) = self.start(dialog), self.start(dialog)
+        self.assertTrue(self.core.cancel(b))
+        self.assertTrue(self.core.cancel(a))
+        self.assertFalse(self.core.cancel(a))
+        self.w.run()
+        self.assertEqual(([r[2] for r in self.w.said(LOOP, wire.CANCEL)], a.over, b.over), ([1 << 24], False, True))
+        self.refuse(1 << 24, 202)
+        self.assertEqual((a.over, sent.count, waits.count, dialog.bytes), (True, 0, 0, 0))
+
+    def test_a_cancel_follows_what_is_sent_again(self) -> None:
+        dialog = self.open()
+        (a, _), (_, b) = self.start(dialog), self.start(dialog)
+        self.core.cancel(a)
+        self.w.run()
+        self.w.said(LOOP)
+        self.refer(7, OTHER)
+        self.assertEqual(
+            [(r[0], r[2]) for r in self.w.said(OTHER)], [(wire.TASK, 1 << 24), (wire.CANCEL, 1 << 24), (wire.TASK, 2 << 24)]
+        )
+        self.core.cancel_all(dialog)
+        self.start(dialog)
+        self.w.forget(OTHER)
+        self.w.pass_time(2)
+        again = [(r[0], r[2] >> 24) for r in self.w.said(OTHER)][-5:]
+        self.assertEqual(again, [(wire.TASK, 1), (wire.CANCEL, 1), (wire.TASK, 2), (wire.CANCEL, 2), (wire.TASK, 3)])
+        self.assertFalse(dialog.ended(2))
+        self.result(1 << 24, endpoint=OTHER)
+        self.refuse(2 << 24, 202, OTHER)
+        self.assertTrue(dialog.ended(2))
+        self.assertEqual(self.code(b), Code.CANCELLED)
+
+    def test_a_session_that_closes_after_its_last_task_is_cancelled(self) -> None:
+        dialog = self.open()
+        a, _ = self.start(dialog)
+        self.core.cancel(a)
+        self.core.close(dialog, "finish")
+        self.w.run()
+        self.assertEqual(self.w.said(CONTROL, wire.CLOSE_SESSION), [])
+        self.refuse(1 << 24, 202)
+        self.assertEqual(len(self.w.said(CONTROL, wire.CLOSE_SESSION)), 1)
+
+
+class Streams(ClientTest):
+    def setUp(self) -> None:
+        super().setUp()
+        self.heard: list[Said] = []
+        self.receipts: list[Receipt] = []
+
+    def hear(self, said: Said, receipt: Optional[Receipt]) -> None:
+        self.heard.append(said)
+        if receipt is not None:
+            self.receipts.append(receipt)
+
+    def start(self, dialog: Dialog, parts: bool = True) -> tuple[Entry, Outcome]:
+        outcome = Outcome()
+        entry = self.core.submit(dialog, b"x", outcome, None, self.hear, parts)
+        self.w.run()
+        return entry, outcome
+
+    def part(self, number: int, data: bytes, attempt: int = 1, endpoint: str = LOOP) -> None:
+        self.w.say(endpoint, wire.PARTIAL, 7, 1 << 24, data, wire.pack_numbered(attempt, number))
+
+    def end(self, parts: int, attempt: int = 1, endpoint: str = LOOP) -> None:
+        self.w.say(endpoint, wire.RESULT, 7, 1 << 24, b"end", wire.pack_numbered(attempt, parts))
+
+    def data(self) -> list[bytes]:
+        return [p.data for p in self.heard if isinstance(p, Part)]
+
+    def test_in_order_each_attempt_anew(self) -> None:
+        _, outcome = self.start(self.open())
+        for n, data in ((1, b"b"), (0, b"a"), (0, b"a"), (3, b"d")):
+            self.part(n, data)
+        self.assertEqual(self.heard, [Part(b"a", 0, 1), Part(b"b", 1, 1)])
+        self.part(0, b"A", 2)
+        self.part(2, b"c")
+        self.end(1, 2)
+        self.assertEqual(self.heard[2:], [Part(b"A", 0, 2)])
+        self.assertEqual(outcome.results, [b"end"])
+        line = self.core._lines[LOOP]
+        self.assertEqual(line.consumed, 3 * 65 + 3)  # what was dropped, and the result
+        for receipt in self.receipts:
+            self.core.consumed(receipt)
+        self.assertEqual(line.consumed, 6 * 65 + 3)
+
+    def test_the_answer_waits_for_parts(self) -> None:
+        dialog = self.open()
+        _, outcome = self.start(dialog)
+        self.refer(7, OTHER)
+        self.part(1, b"b", endpoint=OTHER)
+        self.end(2, endpoint=OTHER)
+        self.assertEqual(outcome.count, 0)
+        self.part(0, b"a")
+        self.assertEqual((self.data(), outcome.results), ([b"a", b"b"], [b"end"]))
+
+    def test_the_answer_waits_no_longer_than_the_conversation(self) -> None:
+        for how in ("anew", "deadline", "closed"):
+            with self.subTest(how):
+                self.setUp()
+                dialog = self.open()
+                outcome = Outcome()
+                terms = Terms(self.w.now, 0.5 if how == "deadline" else None)
+                self.core.submit(dialog, b"x", outcome, terms, self.hear, True)
+                self.w.run()
+                self.end(1)
+                self.assertEqual(outcome.count, 0)
+                if how == "anew":
+                    self.w.forget(LOOP)
+                    self.w.pass_time(3)
+                elif how == "deadline":
+                    self.w.pass_time(1)
+                else:
+                    self.w.say(CONTROL, wire.SESSION_STATE, 0, 0, {"session": 7, "state": "closed", "error": {"code": 201}})
+                self.assertEqual(outcome.results, [b"end"])
+
+    def test_progress(self) -> None:
+        self.start(self.open(), parts=False)
+        for n, percent, attempt in ((0, 10, 1), (2, 30.5, 1), (1, 20, 1), (3, 1, 2)):
+            body = {"percent": percent, "text": "on", "attempt": attempt}
+            self.w.say(LOOP, wire.PROGRESS, 7, 1 << 24, body, wire.pack_numbered(attempt, n))
+        self.assertEqual(self.heard, [Progress(10.0, "on", 1), Progress(30.5, "on", 1), Progress(1.0, "on", 2)])
+        self.part(0, b"nobody wants it")
+        self.end(5)
+        self.assertEqual(len(self.heard), 3)
+
+    def test_another_broker_counts_attempts_anew(self) -> None:
+        _, outcome = self.start(self.open())
+        self.part(0, b"a")
+        self.w.replace(EPOCH + 256)
+        self.w.pass_time(15)
+        self.answer_open(7)
+        self.refer(7, LOOP)
+        self.part(0, b"A")
+        self.end(1)
+        self.assertEqual(self.heard, [Part(b"a", 0, 1), Part(b"A", 0, 2)])
+        self.assertEqual(outcome.results, [b"end"])
+
+    def test_nothing_is_heard_after_a_cancel(self) -> None:
+        entry, outcome = self.start(self.open())
+        self.part(1, b"b")
+        self.core.cancel(entry)
+        self.part(0, b"a")
+        self.end(2)
+        self.assertEqual((self.heard, outcome.count, entry.over), ([], 0, True))
+        self.assertEqual(self.core._lines[LOOP].consumed, 2 * 65 + 3)
 
 
 if __name__ == "__main__":

@@ -11,8 +11,11 @@ except ImportError as e:
 from .client import Client, Method, Result, Session, Task, connect
 from .errors import (
     AvailabilityError,
+    Cancelled,
     CapacityError,
     Code,
+    DeadlineExceeded,
+    Indeterminate,
     InternalError,
     Permanent,
     RequestError,
@@ -25,19 +28,27 @@ from .errors import (
     WeftError,
 )
 from .service import Function, Service, ServiceContext, SessionContext, TaskContext, function, serve
+from .streams import Part, Progress
+from .terms import RetryPolicy
 
 __all__ = [
     "AvailabilityError",
+    "Cancelled",
     "CapacityError",
     "Client",
     "Code",
+    "DeadlineExceeded",
     "Function",
+    "Indeterminate",
     "InternalError",
     "Method",
+    "Part",
     "Permanent",
+    "Progress",
     "RequestError",
     "Result",
     "Retry",
+    "RetryPolicy",
     "Service",
     "ServiceContext",
     "ServiceError",

@@ -14,14 +14,29 @@ import threading
 import time
 from collections import deque
 from types import TracebackType
-from typing import Any, Callable, Generator, Generic, Iterable, Iterator, Mapping, Optional, TypeVar, Union, overload
+from typing import (
+    Any,
+    Callable,
+    Generator,
+    Generic,
+    Iterable,
+    Iterator,
+    Mapping,
+    Optional,
+    Protocol,
+    TypeVar,
+    Union,
+    overload,
+)
 
 from . import endpoints as ends
 from . import errors, typed, wire
-from .clientcore import ClientCore, Dialog, Receipt, Stage
+from .clientcore import ClientCore, Dialog, Entry, Listener, Receipt, Stage
 from .engine import Engine
 from .errors import Code, WeftError
 from .link import Process
+from .streams import Part, Progress, Said
+from .terms import RetryPolicy, Terms, nanos
 
 log = logging.getLogger("weft")
 
@@ -31,20 +46,53 @@ Bytes = Union[bytes, bytearray, memoryview]
 _WINDOW = 1024
 
 
+OnProgress = Callable[[Progress], object]
+OnPart = Callable[[Part], object]
+
+
 class Task(concurrent.futures.Future[T], Generic[T]):
     """One task under way: a future of concurrent.futures, which asyncio can await as well.
 
-    ``result(timeout)`` gives the result or raises a WeftError. A task cannot be cancelled by itself: ``cancel`` says
-    False; kill the session instead. Callbacks of ``add_done_callback`` run on the client's own thread and must be
-    short; for longer ones there is ``Session.submit(data, callback=…)``.
+    ``result(timeout)`` gives the result or raises a WeftError. Callbacks of ``add_done_callback`` run on the client's own
+    thread and must be short; for longer ones there is ``Session.submit(data, callback=…)``.
     """
 
     deferred = False
 
-    def __init__(self, read: Optional[Callable[[bytes], T]]) -> None:
+    def __init__(self, client: "Client", read: Optional[Callable[[bytes], T]]) -> None:
         super().__init__()
+        self._client = client
         self._read = read
-        self.set_running_or_notify_cancel()
+        self._entry: Optional[Entry] = None
+
+    def cancel(self) -> bool:
+        """Give the task up, unless it is done: result raises concurrent.futures.CancelledError from now on, and the fabric
+        is told to end the task. One that has not begun never will; of one that runs the hook is told."""
+        client, entry = self._client, self._entry
+        if entry is None or self.done():
+            return self.cancelled()
+        client._check_process()
+        with client._engine.lock:
+            first = client._core.cancel(entry)
+            client._engine.wake()
+        if first:  # and so finish is not called
+            super().cancel()
+            self.set_running_or_notify_cancel()
+        return self.cancelled()
+
+    def wait_stopped(self, timeout: Optional[float] = None) -> bool:
+        """Wait until the task surely runs nowhere any more, at most timeout seconds; say whether that is so.
+
+        A task that was cancelled, or whose time is over, is done for its client at once, but may run on for a while.
+        """
+        client, entry = self._client, self._entry
+        client._check_process()
+        with client._engine.lock:
+            try:
+                client._wait(lambda: entry is None or entry.over, timeout)
+            except TimeoutError:
+                return False
+            return entry is None or entry.over
 
     def finish(self, result: Optional[bytes], error: Optional[WeftError], receipt: Optional[Receipt]) -> None:
         """Take the outcome; for the engine."""
@@ -59,6 +107,10 @@ class Task(concurrent.futures.Future[T], Generic[T]):
                 self.set_exception(e)
             else:
                 self.set_result(value)
+
+    def run(self, result: Optional[bytes], error: Optional[WeftError]) -> None:
+        """Take the outcome; for the thread of callbacks."""
+        self.finish(result, error, None)
 
     def __await__(self) -> Generator[Any, None, T]:
         return asyncio.wrap_future(self).__await__()
@@ -99,14 +151,47 @@ class _Callback(Generic[T]):
         self._call(Result(value, error))
 
 
+class _Outcome(Protocol):
+    def run(self, result: Optional[bytes], error: Optional[WeftError], /) -> None:
+        """Take an outcome on the thread of callbacks."""
+
+
+class _Listening:
+    """The sink of a task whose words somebody wants to hear: its outcome comes after them, on the same thread."""
+
+    def __init__(
+        self, client: "Client", to: _Outcome, on_progress: Optional[OnProgress], on_part: Optional[OnPart], deferred: bool
+    ) -> None:
+        self._client, self._to, self._on_progress, self._on_part = client, to, on_progress, on_part
+        self.deferred = deferred
+
+    def said(self, said: Said, receipt: Optional[Receipt]) -> None:
+        call = self._on_progress if isinstance(said, Progress) else self._on_part
+        if call is not None:
+            self._client._callbacks.put((_Word(self._to, call, said), None, None, receipt))
+
+    def finish(self, result: Optional[bytes], error: Optional[WeftError], receipt: Optional[Receipt]) -> None:
+        self._client._callbacks.put((self._to, result, error, receipt))
+
+
+class _Word:
+    def __init__(self, to: _Outcome, call: Callable[[Any], object], said: Said) -> None:
+        self._to, self._call, self._said = to, call, said
+
+    def run(self, result: Optional[bytes], error: Optional[WeftError]) -> None:
+        if not (isinstance(self._to, Task) and self._to.cancelled()):
+            self._call(self._said)
+
+
 class Session:
     """A session with a service. Made by Client.open_session; a context manager, which closes it in order, or kills it
     when its block ends by an exception. All of its methods may be called by any thread.
     """
 
-    def __init__(self, client: "Client", dialog: Dialog, service: str) -> None:
+    def __init__(self, client: "Client", dialog: Dialog, service: str, task_timeout: Optional[float] = None) -> None:
         self._client = client
         self._dialog = dialog
+        self._task_timeout = task_timeout
         self.service = service
 
     @property
@@ -129,38 +214,122 @@ class Session:
         """Whether the session has ended."""
         return self._dialog.stage is Stage.OVER
 
-    def call(self, data: Bytes, timeout: Optional[float] = None) -> bytes:
-        """Send a task and wait for its result. Raises WeftError; TimeoutError when it takes too long."""
-        return self.submit(data).result(timeout)
+    def call(
+        self,
+        data: Bytes,
+        timeout: Optional[float] = None,
+        *,
+        run_limit: Optional[float] = None,
+        priority: int = 0,
+        retry: Optional[RetryPolicy] = None,
+        on_progress: Optional[OnProgress] = None,
+        on_part: Optional[OnPart] = None,
+    ) -> bytes:
+        """Send a task and wait for its result, as submit does with the same options. Raises WeftError.
+
+        When ``timeout`` is over it raises a TimeoutError: DeadlineExceeded when the fabric has ended the task or it was
+        surely never begun, Indeterminate when the task was sent and there is no word of it. A call that is interrupted
+        gives its task up.
+        """
+        if (on_progress or on_part) and self._client._may_not_wait:
+            raise errors.error(Code.INVALID, "a callback cannot wait for callbacks: use submit", "call")
+        task: Task[bytes] = Task(self._client, None)
+        self._submit(data, task, self._terms(timeout, run_limit, priority, retry), on_progress, on_part)
+        return _result(task)
 
     @overload
-    def submit(self, data: Bytes) -> Task[bytes]: ...
+    def submit(
+        self,
+        data: Bytes,
+        *,
+        timeout: Optional[float] = None,
+        run_limit: Optional[float] = None,
+        priority: int = 0,
+        retry: Optional[RetryPolicy] = None,
+        on_progress: Optional[OnProgress] = None,
+        on_part: Optional[OnPart] = None,
+    ) -> Task[bytes]: ...
 
     @overload
-    def submit(self, data: Bytes, *, callback: Callable[[Result[bytes]], object]) -> None: ...
+    def submit(
+        self,
+        data: Bytes,
+        *,
+        callback: Callable[[Result[bytes]], object],
+        timeout: Optional[float] = None,
+        run_limit: Optional[float] = None,
+        priority: int = 0,
+        retry: Optional[RetryPolicy] = None,
+        on_progress: Optional[OnProgress] = None,
+        on_part: Optional[OnPart] = None,
+    ) -> None: ...
 
     def submit(
-        self, data: Bytes, *, callback: Optional[Callable[[Result[bytes]], object]] = None
+        self,
+        data: Bytes,
+        *,
+        callback: Optional[Callable[[Result[bytes]], object]] = None,
+        timeout: Optional[float] = None,
+        run_limit: Optional[float] = None,
+        priority: int = 0,
+        retry: Optional[RetryPolicy] = None,
+        on_progress: Optional[OnProgress] = None,
+        on_part: Optional[OnPart] = None,
     ) -> Optional[Task[bytes]]:
         """Send a task and go on: give a Task, or have callback called with its outcome, exactly once.
+
+        ``timeout`` gives the task up when it has no result so many seconds from now; ``run_limit`` when an execution of it
+        takes longer. A task of higher ``priority`` (-128 to 127, 0 where nothing is said) is begun before the others of
+        its session; ``retry`` goes before the session's policy, which goes before the service's.
+
+        ``on_progress`` is called with how far the task has come, ``on_part`` with the parts of its result that it sends
+        ahead, in order and before its outcome; parts count against the client's credit until they are taken.
 
         Callbacks run one after the other on a thread of their own, in the order in which results arrive; what they
         raise is logged. submit waits while the session has as many unfinished tasks as it may have (not in a
         callback). Raises WeftError when the session is over or closing, or the payload is too large.
         """
+        terms = self._terms(timeout, run_limit, priority, retry)
         if callback is not None:
-            self._submit(data, _Callback(self._client, callback, None))
+            self._submit(data, _Callback(self._client, callback, None), terms, on_progress, on_part)
             return None
-        task: Task[bytes] = Task(None)
-        self._submit(data, task)
+        task: Task[bytes] = Task(self._client, None)
+        self._submit(data, task, terms, on_progress, on_part)
         return task
 
-    def map(self, tasks: Iterable[Bytes], window: int = _WINDOW) -> Iterator[bytes]:
+    def map(
+        self,
+        tasks: Iterable[Bytes],
+        window: int = _WINDOW,
+        *,
+        timeout: Optional[float] = None,
+        run_limit: Optional[float] = None,
+        priority: int = 0,
+        retry: Optional[RetryPolicy] = None,
+    ) -> Iterator[bytes]:
         """Send tasks and give their results in the same order, with at most window tasks under way.
 
-        Raises the error of the first task that failed.
+        The options are those of each task. Raises the error of the first task that failed; the others under way are
+        cancelled then, and when the iterator is closed.
         """
-        return _ahead(tasks, self.submit, window)
+
+        def submit(data: Bytes) -> Task[bytes]:
+            return self.submit(data, timeout=timeout, run_limit=run_limit, priority=priority, retry=retry)
+
+        return _ahead(tasks, submit, window)
+
+    def cancel_all(self, timeout: Optional[float] = None) -> None:
+        """Give all unfinished tasks of the session up, and wait until they have ended; not in a callback.
+
+        Those that were not begun never will be, and fail with Cancelled; those that run end as the fabric says.
+        """
+        client, dialog = self._client, self._dialog
+        client._check_process()
+        with client._engine.lock:
+            up_to = client._core.cancel_all(dialog)
+            client._engine.wake()
+            if not client._may_not_wait:
+                client._wait(lambda: dialog.ended(up_to), timeout)
 
     def method(self, result: Callable[..., R] | Any = Any) -> "Method":
         """Give the service as a typed function: values travel as msgpack, results are read as the type result.
@@ -191,13 +360,34 @@ class Session:
             except (WeftError, TimeoutError):
                 log.warning("a session could not be killed", exc_info=True)
 
-    def _submit(self, data: Bytes, sink: Any) -> None:
+    def _terms(
+        self, timeout: Optional[float], run_limit: Optional[float], priority: int, retry: Optional[RetryPolicy]
+    ) -> Optional[Terms]:
+        if timeout is None:
+            timeout = self._task_timeout
+        if timeout is None and run_limit is None and not priority and retry is None:
+            return None
+        return Terms(time.monotonic(), timeout, run_limit, priority, retry)
+
+    def _submit(
+        self,
+        data: Bytes,
+        to: "Task[Any] | _Callback[Any]",
+        terms: Optional[Terms] = None,
+        on_progress: Optional[OnProgress] = None,
+        on_part: Optional[OnPart] = None,
+    ) -> None:
         payload = data if type(data) is bytes else bytes(memoryview(data))
+        sink: "Task[Any] | _Callback[Any] | _Listening" = to
+        listener: Optional[Listener] = None
+        if on_progress is not None or on_part is not None:
+            sink = _Listening(self._client, to, on_progress, on_part, to.deferred)
+            listener = sink.said
         client, dialog = self._client, self._dialog
         client._check_process()
         with client._engine.lock:
             if dialog.full and not client._may_not_wait:
-                client._wait(lambda: not dialog.full or dialog.stage is Stage.OVER or bool(dialog.closing))
+                client._wait_for_room(dialog, terms)
             if dialog.stage is Stage.OVER:
                 raise dialog.error or errors.error(Code.SESSION_CLOSED, "the session was closed", "submit")
             if dialog.closing:
@@ -208,7 +398,13 @@ class Session:
                     f"the payload has {len(payload)} bytes; the session takes at most {dialog.max_payload}",
                     "submit",
                 )
-            client._core.submit(dialog, payload, sink)
+            if terms is None and listener is None:
+                entry = client._core.submit(dialog, payload, sink)
+            else:
+                now = time.monotonic()
+                entry = client._core.submit(dialog, payload, sink, terms, listener, on_part is not None, now)
+            if isinstance(to, Task):
+                to._entry = entry
             client._engine.wake()
 
     def _end(self, mode: str, reason: str, timeout: Optional[float]) -> None:
@@ -235,37 +431,70 @@ class Method:
     def _read(self, data: bytes) -> Any:
         return data if self._result is bytes else typed.unpack(data, self._result)
 
-    def call(self, value: Any, timeout: Optional[float] = None) -> Any:
-        """Call and wait for the result."""
-        return self.submit(value).result(timeout)
+    def call(self, value: Any, timeout: Optional[float] = None, **options: Any) -> Any:
+        """Call and wait for the result; options are those of Session.call."""
+        if (options.get("on_progress") or options.get("on_part")) and self._session._client._may_not_wait:
+            raise errors.error(Code.INVALID, "a callback cannot wait for callbacks: use submit", "call")
+        return _result(self.submit(value, timeout=timeout, **options))
 
     __call__ = call
 
-    def submit(self, value: Any, *, callback: Optional[Callable[[Result[Any]], object]] = None) -> Any:
+    def submit(
+        self,
+        value: Any,
+        *,
+        callback: Optional[Callable[[Result[Any]], object]] = None,
+        timeout: Optional[float] = None,
+        run_limit: Optional[float] = None,
+        priority: int = 0,
+        retry: Optional[RetryPolicy] = None,
+        on_progress: Optional[OnProgress] = None,
+        on_part: Optional[OnPart] = None,
+    ) -> Any:
         """Call and go on: as Session.submit."""
+        session = self._session
+        terms = session._terms(timeout, run_limit, priority, retry)
         payload = value if isinstance(value, bytes) else typed.pack(value)
         if callback is not None:
-            self._session._submit(payload, _Callback(self._session._client, callback, self._read))
+            session._submit(payload, _Callback(session._client, callback, self._read), terms, on_progress, on_part)
             return None
-        task: Task[Any] = Task(self._read)
-        self._session._submit(payload, task)
+        task: Task[Any] = Task(session._client, self._read)
+        session._submit(payload, task, terms, on_progress, on_part)
         return task
 
-    def map(self, values: Iterable[Any], window: int = _WINDOW) -> Iterator[Any]:
-        """Call for each value, and give the results in order: as Session.map."""
-        return _ahead(values, self.submit, window)
+    def map(self, values: Iterable[Any], window: int = _WINDOW, **options: Any) -> Iterator[Any]:
+        """Call for each value, and give the results in order: as Session.map, with its options."""
+
+        def submit(value: Any) -> Task[Any]:
+            task: Task[Any] = self.submit(value, **options)
+            return task
+
+        return _ahead(values, submit, window)
+
+
+def _result(task: Task[R]) -> R:
+    """Wait for a task that nobody else knows, and give it up when that is interrupted."""
+    try:
+        return task.result()
+    except BaseException:
+        task.cancel()
+        raise
 
 
 def _ahead(values: Iterable[T], submit: Callable[[T], Task[R]], window: int) -> Iterator[R]:
     if window < 1:
         raise ValueError(f"window is {window}; it should be at least 1")
     under_way: deque[Task[R]] = deque()
-    for value in values:
-        while under_way and (len(under_way) >= window or under_way[0].done()):
+    try:
+        for value in values:
+            while under_way and (len(under_way) >= window or under_way[0].done()):
+                yield under_way.popleft().result()
+            under_way.append(submit(value))
+        while under_way:
             yield under_way.popleft().result()
-        under_way.append(submit(value))
-    while under_way:
-        yield under_way.popleft().result()
+    finally:
+        for task in under_way:
+            task.cancel()
 
 
 class Client:
@@ -302,6 +531,14 @@ class Client:
         if not done:
             raise TimeoutError(f"nothing came of it within {timeout} s")
 
+    def _wait_for_room(self, dialog: Dialog, terms: Optional[Terms]) -> None:
+        left = None if terms is None or not terms.deadline else max(0.0, terms.deadline - time.monotonic())
+        try:
+            self._wait(lambda: not dialog.full or dialog.stage is Stage.OVER or bool(dialog.closing), left)
+        except TimeoutError:
+            why = "its time is over, and it was never sent: its session had no room for it"
+            raise errors.error(Code.DEADLINE, why, "submit") from None
+
     def _run_callbacks(self) -> None:
         core, engine, get = self._core, self._engine, self._callbacks.get
         while True:
@@ -333,9 +570,21 @@ class Client:
         node_type: str = "",
         nodes: int = 0,
         parameters: Bytes = b"",
+        retry: Optional[RetryPolicy] = None,
+        task_timeout: Optional[float] = None,
+        run_limit: Optional[float] = None,
+        idle: Optional[float] = None,
+        lifetime: Optional[float] = None,
+        disconnect: str = "",
+        grace: Optional[float] = None,
         timeout: Optional[float] = 30.0,
     ) -> Session:
         """Open a session with a service; what is left out is as the service or the broker says.
+
+        ``retry``, ``task_timeout`` and ``run_limit`` are for those of its tasks that say nothing else: see Session.submit.
+        The session is closed when it was ``idle`` for so many seconds, killed after its ``lifetime``. When its client is
+        gone for ``grace`` seconds it is closed (``disconnect`` "close", or nothing), or lives on for another client
+        ("keep"). ``timeout`` is for the opening itself.
 
         Raises UnknownService, or another WeftError; TimeoutError when the broker does not answer in time.
         """
@@ -350,7 +599,16 @@ class Client:
             "node_type": node_type,
             "nodes": nodes,
             "parameters": bytes(memoryview(parameters)),
+            "retry": retry.body() if retry is not None else {},
+            "timeout": nanos("task_timeout", task_timeout),
+            "run": nanos("run_limit", run_limit),
+            "idle": nanos("idle", idle),
+            "lifetime": nanos("lifetime", lifetime),
+            "disconnect": disconnect,
+            "grace": nanos("grace", grace),
         }
+        if disconnect not in ("", "close", "keep"):
+            raise ValueError(f"disconnect is {disconnect!r}; it should be 'close' or 'keep'")
         options = {key: value for key, value in given.items() if value or key == "service"}
         self._check_process()
         with self._engine.lock:
@@ -364,7 +622,7 @@ class Client:
                 raise
             if dialog.stage is Stage.OVER:
                 raise dialog.error or errors.error(Code.CLOSED, "the client was closed", "open_session")
-        return Session(self, dialog, service)
+        return Session(self, dialog, service, task_timeout)
 
     # The operator's requests.
 

@@ -5,42 +5,24 @@ from __future__ import annotations
 import enum
 import itertools
 import logging
-from collections import deque
-from typing import Any, Callable, Iterable, Mapping, Optional, Protocol, Sequence
+from typing import Any, Callable, Iterable, Mapping, Sequence
 
 from . import errors, wire
+from .clienttasks import RESULT_CREDIT, Dialog, Entry, Line, Listener, Receipt, Sink, Tasks
 from .control import Control
 from .errors import Code, WeftError
 from .link import TIMEOUT, Event, Link, Process, Raised, Records, Refused, State, Welcomed
 
 log = logging.getLogger("weft")
 
-RESULT_CREDIT = 64 << 20
-_CREDIT_STEP = min(RESULT_CREDIT // 4, 1 << 20)
+__all__ = ["RESULT_CREDIT", "ClientCore", "Dialog", "Entry", "Listener", "Receipt", "Sink", "Stage"]
+
 _ANSWERS = frozenset({
     wire.DONE, wire.SESSION_OPENED, wire.SERVICE_PAGE, wire.SESSION_PAGE, wire.NODE_PAGE, wire.ENVIRONMENT_PAGE,
     wire.EVENT_PAGE,
 })  # fmt: skip
 _BYE_PATIENCE = 0.5  # seconds for the acknowledgement of BYE
 _GREET_PAUSE = 0.5  # seconds between two questions to the controller about a lost session
-
-
-class Receipt:
-    """What is to be said when a result is consumed: how many bytes of which connection."""
-
-    __slots__ = ("line", "generation", "size")
-
-    def __init__(self, line: "_Line", generation: int, size: int) -> None:
-        self.line, self.generation, self.size = line, generation, size
-
-
-class Sink(Protocol):
-    """Where a task's outcome goes; finish is called once, on the engine's thread, without a lock."""
-
-    deferred: bool  # whether the result counts as consumed only when its receipt is given back
-
-    def finish(self, result: Optional[bytes], error: Optional[WeftError], receipt: Optional[Receipt]) -> None:
-        """Take a result or an error."""
 
 
 class Stage(enum.Enum):
@@ -51,98 +33,28 @@ class Stage(enum.Enum):
     OVER = "over"
 
 
-class _Entry:
-    __slots__ = ("payload", "sink")
-
-    def __init__(self, payload: bytes, sink: Sink) -> None:
-        self.payload, self.sink = payload, sink
-
-
-class Dialog:
-    """One session as the core sees it. Its public face is client.Session."""
-
-    def __init__(self, key: int, options: Mapping[str, Any]) -> None:
-        self.key = key
-        self.options = options
-        self.number = 0
-        self.version = ""
-        self.stage = Stage.OPENING
-        self.running = False  # whether an instance is, or was, bound
-        self.closing = ""  # finish or kill, when its end was asked for
-        self.reason = ""
-        self.error: WeftError | None = None  # why it ended, when not in order
-        self.task_credit = 1
-        self.byte_credit = 0
-        self.max_payload = 0
-        self.endpoint = ""  # as the last REFER said
-        self.drain_by = 0.0  # when results that are on their way after the session's end are given up
-        self.backlog: deque[_Entry] = deque()  # without credit, or without a place to go to
-        self.unfinished: dict[int, _Entry] = {}  # by task id, in the order of their sequences
-        self.bytes = 0  # of payload, of all of both
-        self.sent_bytes = 0  # of payload, of unfinished
-        self._sequence = 0
-
-    @property
-    def full(self) -> bool:
-        """Whether another task would only wait here."""
-        waiting = len(self.unfinished) + len(self.backlog)
-        return waiting > 0 and (waiting >= self.task_credit or self.bytes >= self.byte_credit)
-
-    def next_task(self) -> tuple[int, _Entry] | None:
-        """Move a task from the backlog to the unfinished ones, if the session's credit allows."""
-        if not self.backlog:
-            return None
-        entry = self.backlog[0]
-        size = len(entry.payload)
-        count = len(self.unfinished)
-        if count and (count >= self.task_credit or self.sent_bytes + size > self.byte_credit):
-            return None
-        self.backlog.popleft()
-        self._sequence += 1
-        task = self._sequence << 24  # the slot is the client's own: this one finds tasks by their whole id
-        self.unfinished[task] = entry
-        self.sent_bytes += size
-        return task, entry
-
-
-class _Line:
-    """A data connection: its link, and the bytes of results that were consumed."""
-
-    def __init__(self, link: Link) -> None:
-        self.link = link
-        self.consumed = 0
-        self.told = 0
-        self.wanted = 0  # the total at which the manager wants to be told; 0: whenever
-        self.asked = 0.0  # when the controller was asked because this endpoint knows nothing of the client
-
-
 class _Request:
     def __init__(self, kind: int, body: Mapping[str, Any], done: Callable[[Mapping[str, Any], WeftError | None], None]):
         self.kind, self.body, self.done = kind, body, done
 
 
-class ClientCore:
+class ClientCore(Tasks):
     """The state machine of a client. The engine calls it under its lock, and so does client.Client."""
 
     def __init__(
         self, process: Process, endpoints: Sequence[str], name: str, host: str, keeps_scheme: bool, now: float
     ) -> None:
-        self.process = process
-        self.effects: deque[Callable[[], object]] = deque()
+        super().__init__(process, now)
         self.connected = False
         self.refused: WeftError | None = None
-        self.news = False  # whether something changed for which callers may wait
         self._host = host
         self._name = name
         self._keeps_scheme = keeps_scheme
         self._control = Control(process, endpoints, self._hello, now)
-        self._lines: dict[str, _Line] = {}
         self._keys = itertools.count(1)
         self._requests: dict[int, _Request] = {}
         self._ids = itertools.count(1)
         self._dialogs: dict[int, Dialog] = {}  # by key, without those that are over
-        self._numbers: dict[int, Dialog] = {}
-        self._draining: set[Dialog] = set()  # closed in order by the broker, while results are on their way
         self._bye_by = 0.0
 
     def _hello(self, endpoint: str) -> dict[str, Any]:
@@ -163,7 +75,7 @@ class ClientCore:
 
     def open(self, options: Mapping[str, Any]) -> Dialog:
         """Ask for a session."""
-        dialog = Dialog(next(self._keys), options)
+        dialog = Dialog(next(self._keys), options, Stage.OPENING)
         self._ask_open(dialog)
         self._dialogs[dialog.key] = dialog
         return dialog
@@ -194,14 +106,6 @@ class ClientCore:
         self.news = True
         if dialog.closing:
             self._ask_close(dialog)
-
-    def submit(self, dialog: Dialog, payload: bytes, sink: Sink) -> None:
-        """Take a task; the caller saw to it that the session is not over and there is room."""
-        dialog.backlog.append(_Entry(payload, sink))
-        dialog.bytes += len(payload)
-        line = self._lines.get(dialog.endpoint)
-        if line is not None and line.link.state is State.UP:
-            self._pump(dialog, line.link)
 
     def close(self, dialog: Dialog, mode: str, reason: str = "") -> None:
         """End a session: finish or kill. Kill after finish is possible; the same again changes nothing."""
@@ -237,11 +141,6 @@ class ClientCore:
         self._requests[number] = request
         self._control.link.push_body(kind, body["session"] if kind == wire.CLOSE_SESSION else 0, number, body)
 
-    def consumed(self, receipt: Receipt) -> None:
-        """Note that the application took a result."""
-        if receipt.generation == receipt.line.link.generation:
-            self._consume(receipt.line, receipt.size)
-
     def bye(self, now: float) -> None:
         """Leave in order. Sessions that are open are killed by the broker."""
         error = errors.error(Code.CLOSED, "the client was closed", "close")
@@ -271,8 +170,10 @@ class ClientCore:
 
     def tick(self, now: float) -> None:
         """Do what is due."""
+        self._now = now
         if not self._bye_by:
             self._control.tick(now)
+            self._ring(now)
         for line in self._lines.values():
             line.link.tick(now)
         for dialog in list(self._draining):
@@ -289,10 +190,11 @@ class ClientCore:
             due = min(due, line.link.deadline())
         for dialog in self._draining:
             due = min(due, dialog.drain_by)
-        return due
+        return min(due, self._alarms[0][0]) if self._alarms else due
 
     def handle(self, link: Link, events: list[Event], now: float) -> None:
         """Take what a message meant."""
+        self._now = now
         greeted = any(isinstance(event, Welcomed) for event in events)
         for event in events:
             if isinstance(event, Records):
@@ -308,6 +210,7 @@ class ClientCore:
 
     def _raised(self, link: Link, greeted: bool, now: float) -> None:
         """A higher epoch: referrals of lower ones are void."""
+        self._begin_anew()
         for line in self._lines.values():
             line.link.ended = True
         self._lines.clear()
@@ -328,6 +231,7 @@ class ClientCore:
             return
         if not event.resumed:
             line.consumed = line.told = line.wanted = 0
+            self._release_ends()
         for dialog in list(self._numbers.values()):
             if dialog.endpoint == link.endpoint:
                 if not event.resumed:
@@ -361,6 +265,7 @@ class ClientCore:
         if error.code == Code.UNKNOWN_SESSION and not served:
             link.ended = True
             del self._lines[link.endpoint]
+            self._release_ends()
         elif now - line.asked >= _GREET_PAUSE:
             line.asked = now
             if self._control.link.state is State.UP:
@@ -380,9 +285,6 @@ class ClientCore:
         line = self._lines.get(link.endpoint)
         if line is not None and line.link is link:
             self._outcomes(line, records)
-
-    def _answer_error(self, link: Link, number: int, code: Code, why: str) -> None:
-        link.push_body(wire.ERROR, 0, number, {"code": int(code), "msg": why})
 
     def _control_record(self, link: Link, kind: int, number: int, payload: bytes, now: float) -> None:
         if kind == wire.REFER:
@@ -415,7 +317,7 @@ class ClientCore:
             # Results come to where the last frame came from, and are held until they are acknowledged: when the
             # transport has connected anew, or lost the last acknowledgement, only a frame from here tells it so.
             link.always = True
-            self._lines[endpoint] = _Line(link)
+            self._lines[endpoint] = Line(link)
             return
         # A link that is not up keeps it until it is resumed; if it is not resumed all is sent again, see _welcomed.
         self._send_again(dialog, line.link)
@@ -447,98 +349,12 @@ class ClientCore:
         self._numbers.pop(dialog.number, None)
         self.news = True
         failure = error or errors.error(Code.SESSION_CLOSED, "the session was closed")
-        entries = [*dialog.unfinished.values(), *dialog.backlog]
-        dialog.unfinished.clear()
-        dialog.backlog.clear()
-        dialog.bytes = dialog.sent_bytes = 0
-        for entry in entries:
-            self.effects.append(_Finish(entry.sink, None, failure, None))
+        self._fail_all(dialog, failure)
 
-    # Tasks.
-
-    def _pump(self, dialog: Dialog, link: Link) -> None:
-        """Send what the session's credit allows."""
-        while True:
-            ready = dialog.next_task()
-            if ready is None:
-                break
-            link.push(wire.TASK, dialog.number, ready[0], ready[1].payload)
-
-    def _send_again(self, dialog: Dialog, link: Link) -> None:
-        for task, entry in dialog.unfinished.items():
-            link.push(wire.TASK, dialog.number, task, entry.payload)
-
-    def _outcomes(self, line: _Line, records: Sequence[wire.Record]) -> None:
-        """Take results and failures; the only part of a client that runs for each task."""
-        link, effects, numbers = line.link, self.effects, self._numbers
-        touched: set[Dialog] = set()
-        consumed = 0
-        for kind, number, task, payload, _ in records:
-            if kind == wire.RESULT:
-                error = None
-            elif kind == wire.FAILURE:
-                error = _failure(payload)
-            else:
-                if kind == wire.PROGRESS or kind == wire.PARTIAL:
-                    consumed += len(payload) + wire.PARTIAL_HEAD
-                elif kind == wire.ASK_CREDIT:
-                    line.wanted = task
-                elif kind not in (wire.BYE, wire.ERROR):
-                    self._answer_error(link, task, Code.UNKNOWN_KIND, f"a client takes no record of kind {kind} here")
-                continue
-            dialog = numbers.get(number)
-            entry = dialog.unfinished.pop(task, None) if dialog is not None else None
-            if dialog is None or entry is None:
-                consumed += len(payload)
-                continue
-            touched.add(dialog)
-            size = len(entry.payload)
-            dialog.bytes -= size
-            dialog.sent_bytes -= size
-            sink = entry.sink
-            if error is not None:
-                consumed += len(payload)
-                effects.append(_Finish(sink, None, error, None))
-            elif sink.deferred:
-                effects.append(_Finish(sink, payload, None, Receipt(line, link.generation, len(payload))))
-            else:
-                consumed += len(payload)
-                effects.append(_Finish(sink, payload, None, None))
-        self._consume(line, consumed)
-        for dialog in touched:
-            self.news = True
-            if dialog.backlog and dialog.endpoint == link.endpoint and link.state is State.UP:
-                self._pump(dialog, link)
-            if dialog in self._draining:
-                if not dialog.unfinished:
-                    self._end(dialog, None)
-            elif dialog.closing == "finish":
-                self._ask_close(dialog)
-
-    def _consume(self, line: _Line, size: int) -> None:
-        line.consumed += size
-        asked = 0 < line.wanted <= line.consumed
-        if line.consumed > line.told and (asked or line.consumed - line.told >= _CREDIT_STEP):
-            line.told = line.consumed
-            line.link.push(wire.CREDIT, 0, line.consumed)
-        if asked:
-            line.wanted = 0
-
-
-class _Finish:
-    """The call of a sink, as an effect: cheaper than a closure."""
-
-    __slots__ = ("sink", "result", "error", "receipt")
-
-    def __init__(self, sink: Sink, result: bytes | None, error: WeftError | None, receipt: Receipt | None) -> None:
-        self.sink, self.result, self.error, self.receipt = sink, result, error, receipt
-
-    def __call__(self) -> None:
-        self.sink.finish(self.result, self.error, self.receipt)
-
-
-def _failure(payload: bytes) -> WeftError:
-    try:
-        return errors.from_body(wire.unpack_body(payload))
-    except wire.Malformed as e:
-        return errors.error(Code.INTERNAL, f"the failure cannot be read: {e}")
+    def _lighter(self, dialog: Dialog) -> None:
+        super()._lighter(dialog)
+        if dialog in self._draining:
+            if not dialog.unfinished:
+                self._end(dialog, None)
+        elif dialog.closing == "finish":
+            self._ask_close(dialog)

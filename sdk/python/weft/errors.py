@@ -27,6 +27,10 @@ class Code(enum.IntEnum):
     DEADLINE = 203
     CLOSED = 204
     IN_USE = 205
+    DEPENDENCY = 206
+    SESSION_EXPIRED = 207
+    DETACHED = 208
+    NOT_ACCEPTING = 209
     OVERLOADED = 300
     NO_CAPACITY = 301
     UNAVAILABLE = 400
@@ -112,6 +116,19 @@ class SessionClosed(StateError):
     """The session was closed, in order or (code SESSION_KILLED) by kill."""
 
 
+class Cancelled(StateError):
+    """The task was cancelled."""
+
+
+class DeadlineExceeded(StateError, TimeoutError):
+    """The task's time was over before there was a result. It runs nowhere, and unless its run limit ended it, or it was
+    running already, it was never begun; the message says which."""
+
+
+class Indeterminate(AvailabilityError, TimeoutError):
+    """The task's time was over without a word of it: it was sent, and may have run, or run still."""
+
+
 _FAMILIES: dict[int, type[WeftError]] = {
     1: RequestError,
     2: StateError,
@@ -125,6 +142,10 @@ _CLASSES: dict[int, type[WeftError]] = {
     Code.UNKNOWN_SERVICE: UnknownService,
     Code.SESSION_CLOSED: SessionClosed,
     Code.SESSION_KILLED: SessionClosed,
+    Code.SESSION_EXPIRED: SessionClosed,
+    Code.CANCELLED: Cancelled,
+    Code.DEADLINE: DeadlineExceeded,
+    Code.INDETERMINATE: Indeterminate,
 }
 
 
@@ -151,7 +172,14 @@ RETRY_BY_CODE, RETRY_YES, RETRY_NEVER = 0, 1, 2
 
 
 class Retry(Exception):
-    """Raise it in on_task_exec to have the task run again, up to the service's ``retry.attempts``."""
+    """Raise it in on_task_exec to have the task run again, up to the attempts of the retry policy in force for it.
+
+    ``after`` is the least number of seconds until then, beside the policy's backoff; 24 hours at most.
+    """
+
+    def __init__(self, *args: object, after: float = 0.0) -> None:
+        super().__init__(*args)
+        self.after = after
 
 
 class Permanent(Exception):

@@ -22,6 +22,7 @@ _LAST_RETRY = 2.0
 _ACK_FRAMES = 16
 _ACK_BYTES = 1 << 20
 _CONVERSATIONS = 1 << 16
+_FIVE = b"\x95"  # an array of five elements
 
 
 class State(enum.Enum):
@@ -129,17 +130,19 @@ class Link:
 
     # What leaves.
 
-    def push(self, kind: int, session: int, task: int, payload: bytes = b"") -> None:
-        """Queue a record. Large payloads travel in a frame of their own."""
+    def push(self, kind: int, session: int, task: int, payload: bytes = b"", more: bytes = b"") -> None:
+        """Queue a record, with a fifth element if there is one. Large payloads travel in a frame of their own."""
         size = len(payload)
         if size < wire.INLINE_PAYLOAD:
-            self._parts.append(wire.pack_head(kind, session, task, size) + payload)
-            self._open += 21 + size
+            record = wire.pack_head(kind, session, task, size) + payload
         else:
-            self._parts.append(wire.pack_external(kind, session, task, size))
+            record = wire.pack_external(kind, session, task, size)
             self._payloads.append(payload)
-            self._open += 21
             self._open_payloads += size
+        if more:
+            record = _FIVE + record[1:] + more
+        self._parts.append(record)
+        self._open += len(record)
         if self._open >= wire.CUT_FRAME or len(self._payloads) == wire.MAX_PAYLOAD_FRAMES:
             self._close_frame()
 
@@ -148,6 +151,14 @@ class Link:
         payload = b"" if body is None else wire.pack_body(body)
         self._parts.append(wire.pack_head(kind, session, task, len(payload)) + payload)
         self._open += 21 + len(payload)
+        if self._open >= wire.CUT_FRAME:
+            self._close_frame()
+
+    def push_inline(self, kind: int, session: int, task: int, payload: bytes, more: bytes) -> None:
+        """Queue a record of five elements whose payload is inline, whatever its size."""
+        record = _FIVE + wire.pack_head(kind, session, task, len(payload))[1:] + payload + more
+        self._parts.append(record)
+        self._open += len(record)
         if self._open >= wire.CUT_FRAME:
             self._close_frame()
 

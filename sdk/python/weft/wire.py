@@ -32,6 +32,7 @@ SERVICE_PAGE, SESSION_PAGE, NODE_PAGE = 45, 46, 47
 CREATE_ENVIRONMENT, DELETE_ENVIRONMENT, LIST_ENVIRONMENTS, ENVIRONMENT_PAGE = 48, 49, 50, 51
 LIST_EVENTS, EVENT_PAGE, MOVE_SERVICE = 52, 53, 54
 INSTANCE_FAILED = 61
+CANCEL = 64
 ABORT, STARTED, STOPPING = 65, 66, 67
 PROGRESS, PARTIAL, PARTIAL_GRANT, PUT_DATA, GET_DATA, SESSION_DATA = 68, 69, 70, 71, 72, 73
 ASK_CREDIT = 75
@@ -274,6 +275,28 @@ def watched(more: bytes) -> bool:
     except (ValueError, msgpack.UnpackException):
         return False
     return isinstance(value, dict) and bool(value.get(5))
+
+
+def numbered(more: bytes) -> tuple[int, int] | None:
+    """The attempt and the number of the last element of a part, of progress, or of an answer; None when it has none."""
+    if not more:
+        return None
+    try:
+        end, _ = skip(more, 0, MORE_DEPTH, MAX_VALUES)
+        value = msgpack.unpackb(more[:end], raw=False, strict_map_key=False)
+    except Exception:
+        return None
+    if not isinstance(value, dict):
+        return None
+    attempt, count = value.get(1), value.get(2, 0)
+    if not isinstance(attempt, int) or not isinstance(count, int) or attempt < 1:
+        return None
+    return attempt, count
+
+
+def pack_numbered(attempt: int, count: int) -> bytes:
+    """Write the last element of a part."""
+    return b"\x82\x01\xcc" + bytes([attempt]) + b"\x02\xce" + count.to_bytes(4, "big")
 
 
 def identity_of(more: bytes) -> tuple[int, int]:
