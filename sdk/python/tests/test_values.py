@@ -93,11 +93,16 @@ class Errors(unittest.TestCase):
 
     def test_classes(self) -> None:
         for code, kind in ((101, errors.UnknownService), (199, errors.RequestError), (201, errors.SessionClosed),
-                           (299, errors.StateError), (300, errors.CapacityError), (401, errors.AvailabilityError),
+                           (299, errors.StateError), (300, errors.CapacityError), (400, errors.AvailabilityError),
+                           (401, errors.Indeterminate), (202, errors.Cancelled), (203, errors.DeadlineExceeded),
                            (501, errors.TaskFailed), (599, errors.ServiceError), (600, errors.InternalError),
                            (999, errors.InternalError), (0, errors.InternalError)):  # fmt: skip
             self.assertIs(type(errors.error(code)), kind)
         self.assertFalse(errors.error(399).retryable)
+        for code in (203, 401):  # they are TimeoutErrors, and keep what they say
+            e = errors.error(code, "late", "task")
+            self.assertIsInstance(e, TimeoutError)
+            self.assertEqual((e.code, e.message, e.op, str(e)), (code, "late", "task", f"task: late [{e.name}]"))
 
     def test_from_a_body(self) -> None:
         e = errors.from_body({"code": 300, "op": "Task", "msg": "full", "retry_after": 100_000_000})
