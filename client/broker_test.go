@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -59,6 +60,8 @@ type fakeBroker struct {
 	overload      int           // so many of the next tasks are refused as overloaded
 	timeout       time.Duration // that it announces
 	muted         bool          // it takes requests and tasks, and answers nothing
+
+	byes atomic.Int64 // clients that took leave of it
 }
 
 type fakeRouter struct {
@@ -390,6 +393,10 @@ func (b *fakeBroker) request(e *fakeEnd, rec *protocol.Record) {
 	case protocol.KindListEnvironments, protocol.KindListEvents:
 		b.pageOfOne(rec, answer)
 	case protocol.KindBye:
+		b.byes.Add(1)
+		if peer, ok := e.link.Peer(); ok {
+			_ = b.control.socket.Send(peer, e.link.Farewell(nil), nil)
+		}
 	default:
 		b.t.Errorf("control got %v", rec.Kind)
 	}

@@ -270,6 +270,22 @@ func TestDialErrors(t *testing.T) {
 	}
 }
 
+// A process may end with its client: what Close promises is known to the broker when it returns.
+func TestCloseIsHeard(t *testing.T) {
+	for _, scheme := range []string{"tcp", "inproc"} {
+		b := newFakeBroker(t, scheme)
+		for n := range int64(20) {
+			c, _ := b.connect()
+			if err := c.Close(); err != nil {
+				t.Fatal(err)
+			}
+			if got := b.byes.Load(); got != n+1 {
+				t.Fatalf("%s: %d clients were closed, %d took leave of the broker", scheme, n+1, got)
+			}
+		}
+	}
+}
+
 // Dial finds the broker that the environment names, and says what is wrong where none answers.
 func TestDialWhere(t *testing.T) {
 	b := newFakeBroker(t, "tcp")

@@ -22,7 +22,7 @@ const (
 const (
 	// lendFor is how long the owner leaves the sockets alone after a lonely Call, for the next one to find them free.
 	lendFor = 20 * time.Millisecond
-	// lingerFor is how long the last words may take to leave after Close.
+	// lingerFor is how long the last words may take to be heard after Close.
 	lingerFor = 250 * time.Millisecond
 )
 
@@ -331,9 +331,30 @@ func (c *Client) receive(s *zmqx.Socket) {
 	}
 }
 
-// finish sends the last words and closes the sockets.
+// finish sends the last words and closes the sockets. It waits until the broker has heard them: the process may end with
+// the client, and what its sockets have not sent with it.
 func (c *Client) finish() {
 	c.carryAll()
+	leaving := func() bool {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.io.returnSent()
+		return c.eng.Leaving()
+	}
+	for until := time.Now().Add(lingerFor); leaving(); {
+		left := time.Until(until)
+		if left <= 0 {
+			break
+		}
+		ready, _, err := c.io.lines.waiter.Wait(left)
+		if err != nil {
+			break
+		}
+		for _, s := range ready {
+			c.receive(s)
+		}
+	}
+	c.carryAll() // what came meanwhile is given back
 	c.mu.Lock()
 	c.io.returnSent()
 	rest := c.takeDone()

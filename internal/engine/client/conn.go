@@ -152,6 +152,9 @@ func (e *Engine) Receive(now time.Time, id uint32, frame []byte, payloads []prot
 	c := e.conn(id)
 	h, rest, err := protocol.ParseHeader(frame)
 	if c == nil || err != nil || h.Epoch < e.node.Epoch || e.shut {
+		if c != nil && err == nil && e.shut {
+			c.link.Receive(h, len(frame)) // it may say that BYE was heard
+		}
 		e.releaseAll(payloads)
 		return
 	}

@@ -2,6 +2,7 @@ package client
 
 import (
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/weft-fabric/weft/protocol"
@@ -247,7 +248,8 @@ func (e *Engine) Tick(now time.Time) {
 }
 
 // Shut ends the client: every unfinished task and request fails with CodeClosed, every session ends, and BYE leaves
-// on every connection that is up. After the next Take the connections may be closed.
+// on every connection that is up. After the next Take the connections may be closed; what the broker is to know for sure
+// it does when [Engine.Leaving] is no longer true.
 func (e *Engine) Shut() {
 	if e.shut {
 		return
@@ -269,4 +271,10 @@ func (e *Engine) Shut() {
 		}
 	}
 	e.shut = true
+}
+
+// Leaving says whether the broker has not confirmed yet, after [Engine.Shut], that it heard BYE. It does so at once; one
+// that is not connected never will.
+func (e *Engine) Leaving() bool {
+	return e.shut && slices.ContainsFunc(e.conns, func(c *conn) bool { return c.control && c.phase == up && c.link.Unacked() > 0 })
 }

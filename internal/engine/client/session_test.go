@@ -163,6 +163,18 @@ func TestShut(t *testing.T) {
 	if _, ok := w.e.Deadline(); ok {
 		t.Error("something is still due")
 	}
+	if !w.e.Leaving() {
+		t.Error("BYE counts as heard before it was sent")
+	}
+	w.settle()
+	for range 2 { // the first may follow another frame
+		w.broker.beat()
+	}
+	w.broker.flush()
+	w.settle()
+	if w.e.Leaving() {
+		t.Error("BYE counts as unheard though the broker has acknowledged it")
+	}
 	if late := w.e.Open(protocol.OpenSession{Service: "echo"}, 0, 0); late.Accepting() {
 		t.Error("a session was opened after the end")
 	}
