@@ -127,6 +127,7 @@ func (s keeper) detach() {
 		s.client = s.nobody(allowed)
 		lender(s).promise()
 		streams{s.manager}.passAll(s.hosted)
+		s.fill() // they may have waited for the client's credit
 	}
 }
 

@@ -393,3 +393,30 @@ func TestRandomKeeping(t *testing.T) {
 		w.drained()
 	})
 }
+
+// TestSessionThatIsLeftGoesOn: what had its tasks wait, its client's credit, is not a matter of the session any more.
+func TestSessionThatIsLeftGoesOn(t *testing.T) {
+	w := newWorld(t)
+	w.serve(func(s *protocol.Service) { s.Limits.Payload = 1 << 20 })
+	a := w.client(100, 1, 2)
+	a.keeps = true
+	i := w.instance("a", 200, nil)
+	big := strings.Repeat("x", 500<<10)
+	for n := range uint64(3) {
+		a.submit(1, n+1, big)
+		w.settle()
+		w.runAll()
+	}
+	a.submit(2, 1, "y")
+	w.settle()
+	w.pass(time.Second)
+	if !w.core.sessions[2].client.blocked() || len(i.tasks) != 0 {
+		t.Fatalf("the client has credit left, or the instance %d tasks", len(i.tasks))
+	}
+	w.detach(2)
+	w.pass(time.Second)
+	w.runAll()
+	if s := w.core.sessions[2]; s.unfinished() != 0 || s.kept.tasks.n != 1 {
+		t.Fatalf("%d tasks of the session without a client are unfinished%s", s.unfinished(), w.describe())
+	}
+}

@@ -93,7 +93,7 @@ func (s *hosted) placeSuspects() {
 	if s.suspects.n == 0 {
 		return
 	}
-	if m.reserved < max(1, m.serving()/2) {
+	if m.reserving() < max(1, m.serving()/2) {
 		var best *seat
 		for _, t := range s.seats {
 			if t.state == seatBound && t.instance.serves() && !t.instance.reserved && (best == nil || t.instance.flight < best.instance.flight) {
@@ -107,9 +107,19 @@ func (s *hosted) placeSuspects() {
 			return
 		}
 	}
-	if len(s.seats) == 0 {
+	if !heeded(s) {
 		s.widen()
 	}
+}
+
+// reserving is how many of the instances that serve are reserved.
+func (m *manager) reserving() (n int) {
+	for _, i := range m.instances {
+		if i.reserved && i.serves() {
+			n++
+		}
+	}
+	return n
 }
 
 // nextSuspect runs the next suspect on a reserved instance that is empty, or gives the instance back to all.

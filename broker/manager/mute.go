@@ -10,11 +10,36 @@ import (
 // else run. It gets nothing more then, and what it cannot have begun goes elsewhere. What it may be executing stays with
 // it: a hook that runs for long is not dead.
 
-// checkMute finds the manager's instances that have fallen silent.
+// checkMute finds the manager's instances that have fallen silent. While there are others, which may have come later,
+// silent ones give up what they have not begun.
 func (m *manager) checkMute() {
+	silent, some := false, false
 	for _, i := range m.instances {
 		if !i.mute && i.isReady && !i.byHand && i.silent(m.core) {
-			hearing{i}.ends()
+			i.mute, some = true, true
+		}
+		silent = silent || i.mute
+	}
+	if !silent || m.serving() == 0 {
+		return
+	}
+	for _, i := range m.instances {
+		for _, t := range i.seats {
+			if i.mute && t.flight > i.slots {
+				m.takeBack(t)
+			}
+		}
+	}
+	if some {
+		m.fillAll()
+	}
+}
+
+// fillAll has all sessions look again where their tasks can go.
+func (m *manager) fillAll() {
+	for _, s := range m.sessions {
+		if s.unfinished() > s.flight.n {
+			s.fill()
 		}
 	}
 }
@@ -24,19 +49,6 @@ func (e *end) silent(c *Core) bool { return c.now.Sub(e.heard) >= c.cfg.PeerTime
 
 // hearing is whether an instance is heard.
 type hearing struct{ *instance }
-
-// ends gives an instance nothing more until it is heard, and takes back what it has not begun.
-func (i hearing) ends() {
-	m := i.manager
-	i.mute = true
-	if m.serving() == 0 {
-		return
-	}
-	for _, t := range slices.Clone(i.seats) {
-		m.takeBack(t)
-		t.session.fill()
-	}
-}
 
 // takeBack queues the tasks of a seat again that its instance cannot have begun, since it has as many before them as it
 // executes at once. It is asked to give them up, should it be heard again; what it answers to them is too late.
@@ -54,20 +66,37 @@ func (m *manager) takeBack(t *seat) {
 	for _, k := range slices.Backward(back) { // the first of them is then first in the queue
 		if state := m.slab.slots[k].state; state == taskFlying && m.recall(k, t.instance) || state == taskRecalling {
 			m.land(k)
+			m.rename(k)
 			m.putBack(k)
 		}
 	}
 }
 
-// begins lets an instance that was heard again have tasks.
-func (i hearing) begins() {
-	i.mute = false
-	i.vacated()
-	for _, s := range i.manager.sessions {
-		if s.unfinished() > s.flight.n {
-			s.fill()
+// rename gives a task another name towards instances, so that nothing that was said of it by the one before concerns it.
+func (m *manager) rename(k uint32) {
+	m.slab.slots[k].gen++
+	if x := m.slab.extraOf(k); x != nil {
+		if !x.deadline.IsZero() {
+			m.alarms.set(alarm{at: x.deadline, task: m.slab.wireID(k), kind: alarmDeadline})
+		}
+		if x.stream != nil {
+			x.stream.waits = false
 		}
 	}
+}
+
+// begins lets an instance that was heard again have tasks. Sessions that have a place there do not wait for one any more.
+func (i hearing) begins() {
+	m := i.manager
+	i.mute = false
+	for _, t := range i.seats {
+		if s := t.session; s.waits {
+			s.waits = false
+			m.waiting = without(m.waiting, s)
+		}
+	}
+	i.vacated()
+	m.fillAll()
 }
 
 // heeded says whether the session has a seat at an instance that is heard.

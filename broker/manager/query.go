@@ -107,12 +107,15 @@ func (n inquiry) tasks(q *protocol.ListRequest) (*protocol.TaskPage, *protocol.E
 	return page, nil
 }
 
-// tasks iterates over the session's unfinished tasks, in no order.
+// tasks iterates over the session's unfinished tasks, in no order. Each may be ended while it is looked at.
 func (s *hosted) tasks(yield func(uint32) bool) {
-	slots := s.manager.slab.slots
-	for k := range slots {
-		if slots[k].session == s && !slots[k].answered() && !yield(uint32(k)) {
-			return
+	m := s.manager
+	for _, l := range append(s.queue.lists(), &s.suspects, &s.delayed, &s.flight) {
+		for k, next := l.head, uint32(0); k != 0; k = next {
+			next = m.slab.slots[k].next
+			if !yield(k) {
+				return
+			}
 		}
 	}
 }

@@ -24,7 +24,7 @@ func (f *fabric) graceful(name string, instances int) protocol.Service {
 func (f *fabric) running(c *client.Client, s *client.Session, task protocol.TaskID) (container string) {
 	f.t.Helper()
 	await(f.t, "the task runs", func() bool {
-		i, err := c.Operator.Task(f.ctx, s.Number(), task.Sequence())
+		i, err := c.Task(f.ctx, s.Number(), task.Sequence())
 		if err != nil && protocol.CodeOf(err) != protocol.CodeNotFound {
 			f.t.Fatal(err)
 		}
@@ -85,7 +85,7 @@ func TestCancelByOperator(t *testing.T) {
 		}
 		details := f.happened(c, s.Number(), protocol.EventCancel, protocol.EventCancel, protocol.EventLost)
 		mustSay(t, errors.New(details[2]), where, "was killed: a hook did not return")
-		if i, err := c.Operator.Task(f.ctx, s.Number(), stuck.ID().Sequence()); err != nil || i.State != protocol.TaskOver {
+		if i, err := c.Task(f.ctx, s.Number(), stuck.ID().Sequence()); err != nil || i.State != protocol.TaskOver {
 			t.Errorf("%+v, %v", i, err)
 		}
 		f.call(s, "id on", "on")
