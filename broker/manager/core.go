@@ -271,7 +271,7 @@ func (c *Core) beats() {
 	}
 	for _, m := range c.managers {
 		m.checkSilence()
-		m.checkMute()
+		silences{m}.check()
 	}
 }
 

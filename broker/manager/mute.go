@@ -10,9 +10,12 @@ import (
 // else run. It gets nothing more then, and what it cannot have begun goes elsewhere. What it may be executing stays with
 // it: a hook that runs for long is not dead.
 
-// checkMute finds the manager's instances that have fallen silent. While there are others, which may have come later,
+// silences looks after the instances of a manager that say nothing.
+type silences struct{ *manager }
+
+// check finds the manager's instances that have fallen silent. While there are others, which may have come later,
 // silent ones give up what they have not begun.
-func (m *manager) checkMute() {
+func (m silences) check() {
 	silent, some := false, false
 	for _, i := range m.instances {
 		if !i.mute && i.isReady && !i.byHand && i.silent(m.core) {
@@ -36,7 +39,7 @@ func (m *manager) checkMute() {
 }
 
 // fillAll has all sessions look again where their tasks can go.
-func (m *manager) fillAll() {
+func (m silences) fillAll() {
 	for _, s := range m.sessions {
 		if s.unfinished() > s.flight.n {
 			s.fill()
@@ -52,7 +55,7 @@ type hearing struct{ *instance }
 
 // takeBack queues the tasks of a seat again that its instance cannot have begun, since it has as many before them as it
 // executes at once. It is asked to give them up, should it be heard again; what it answers to them is too late.
-func (m *manager) takeBack(t *seat) {
+func (m silences) takeBack(t *seat) {
 	var back []uint32
 	ahead := 0
 	for k := t.session.flight.head; k != 0; k = m.slab.slots[k].next {
@@ -73,7 +76,7 @@ func (m *manager) takeBack(t *seat) {
 }
 
 // rename gives a task another name towards instances, so that nothing that was said of it by the one before concerns it.
-func (m *manager) rename(k uint32) {
+func (m silences) rename(k uint32) {
 	m.slab.slots[k].gen++
 	if x := m.slab.extraOf(k); x != nil {
 		if !x.deadline.IsZero() {
@@ -96,7 +99,7 @@ func (i hearing) begins() {
 		}
 	}
 	i.vacated()
-	m.fillAll()
+	silences{m}.fillAll()
 }
 
 // heeded says whether the session has a seat at an instance that is heard.
