@@ -8,7 +8,8 @@ import (
 
 // Suspend has nothing more of the session begun until [Session.Resume]: what was begun goes on, the rest waits, and further
 // tasks may be submitted. It returns when the broker has passed the order on, and may be called again without effect. A
-// session that is opened anew by a broker that takes over is not suspended.
+// session that is closed meanwhile in order ends when it was resumed and its tasks are finished. One that is opened anew by a
+// broker that takes over is not suspended.
 func (s *Session) Suspend(ctx context.Context) error { return s.steer(ctx, protocol.SteerSuspend) }
 
 // Resume ends what [Session.Suspend] began.

@@ -271,7 +271,11 @@ func (t *sessions) closeAs(s *sess, by string, req *protocol.CloseSession, code 
 		s.since = t.c.now
 	}
 	s.closing = req.Mode
-	t.happened(s, protocol.EventClosing, closingDetail(by, req))
+	detail := closingDetail(by, req)
+	if s.stays() {
+		detail += "; " + staysOpen
+	}
+	t.happened(s, protocol.EventClosing, detail)
 	s.position = t.c.out.record(&Record{At: t.c.now, Close: req})
 	reason := req.Reason
 	if reason == "" {
@@ -419,6 +423,14 @@ func (t *sessions) figures(n *session.Figures) {
 	}
 }
 
+// staysOpen says why a session is not over that was asked to close.
+const staysOpen = "it is suspended: tasks that wait are finished, and it is over, when it is resumed"
+
+// stays says whether a session that was asked to close has tasks that wait until it is resumed.
+func (s *sess) stays() bool {
+	return !s.state.Over() && s.closing == protocol.CloseFinish && s.steering.suspended && s.seen.Queued > 0
+}
+
 // info is what can be seen of a session.
 func (t *sessions) info(s *sess) protocol.SessionInfo {
 	i := protocol.SessionInfo{
@@ -442,6 +454,8 @@ func (t *sessions) info(s *sess) protocol.SessionInfo {
 	switch {
 	case s.verdict != nil:
 		i.Reason = cut(s.verdict.Error())
+	case s.stays():
+		i.Reason = staysOpen
 	case !s.state.Over():
 		i.Reason = cut(s.manager.explain(t.c.managers, true))
 	}

@@ -272,6 +272,7 @@ func (c *Core) beats() {
 	for _, m := range c.managers {
 		m.checkSilence()
 		silences{m}.check()
+		m.slab.trim()
 	}
 }
 

@@ -122,8 +122,13 @@ func TestTakenBackTaskIsExecutedOnce(t *testing.T) {
 	a.executed(100, time.Millisecond)
 	w.settle()
 	a.stop()
+	begun := w.now
 	for n := range uint64(10) {
-		c.submit(1, n+1, "x")
+		if n < 8 {
+			c.submit(1, n+1, "x")
+		} else {
+			c.submitWith(1, n+1, "x", protocol.TaskOptions{Timeout: time.Minute})
+		}
 	}
 	c.submit(1, 11, "y")
 	w.settle()
@@ -142,7 +147,16 @@ func TestTakenBackTaskIsExecutedOnce(t *testing.T) {
 		t.Fatalf("%d tasks are at the instance that was heard%s", n, w.describe())
 	}
 	a.goOn()
-	executed := 0
+	w.pass(time.Second)
+	for len(c.answers) < 2 { // those with a deadline have their turn last
+		w.pass(time.Second)
+		if w.now.Sub(begun) > 2*time.Minute {
+			t.Fatalf("a task that was taken back has lost its deadline%s", w.describe())
+		}
+	}
+	c.want(t, 9, "!Deadline")
+	c.want(t, 10, "!Deadline")
+	executed := 2
 	for len(a.tasks)+len(b.tasks) > 0 {
 		executed += a.run(1) + b.run(1)
 		w.settle()

@@ -2,6 +2,7 @@ package manager
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/weft-fabric/weft/internal/planted"
 	"github.com/weft-fabric/weft/protocol"
@@ -87,6 +88,8 @@ type slab struct {
 	free  []uint32
 	used  int
 
+	base uint32 // generation of slots that are made
+
 	extras map[uint32]*extra // of tasks that are special, by slot
 }
 
@@ -100,7 +103,7 @@ func (s *slab) take() uint32 {
 		s.free = s.free[:n-1]
 		return i
 	}
-	s.slots = append(s.slots, slot{})
+	s.slots = append(s.slots, slot{gen: s.base})
 	return uint32(len(s.slots) - 1)
 }
 
@@ -118,6 +121,29 @@ func (s *slab) put(i uint32) {
 	*t = slot{gen: next}
 	s.free = append(s.free, i)
 	s.used--
+}
+
+// trimFrom is from how many slots on it is looked whether they are still needed.
+const trimFrom = 1 << 14
+
+// trim gives the memory of slots at the end back that hold no task, when hardly any does. Should they be made again, their
+// generations go on.
+func (s *slab) trim() {
+	n := len(s.slots)
+	if n < trimFrom || s.used > n/4 {
+		return
+	}
+	for n > 1 && s.slots[n-1].state == taskFree {
+		n--
+	}
+	if n > len(s.slots)/2 {
+		return
+	}
+	for _, t := range s.slots[n:] {
+		s.base = max(s.base, t.gen+1)
+	}
+	s.slots = append(make([]slot, 0, n+n/4+64), s.slots[:n]...)
+	s.free = slices.Clone(slices.DeleteFunc(s.free, func(i uint32) bool { return int(i) >= n }))
 }
 
 // list is a queue of slots; a slot is in one list at most.

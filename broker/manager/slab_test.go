@@ -114,3 +114,38 @@ func TestSparseBuffersAreCompacted(t *testing.T) {
 		t.Fatalf("%d bytes pinned for %d at the end", p.pinned, p.live)
 	}
 }
+
+// TestSlabGivesMemoryBack: after many tasks, without that an id of before finds one of later.
+func TestSlabGivesMemoryBack(t *testing.T) {
+	s := newSlab()
+	ids := map[uint64]bool{}
+	add := func() uint32 {
+		i := s.take()
+		s.slots[i].move(taskQueued)
+		if ids[s.wireID(i)] {
+			t.Fatalf("id %x names a second task", s.wireID(i))
+		}
+		ids[s.wireID(i)] = true
+		return i
+	}
+	for range 3 {
+		var all []uint32
+		for range 5 * trimFrom {
+			all = append(all, add())
+		}
+		s.trim()
+		if len(s.slots) <= 5*trimFrom {
+			t.Fatal("slots with tasks were given back")
+		}
+		for _, i := range all[1:] {
+			s.put(i)
+		}
+		if s.trim(); cap(s.slots) > 1000 || cap(s.free) > 1000 || s.used != 1 || s.find(s.wireID(all[0])) != all[0] {
+			t.Fatalf("one task has %d slots and a list of %d that are free", cap(s.slots), cap(s.free))
+		}
+		for range 10 {
+			s.put(add())
+		}
+		s.put(all[0])
+	}
+}

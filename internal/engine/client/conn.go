@@ -261,6 +261,7 @@ func (c *conn) welcome(now time.Time, h protocol.Header, rest []byte) {
 		return
 	}
 	var w protocol.Welcome
+	before := c.link.Other() != 0
 	if err := protocol.Unmarshal(rec.Kind, rec.Payload, &w); err != nil || !c.link.Opened(h, w) {
 		return
 	}
@@ -272,7 +273,7 @@ func (c *conn) welcome(now time.Time, h protocol.Header, rest []byte) {
 	switch {
 	case !c.control:
 		if !w.Resumed {
-			c.renew()
+			c.renew(before)
 		}
 	case e.lead == nil || c != e.lead && c.epoch > e.lead.epoch:
 		e.refusal = nil

@@ -157,3 +157,22 @@ func TestWhatNobodyWaitsForIsConsumed(t *testing.T) {
 		t.Error("a part that was consumed is not told")
 	}
 }
+
+// TestFirstWordsOfALoopEndNothing: that one is heard for the first time says nothing of parts that come from others.
+func TestFirstWordsOfALoopEndNothing(t *testing.T) {
+	w := newWorld(t)
+	other := w.open()
+	s := w.open()
+	id := w.submit(s, small)
+	w.settle()
+	w.say("loop-0", protocol.KindResult, s, id, "all", 1, 1)
+	w.broker.refer(w.broker.sessions[other.Number()], "loop-1")
+	w.route()
+	w.settle()
+	if len(w.done[s]) != 0 {
+		t.Fatal("the result overtook its part")
+	}
+	w.say("loop-0", protocol.KindPartial, s, id, "a", 1, 0)
+	w.hears("all", "1.0=a")
+	w.expect(s, id, []byte("all"))
+}

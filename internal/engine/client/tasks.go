@@ -310,12 +310,15 @@ func (e *Engine) Wanted(from Source) (n int64, live bool) {
 	return c.wanted(), true
 }
 
-// renew begins anew on a data connection whose other end knows nothing of what was said before.
-func (c *conn) renew() {
+// renew begins anew on a data connection whose other end knows nothing of what was said before, if anything was. Parts of
+// results are lost then; by one that was not heard before all that it has to say is still to come.
+func (c *conn) renew(before bool) {
 	e := c.engine
 	c.generation++
 	c.consumed, c.told, c.asked = 0, 0, 0
-	releaseEnds(e)
+	if before {
+		releaseEnds(e)
+	}
 	for _, s := range e.sessions {
 		if s.conn == c {
 			s.resend()

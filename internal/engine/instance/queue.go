@@ -69,6 +69,9 @@ func (q *queue) remove(name uint64) (task, bool) {
 			q.items[at] = task{}
 			q.live--
 			q.hint = at
+			if q.live == 0 {
+				q.items, q.head = q.items[:0], 0
+			}
 			return t, true
 		}
 	}
