@@ -73,8 +73,8 @@ func WithAttachedWindow(tasks int, bytes int64) AttachOption {
 // tasks; a process gets each once. What the client before had taken without coming to tell the broker of it, since it was
 // killed, is given again.
 //
-// The error is [ErrNoSession] when the broker does not know the session, as after a restart, [ErrInUse] while its client is
-// there, or why the session is over.
+// The error is [ErrNoSession] when the broker does not know the session, as after a restart, [ErrInvalid] when it is not
+// kept ([WithDisconnect]) and its client has not left it, [ErrInUse] while its client is there, or why the session is over.
 func (c *Client) Attach(ctx context.Context, number protocol.SessionNumber, opts ...AttachOption) (*Session, error) {
 	const op = "attach session"
 	var cfg attachConfig

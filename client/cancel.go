@@ -168,6 +168,9 @@ func (l *sweeps) tell() {
 // Join waits until all tasks are finished, and gives the error of the first in their order that has failed, or that ctx has
 // ended. Their results are given by [Task.Wait], not by [Session.Results].
 func Join(ctx context.Context, tasks ...*Task) error {
+	if i := slices.Index(tasks, nil); i >= 0 {
+		return protocol.Errorf(protocol.CodeInvalid, "join", "task %d of %d is nil: its submission gave an error instead", i+1, len(tasks))
+	}
 	var first error
 	for i, t := range tasks {
 		_, err := t.Wait(ctx)

@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -395,6 +397,12 @@ func TestAfterAndJoin(t *testing.T) {
 	b.holds(2)
 	if id := third.ID(); id.Sequence() != 0 {
 		t.Errorf("it has id %v while it waits", id)
+	}
+	if key, want := third.Key()+first.Key(), fmt.Sprintf("%d/1", s.Number()); key != want {
+		t.Errorf("the keys are %q, want %q: that of the first alone", key, want)
+	}
+	if err := Join(soon(t), first, nil); !errors.Is(err, ErrInvalid) || !strings.Contains(err.Error(), "task 2 of 2 is nil") {
+		t.Errorf("nil is joined with %v", err)
 	}
 	b.release()
 	if err := Join(soon(t), first, second, third); err != nil {

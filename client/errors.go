@@ -33,6 +33,8 @@ var (
 	ErrUnavailable     error = &protocol.Error{Code: protocol.CodeUnavailable}
 	ErrTaskFailed      error = &protocol.Error{Code: protocol.CodeTaskFailed}
 	ErrTaskPanicked    error = &protocol.Error{Code: protocol.CodeTaskPanicked}
+	ErrAttemptsSpent   error = &protocol.Error{Code: protocol.CodeAttemptsSpent}
+	ErrHostLossSpent   error = &protocol.Error{Code: protocol.CodeHostLossSpent}
 )
 
 // errNoRoom says that there is no credit for a task now.

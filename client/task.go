@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"time"
 
@@ -57,6 +58,16 @@ func (t *Task) ID() protocol.TaskID {
 		return t.ref().ID()
 	}
 	return t.id
+}
+
+// Key names the task in its fabric, as "session/sequence": so do services (worker.TaskContext.Key) and the command weft. It
+// is empty as long as the task waits for others ([After]).
+func (t *Task) Key() string {
+	id := t.ID()
+	if id.Sequence() == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%d/%d", t.session.Number(), id.Sequence())
 }
 
 // unfinished says whether the engine has the task, which is in its slot then. The caller holds the client's mu.

@@ -47,5 +47,5 @@ func (t TaskID) Sequence() uint64 { return uint64(t) >> 24 }
 // Slot is the index in the client's slab.
 func (t TaskID) Slot() uint32 { return uint32(t) & MaxTaskSlot }
 
-// String gives "sequence/slot".
-func (t TaskID) String() string { return fmt.Sprintf("%d/%d", t.Sequence(), t.Slot()) }
+// String gives "sequence:slot", for logs. For people a task is named by its session and sequence: see client.Task.Key.
+func (t TaskID) String() string { return fmt.Sprintf("%d:%d", t.Sequence(), t.Slot()) }

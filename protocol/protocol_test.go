@@ -77,7 +77,7 @@ func TestNumbers(t *testing.T) {
 		t.Errorf("epoch %v", e)
 	}
 	id := NewTaskID(MaxTaskSequence, MaxTaskSlot)
-	if id != 1<<64-1 || id.Sequence() != MaxTaskSequence || id.Slot() != MaxTaskSlot || NewTaskID(3, 4).String() != "3/4" {
+	if id != 1<<64-1 || id.Sequence() != MaxTaskSequence || id.Slot() != MaxTaskSlot || NewTaskID(3, 4).String() != "3:4" {
 		t.Errorf("task id %v", id)
 	}
 	s := NewStamp(1<<16-1, 1<<48-1)

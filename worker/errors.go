@@ -10,8 +10,7 @@ import (
 	"github.com/weft-fabric/weft/protocol"
 )
 
-// ErrPanicked is what [Serve] returns, for errors.Is, when the instance ended because OnTaskExec panicked. Programs
-// that an agent starts exit with code 2 then.
+// ErrPanicked is what [Serve] returns, for errors.Is, when the instance ended because OnTaskExec panicked.
 var ErrPanicked error = &protocol.Error{Code: protocol.CodeTaskPanicked}
 
 // maxMessage is how many bytes of an error's text travel.

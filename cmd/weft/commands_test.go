@@ -423,6 +423,7 @@ func TestBadUsage(t *testing.T) {
 		{"task drop", 2, "ID is missing"},
 		{"task drop 3 --all", 2, "--all: does not go with numbers"},
 		{"task list", 2, "SESSION is missing"},
+		{"task list 7 --service price", 2, "--service, --environment: only with --dead"},
 		{"task list 7/1", 2, `"7/1" is not the number of a session`},
 		{"session close 0", 2, `"0" is not the number of a session`},
 		{"service register missing.yaml", 2, "missing.yaml"},

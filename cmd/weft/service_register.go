@@ -28,25 +28,7 @@ func newServiceRegister(a *app) *cobra.Command {
 		Long: `Register the service that a YAML file describes. The same content once more changes nothing;
 other content needs another version, or the old one deregistered first.
 
-  name: wordfreq                  # 1 to 63 of a-z, 0-9, '.', '_', '-'
-  function: counts words
-  artefacts:                      # what an agent starts, by platform
-    linux/amd64:
-      command: bin/wordfreq       # relative to the folder of this file; weft alone is the agent's own program
-      args: [serve]
-  requests:
-  - capacity:                     # of one instance
-      cpu: 0.5                    # cores with a decimal point; 500m or 500 are thousandths
-      memory: 64MiB
-  slots: 1                        # tasks that an instance executes at once
-  sessions: 10                    # bound at once to an instance
-  instances: {min: 2, max: 8}
-  interface:                      # types, which typed clients are held to; see docs/rfc/9-types.md
-    task: {text: string}
-    result: map<string, int>
-  limits: {idle: 60s, attempts: 4}
-  env: {MODE: fast}
-
+` + serviceExample + `
 With --interface the types need not be written: the artefact for this machine's platform is run and asked for them.
 Services of worker.Func and worker.Stateful know them.`,
 		Args: takes("FILE.yaml"),
@@ -72,6 +54,36 @@ Services of worker.Func and worker.Stateful know them.`,
 	cmd.Flags().BoolVar(&ask, "interface", false, "run the artefact of this platform to learn the types of tasks and results")
 	return cmd
 }
+
+// serviceExample is a file with all that a service may say of itself and of its tasks, but labels and placement.
+const serviceExample = `  name: wordfreq                  # 1 to 63 of a-z, 0-9, '.', '_', '-'
+  function: counts words
+  artefacts:                      # what an agent starts, by platform
+    linux/amd64:
+      command: bin/wordfreq       # relative to the folder of this file; weft alone is the agent's own program
+      args: [serve]
+  requests:
+  - capacity:                     # of one instance
+      cpu: 0.5                    # cores with a decimal point; 500m or 500 are thousandths
+      memory: 64MiB
+  slots: 1                        # tasks that an instance executes at once
+  sessions: 10                    # bound at once to an instance
+  instances: {min: 2, max: 8}
+  interface:                      # types, which typed clients are held to; see docs/rfc/9-types.md
+    task: {text: string}
+    result: map<string, int>
+  limits:
+    timeout: 5m                   # of a task, from its arrival to its result (default none)
+    run: 1m                       # of one execution of it (default none)
+    grace: 10s                    # for a hook that is to end; then its instance is killed
+    idle: 60s                     # an instance beyond min ends when it had nothing to do for so long
+  retry:                          # of tasks that failed by worker.Retry, or lost their instance
+    attempts: 4                   # in all; then the task goes to the dead-letter list (weft task list --dead)
+    backoff: 1s                   # before the second, doubled for each further one, a random part less
+    max_backoff: 60s
+    on: [TaskPanicked]            # failures that are tried again unasked: TaskFailed, TaskPanicked (default none)
+  env: {MODE: fast}
+`
 
 // registerService registers a service, ends the warm instances of a program from before, and says what has become of it all.
 func registerService(ctx context.Context, a *app, c operator, s protocol.Service) error {

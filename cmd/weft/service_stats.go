@@ -23,6 +23,7 @@ func newServiceStats(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "stats NAME[@VERSION]",
 		Short: "Show what was counted of a service: of all its sessions, those that are over too",
+		Long:  "Show what was counted of a service: of all its sessions, those that are over too.\n\n" + stepsHelp,
 		Args:  takes("NAME"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ref, err := serviceRef(args[0])

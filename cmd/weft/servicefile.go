@@ -303,10 +303,13 @@ func fits(n ast.Node, t reflect.Type) error {
 		return err
 	}
 	err := yaml.NodeToValue(n, reflect.New(t).Interface())
+	whole := t == reflect.TypeFor[int]() || t == reflect.TypeFor[int64]()
 	switch {
+	case whole && n.Type() == ast.FloatType: // it would be cut
+		return fmt.Errorf("%q is not a whole number", n)
 	case err == nil:
 		return nil
-	case t == reflect.TypeFor[int](), t == reflect.TypeFor[int64]():
+	case whole:
 		return fmt.Errorf("%q is not a whole number", n)
 	case t.Kind() == reflect.String:
 		return fmt.Errorf("%q is not a text", n)

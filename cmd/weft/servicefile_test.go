@@ -125,6 +125,21 @@ func TestExamplesCanBeRegistered(t *testing.T) {
 	}
 }
 
+// What "weft service register --help" shows is a file that can be registered.
+func TestExampleOfHelp(t *testing.T) {
+	s, err := readService("service.yaml", []byte(serviceExample))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s = s.WithDefaults()
+	if err := s.Validate(); err != nil {
+		t.Error(err)
+	}
+	if s.Retry.Attempts != 4 || s.Limits.Run != protocol.Duration(time.Minute) || len(s.Retry.On) != 1 {
+		t.Errorf("it says %+v and %+v of tasks", s.Retry, s.Limits)
+	}
+}
+
 // Whatever a service can say in the catalogue can be said in its file, under the same key.
 func TestServiceFileHasEveryKey(t *testing.T) {
 	var compare func(at string, file, wire reflect.Type)

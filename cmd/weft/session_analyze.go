@@ -20,6 +20,12 @@ type sessionAnalysis struct {
 	Stats    protocol.Stats       `json:"stats"`
 }
 
+// stepsHelp explains the table of steps.
+const stepsHelp = `The steps of a task: queued until it is given to an instance; in flight from there until its result is at the broker;
+executing, which is the hook alone; returning from the broker to the client. TIMED is how many were measured: of those in
+flight and returning only samples are. Means are exact; P50, P95 and P99 are estimates, from counts of durations between
+powers of two, and may be wrong by that factor where there are few.`
+
 func newSessionAnalyze(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "analyze NUMBER",
@@ -27,7 +33,9 @@ func newSessionAnalyze(a *app) *cobra.Command {
 		Long: `Say what holds a session up: too few instances, a slow hook, big payloads, a slow client, or retries; the
 figures that show it, and what to do about it. Then where the time of its tasks goes.
 
-It looks at all that was counted since the session was opened, also of one that is over.`,
+It looks at all that was counted since the session was opened, also of one that is over.
+
+` + stepsHelp,
 		Args: takes("NUMBER"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			number, err := sessionNumber(args[0])

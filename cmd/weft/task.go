@@ -50,10 +50,12 @@ func newTaskList(a *app) *cobra.Command {
 	var dead bool
 	var filter client.Filter
 	cmd := &cobra.Command{
-		Use:   "list SESSION",
+		Use:   "list SESSION | --dead [SESSION]",
 		Short: "List the unfinished tasks of a session, or the tasks that were given up",
 		Long: "List the unfinished tasks of a session. With --dead list the tasks that were given up after their attempts, of all\n" +
-			"sessions or of one, the oldest first.",
+			"sessions or of one, the oldest first.\n\n" +
+			"ATTEMPTS counts executions that failed or ended their instance, LOSSES instances that were lost under the task\n" +
+			"otherwise; the first execution under way has 0 of both.",
 		Args: func(cmd *cobra.Command, args []string) error {
 			if dead && len(args) == 0 {
 				return nil
@@ -63,6 +65,9 @@ func newTaskList(a *app) *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if dead {
 				return listDead(cmd.Context(), a, filter, args)
+			}
+			if filter.Service != "" || filter.Environment != "" {
+				return badInput("--service, --environment: only with --dead; the tasks of one session are of one service")
 			}
 			number, err := sessionNumber(args[0])
 			if err != nil {
@@ -88,7 +93,7 @@ func newTaskGet(a *app) *cobra.Command {
 	var dead bool
 	var file string
 	cmd := &cobra.Command{
-		Use:   "get SESSION/TASK",
+		Use:   "get SESSION/TASK | --dead ID",
 		Short: "Show one task in full",
 		Long: "Show one task in full: one that is unfinished, or, with --dead and its number, one that was given up after its\n" +
 			"attempts, whose payload --payload saves.",

@@ -89,7 +89,8 @@ func newTaskRetry(a *app) *cobra.Command {
 		Use:   "retry ID...",
 		Short: "Run tasks again that were given up",
 		Long: "Run tasks again that were given up after their attempts, each in a new session of the same service, version,\n" +
-			"environment and parameters, and print their results. One that succeeds is taken off the dead-letter list.",
+			"environment and parameters, and print their results, as the bytes that they are. One that succeeds is taken off the\n" +
+			"dead-letter list. One that is given up again stays, and has a further entry for the new session.",
 		Args: takesSome("ID"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ids, err := deadIDs(args)

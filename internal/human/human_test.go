@@ -19,7 +19,7 @@ func TestAmounts(t *testing.T) {
 		{Count(1000), "1,000"},
 		{Count(uint64(1234567)), "1,234,567"},
 		{Count(-1234), "-1,234"},
-		{Duration(0), "0 ns"},
+		{Duration(0), "0 s"}, {Duration(7), "7 ns"},
 		{Duration(12500), "12.5 us"},
 		{Duration(350 * time.Millisecond), "350 ms"},
 		{Duration(12 * time.Second), "12 s"},
