@@ -209,6 +209,10 @@ func TestPythonHooks(t *testing.T) {
 	f.call(s, "put key value", "")
 	f.call(s, "get key", "value")
 	f.call(other, "get key", "")
+	f.call(s, "put key other value", "")
+	f.call(s, "get key", "other value")
+	f.call(s, "delete key", "")
+	f.call(s, "get key", "")
 	f.call(s, "retry 3", "3")
 	f.call(s, "fork", "{-15}")
 	before := f.instances(progPython)
@@ -251,6 +255,7 @@ func TestPythonInstanceThatEndsInATask(t *testing.T) {
 	verbs.Retry.Attempts = 2
 	f.register(c, verbs)
 	s := f.open(c, "verbs")
+	f.call(s, "put key kept", "")
 	_, err := s.Call(f.ctx, []byte("exit"))
 	if protocol.CodeOf(err) != protocol.CodeAttemptsSpent {
 		t.Errorf("a task that ends its instance: %v", err)
@@ -268,6 +273,7 @@ func TestPythonInstanceThatEndsInATask(t *testing.T) {
 		after, err := s.Call(f.ctx, []byte("pid"))
 		return err == nil && string(after) != string(before)
 	})
+	f.call(s, "get key", "kept") // what the session keeps outlives its instances
 }
 
 func TestPythonServiceThatCannotBegin(t *testing.T) {

@@ -5,9 +5,10 @@ import collections
 import hashlib
 import sys
 import threading
-from typing import Callable
+from typing import Any, Callable
 
 import weft
+from weft.clienttasks import Tasks
 
 
 def say(what: object) -> None:
@@ -107,11 +108,84 @@ def kill(session: weft.Session, n: int) -> None:
     block(session, n)
 
 
+def promises(session: weft.Session, n: int) -> None:
+    """Times, priorities, retries and cancels, of a service with one instance of one slot."""
+    expect(weft.DeadlineExceeded, lambda: session.call(b"block", run_limit=0.2, timeout=60))
+    block = session.submit(b"block", run_limit=3600)
+    try:
+        session.call(b"id late", timeout=0.3)
+        sys.exit("a task that waits for too long has a result")
+    except (weft.DeadlineExceeded, weft.Indeterminate) as e:
+        if not isinstance(e, TimeoutError):
+            sys.exit(f"{e!r} is no TimeoutError")
+    order: list[str] = []
+    done = threading.Event()
+    for i, priority in enumerate((0, -1, 7, 0)):
+        session.submit(b"id %d" % i, priority=priority,
+                       callback=lambda r: (order.append(r.get().decode()), len(order) == 4 and done.set()))
+    if not block.cancel() or not block.cancelled():
+        sys.exit("a task cannot be cancelled")
+    if not done.wait(60) or order != ["2", "0", "3", "1"]:
+        sys.exit(f"tasks of several priorities end in the order {order}")
+    if not block.wait_stopped(60):
+        sys.exit("a task that was cancelled does not stop")
+    expect(weft.ServiceError, lambda: session.call(b"retry 5", retry=weft.RetryPolicy(attempts=2, backoff=0.01)))
+    if session.call(b"retry 5", retry=weft.RetryPolicy(attempts=5, backoff=0.01)) != b"5":
+        sys.exit("a task is not run often enough")
+    tasks = [session.submit(b"block") for _ in range(n)]
+    session.cancel_all(60)
+    for task in tasks:
+        expect(weft.Cancelled, lambda: task.result(60))
+    if session.call(b"id on", timeout=60) != b"on":
+        sys.exit("the session does not go on")
+
+
+def words(session: weft.Session, n: int) -> None:
+    """Hear what a task says, of a service in Python."""
+    parts: list[weft.Part] = []
+    progress: list[weft.Progress] = []
+    if session.call(b"tell %d 5000" % n, on_part=parts.append, on_progress=progress.append, timeout=60) != b"%d" % n:
+        sys.exit("the result of a task that tells is wrong")
+    if [(p.number, p.attempt, int(p.data.split()[0])) for p in parts] != [(i, 1, i) for i in range(n)]:
+        sys.exit(f"{len(parts)} parts: {parts[:3]}")
+    if not progress or progress[-1].percent != 100 or progress[-1].text != f"part {n - 1}":
+        sys.exit(f"progress is {progress[-1:]}")
+
+
+def refused(session: weft.Session, n: int) -> None:
+    """Submit more than the broker has memory for."""
+    later, times = Tasks._later, [0]
+
+    def count(self: Tasks, entry: Any, why: weft.WeftError) -> None:
+        times[0] += 1
+        later(self, entry, why)
+
+    Tasks._later = count  # type: ignore[method-assign]
+    first = session.submit(b"sleep 1s ")
+    sessions = [session] + [session._client.open_session(session.service) for _ in range(7)]
+    tasks = [sessions[i % 8].submit(b"id x".ljust(60_000)) for i in range(n)]
+    for task in tasks:
+        if task.result(120) != b"x".ljust(59_997):
+            sys.exit("a result is wrong")
+    first.result(60)
+    if not times[0]:
+        sys.exit("no task was refused: the test shows nothing")
+
+
+def expect(kind: type[weft.WeftError], act: Callable[[], object]) -> None:
+    try:
+        act()
+    except kind:
+        return
+    sys.exit(f"there is no {kind.__name__}")
+
+
 def main() -> None:
     what, endpoint, service, n = sys.argv[1:]
     with weft.connect(endpoint, name="python", keep_scheme=True, timeout=60) as client:
         with client.open_session(service, parameters=b"EUR", timeout=60) as session:
-            {"tally": tally, "large": large, "surface": surface, "block": block, "kill": kill}[what](session, int(n))
+            {"tally": tally, "large": large, "surface": surface, "block": block, "kill": kill,
+             "promises": promises, "words": words, "refused": refused}[what](session, int(n))
     say("ok")
 
 

@@ -49,7 +49,7 @@ class Verbs(weft.Service):
             write(f"block {task.session.number}")
             task.wait_cancelled()
             write(f"cancelled {task.session.number}")
-            return b""
+            task.raise_if_cancelled()
         if verb == b"once":  # hangs in its first attempt
             if task.attempt == 1:
                 write("once")
@@ -91,6 +91,31 @@ class Verbs(weft.Service):
             key, _, value = rest.partition(b" ")
             task.session.put(key.decode(), value)
             return b""
+        if verb == b"delete":
+            task.session.delete(rest.decode())
+            return b""
+        if verb == b"tell":  # tell N SIZE: parts that bear their numbers, and how far it has come
+            n, _, size = rest.partition(b" ")
+            for i in range(int(n)):
+                task.emit((b"%d " % i).ljust(int(size), b"x"))
+                task.progress(100 * (i + 1) / int(n), f"part {i}")
+            return n
+        if verb == b"flow":  # emits until it is cancelled, and writes how it was told
+            try:
+                while True:
+                    task.emit(bytes(10_000))
+            except weft.WeftError as e:
+                write(f"flow {e.name} {task.cancelled}")
+                raise
+        if verb == b"stuck":  # whatever becomes of it
+            write("stuck")
+            time.sleep(3600)
+        if verb == b"full":  # says that it is overloaded, which is no word of the manager
+            raise weft.CapacityError(weft.Code.OVERLOADED, "the disk is full")
+        if verb == b"later":
+            if task.attempt < 2:
+                raise weft.Retry("not yet", after=float(rest))
+            return b"%d" % task.attempt
         if verb == b"get":
             return task.session.get(rest.decode()) or b""
         if verb == b"parameters":

@@ -271,7 +271,7 @@ class Tasks(InstanceTest):
         self.w.say(LOOP, wire.UNBIND, 8)  # while it runs
         self.core.returned(job, None, self.w.now)
         self.hook(Hook.UNBIND)
-        self.assertEqual(self.kinds(), [(wire.UNBOUND, 8, 0)])
+        self.assertEqual(self.kinds(), [(wire.STOPPING, 8, 0), (wire.BOUND, 8, 0), (wire.UNBOUND, 8, 0)])
         self.w.say(LOOP, wire.BIND, 8, 0, {"session": 8})
         self.hook(Hook.BIND, errors.error(503, "no such market", "on_session_bind"))
         self.assertEqual(self.kinds(), [(wire.REFUSED, 8, 0)])
@@ -389,6 +389,128 @@ class Slots(InstanceTest):
         self.assertIsNone(self.take(tasks=True, hooks=False))
         self.hook(Hook.BIND)
         self.assertEqual(self.begin().number, 3)
+
+
+class Words(InstanceTest):
+    def setUp(self) -> None:
+        super().setUp()
+        self.serve()
+        self.bind()
+        self.kinds()
+
+    def run_task(self, attempt: int = 2) -> Job:
+        self.w.say(LOOP, wire.DISPATCH, 7, 5, b"x", msgpack.packb({1: 1 << 24, 2: attempt}))
+        return self.begin()
+
+    def test_parts(self) -> None:
+        job = self.run_task()
+        for part in (b"a", b"", bytes(20_000)):
+            self.core.emit(job, part)
+        self.w.run()
+        self.end(job)
+        said = [(r[0], r[1], r[2], len(r[3]), wire.numbered(r[4])) for r in self.w.said(LOOP)]
+        self.assertEqual(said[:3], [(wire.PARTIAL, 7, 5, 1, (2, 0)), (wire.PARTIAL, 7, 5, 0, (2, 1)),
+                                    (wire.PARTIAL, 7, 5, 20_000, (2, 2))])  # fmt: skip
+        self.assertEqual(said[3][0], wire.RESULT)
+        with self.assertRaises(errors.AvailabilityError):
+            self.core.emit(job, b"late")
+
+    def test_the_window(self) -> None:
+        job = self.run_task()
+        sent = 0
+        while not self.core.is_full(job):
+            self.core.emit(job, bytes(1000))
+            sent += 1
+        self.assertEqual(sent, -(-wire.PARTIAL_WINDOW // 1064))
+        over = sent * 1064 - wire.PARTIAL_WINDOW
+        self.w.run()
+        self.w.say(LOOP, wire.PARTIAL_GRANT, 7, 5, {"bytes": over})
+        self.assertTrue(self.core.is_full(job))
+        self.w.say(LOOP, wire.PARTIAL_GRANT, 7, 6, {"bytes": 1000})
+        self.assertTrue(self.core.is_full(job))
+        self.w.say(LOOP, wire.PARTIAL_GRANT, 7, 5, {"bytes": 1})
+        self.assertFalse(self.core.is_full(job))
+        self.w.say(LOOP, wire.PARTIAL_GRANT, 7, 5, {"bytes": 1 << 40})
+        assert job.stream is not None
+        self.assertEqual(job.stream.out, 0)
+
+    def progress(self) -> list[tuple[float, str, int]]:
+        bodies = [wire.unpack_body(r[3]) for r in self.w.said(LOOP, wire.PROGRESS)]
+        return [(b["percent"], b.get("text", ""), b["attempt"]) for b in bodies]
+
+    def test_progress_is_told_now_and_then_and_at_the_end(self) -> None:
+        job = self.run_task()
+        for percent in range(50):
+            self.core.progress(job, percent, "on", self.w.now)
+        self.w.run()
+        self.assertEqual(self.progress(), [(0.0, "on", 2)])
+        self.w.pass_time(0.2)
+        self.assertEqual(self.progress(), [(49.0, "on", 2)])
+        self.core.progress(job, float("nan"), "x" * 5000, self.w.now)
+        self.core.progress(job, 101, "", self.w.now)
+        self.end(job)
+        said = self.progress()
+        self.assertEqual([(p, len(t)) for p, t, _ in said], [(0.0, 4096), (100.0, 0)])
+        self.assertFalse(self.core.progress(job, 5, "late", self.w.now))
+        self.assertEqual(self.core.deadline() > self.w.now, True)
+
+    def test_data(self) -> None:
+        binding = self.run_task().binding
+        assert binding is not None
+        put = self.core.ask(binding, wire.PUT_DATA, {"key": "k", "value": b"v"})
+        get = self.core.ask(binding, wire.GET_DATA, {"key": "k"})
+        self.w.run()
+        said = self.w.said(LOOP)
+        self.assertEqual([(r[0], r[1], r[2]) for r in said], [(wire.PUT_DATA, 7, put), (wire.GET_DATA, 7, get)])
+        self.assertEqual(wire.unpack_body(said[0][3]), {"key": "k", "value": b"v"})
+        self.w.say(LOOP, wire.DONE, 7, put)
+        self.w.say(LOOP, wire.SESSION_DATA, 7, get, {"key": "k", "value": b"v", "found": True})
+        self.assertEqual(self.core.requests.answers[put], ({}, None))
+        self.assertEqual(self.core.requests.answers[get].body["value"], b"v")
+        full, dropped = (self.core.ask(binding, wire.PUT_DATA, {"key": "k"}) for _ in range(2))
+        self.core.requests.forget(dropped)
+        for request in (full, dropped, 99):
+            self.w.say(LOOP, wire.ERROR, 7, request, {"code": 300, "msg": "full"})
+        why = self.core.requests.answers[full].error
+        assert why is not None
+        self.assertEqual(why.code, 300)
+        self.assertEqual(self.core.requests.answers.keys(), {put, get, full})
+
+    def test_data_of_a_manager_that_is_gone(self) -> None:
+        job = self.run_task()
+        assert job.binding is not None
+        before = self.core.ask(job.binding, wire.GET_DATA, {"key": "k"})
+        self.core.emit(job, b"part")
+        self.w.forget(LOOP)
+        self.w.pass_time(3)
+        after = self.core.ask(job.binding, wire.GET_DATA, {"key": "k"})
+        for request in (before, after):
+            why = self.core.requests.answers[request].error
+            assert why is not None
+            self.assertEqual(why.code, errors.Code.UNAVAILABLE)
+        self.assertFalse(self.core.is_full(job))
+        self.assertEqual((job.cancelled, job.cause and job.cause.code), (True, errors.Code.UNAVAILABLE))
+        with self.assertRaises(errors.AvailabilityError):
+            self.core.emit(job, b"part")
+
+    def test_an_abort_says_why(self) -> None:
+        job = self.run_task()
+        self.w.say(LOOP, wire.ABORT, 7, 5, {"code": 203, "msg": "too long"})
+        self.assertEqual(self.kinds(), [(wire.STOPPING, 7, 5)])
+        self.assertIsInstance(job.cause, errors.DeadlineExceeded)
+
+    def test_dismissed(self) -> None:
+        told: list[int] = []
+        self.core.on_dismissed = lambda: told.append(1)
+        job = self.run_task()
+        self.dispatch(6)
+        self.w.say(LOOP, wire.LEAVE, 0, 0, {"code": 202, "msg": "a hook does not end"})
+        self.assertEqual((told, job.cancelled, self.core.runs), ([1], True, (1, False)))
+        self.assertIs(self.core.phase, Phase.ENDED)
+        self.assertIsNone(self.take())
+        self.assertEqual(self.kinds(CONTROL)[-1], (wire.BYE, 0, 0))
+        self.assertTrue(self.core.is_over(self.w.now))
+        self.assertIsInstance(self.core.failure, errors.Cancelled)
 
 
 if __name__ == "__main__":

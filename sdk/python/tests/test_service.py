@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 import unittest
 from dataclasses import dataclass
 from typing import Any
@@ -68,26 +69,34 @@ class Contexts(unittest.TestCase):
     def test_cancelled(self) -> None:
         t = task(b"x")
         self.assertFalse(t.wait_cancelled(0))
-        t._job.cancel()
+        t.raise_if_cancelled()
+        t._job.cancel(weft.Cancelled(202, "enough"))
         self.assertTrue(t.wait_cancelled(60))
         self.assertTrue(t.cancelled)
+        self.assertIs(t.cause, t._job.cause)
+        self.assertRaises(weft.Cancelled, t.raise_if_cancelled)
 
-    def test_what_a_session_keeps(self) -> None:
+    def test_what_a_session_cannot_keep(self) -> None:
         s = task(b"").session
-        s.put("k", b"v")
-        s.put("k", b"w" * service.MAX_VALUE)
-        self.assertEqual(s.get("k"), b"w" * service.MAX_VALUE)
-        self.assertIsNone(s.get("other"))
-        for key, value in (("", b""), ("k" * 257, b""), ("k", bytes(service.MAX_VALUE + 1))):
-            with self.assertRaises(ValueError):
+        for code, key, value in ((100, "", b""), (100, "k" * 257, b""), (103, "k", bytes(service.MAX_VALUE + 1)), (400, "k", b"")):
+            with self.assertRaises(weft.WeftError) as caught:
                 s.put(key, value)
-        for i in range(14):
-            s.put(f"{i}", bytes(service.MAX_VALUE))
-        with self.assertRaises(ValueError):
-            s.put("one more", bytes(service.MAX_VALUE))
-        s.delete("k")
-        s.delete("k")
-        s.put("one more", bytes(service.MAX_VALUE))
+            self.assertEqual(caught.exception.code, code)
+        with self.assertRaises(TypeError):
+            s.put("k", "text")  # type: ignore[arg-type]
+
+    def test_what_remains_of_the_time(self) -> None:
+        self.assertIsNone(task(b"x", msgpack.packb(1 << 24)).remaining)
+        t = task(b"x", msgpack.packb({1: 1 << 24, 3: 5_000_000, 4: 90_000_000}))
+        t._job.arrived = time.monotonic()
+        self.assertTrue(4 < (t.remaining or 0) <= 5)
+        t = task(b"x", msgpack.packb({1: 1 << 24, 4: 50_000_000}))
+        self.assertTrue(49 < (t.remaining or 0) <= 50)
+
+    def test_a_function_finds_its_task(self) -> None:
+        attempts = weft.function(lambda value: weft.current_task().attempt)
+        self.assertEqual(attempts.on_task_exec(task(msgpack.packb(0), msgpack.packb({1: 1, 2: 3}))), b"\x03")
+        self.assertRaises(RuntimeError, weft.current_task)
 
 
 class Failures(unittest.TestCase):
@@ -105,7 +114,10 @@ class Failures(unittest.TestCase):
         self.assertIn("Traceback", e["msg"])
         self.assertEqual(self.body(weft.Retry("soon")), {"code": 500, "op": "on_task_exec", "msg": "soon", "retry": 1})
         self.assertEqual(self.body(weft.Permanent("no"))["retry"], 2)
-        self.assertEqual(self.body(weft.CapacityError(300, "full"))["code"], 300)
+        self.assertEqual(self.body(weft.Retry("later", after=2.5))["retry_after"], 2_500_000_000)
+        self.assertEqual(self.body(weft.CapacityError(301, "none"))["code"], 301)
+        full = self.body(weft.CapacityError(300, "full"))  # not as if the manager had not taken the task
+        self.assertEqual((full["code"], full["msg"]), (500, "full [OVERLOADED]"))
         self.assertEqual(self.body(KeyboardInterrupt())["code"], 501)
         self.assertLess(len(self.body(ValueError("x" * 1_000_000))["msg"]), 200_000)
 

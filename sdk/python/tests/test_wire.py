@@ -8,6 +8,7 @@ import unittest
 import msgpack
 
 from weft import wire
+from weft.terms import RetryPolicy, Terms
 
 from . import golden
 
@@ -66,6 +67,25 @@ class Golden(unittest.TestCase):
         self.assertEqual(found["Dispatch"], (1 << 24, 1))
         self.assertEqual(found["Dispatch again"], (1 << 24, 2))
         self.assertEqual(found["Dispatch external"], (3 << 24 | 2, 1))
+
+    def test_the_last_elements_of_tasks_and_parts(self) -> None:
+        mores = {e.name: r[4] for e in golden.examples() for r in wire.unpack_records(e.message)}
+        terms = Terms(0.0, None, 5.0, 10, RetryPolicy(attempts=2))
+        terms.deadline = 30.0
+        ours, golden_ones = (msgpack.unpackb(m, strict_map_key=False) for m in (terms.more(0.0), mores["Task with options"]))
+        self.assertEqual(ours, golden_ones)
+        self.assertEqual(wire.limits_of(mores["Dispatch with limits"]), (30.0, 5.0))
+        self.assertEqual(wire.limits_of(mores["Dispatch"]), (float("inf"), float("inf")))
+        self.assertTrue(wire.watched(mores["Dispatch with limits"]))
+        parts = [m for name, m in mores.items() if name.startswith("Partial") and m]
+        self.assertTrue(parts)
+        for more in parts:
+            numbered = wire.numbered(more)
+            assert numbered is not None
+            self.assertEqual(wire.pack_numbered(*numbered), more)
+        for bad in (b"", b"\xc1", b"\x01", b"\x81\x01\x00", b"\x81\x02\x01", b"\x82\x01"):
+            self.assertIsNone(wire.numbered(bad))
+            self.assertEqual(wire.limits_of(bad)[0], float("inf"))
 
 
 class Unreadable(unittest.TestCase):
@@ -140,6 +160,8 @@ class Unreadable(unittest.TestCase):
                 for _, _, _, payload, more in wire.unpack_records(parts):
                     wire.unpack_body(payload)
                     wire.identity_of(more)
+                    wire.numbered(more)
+                    wire.limits_of(more)
             except wire.Malformed:
                 pass
 

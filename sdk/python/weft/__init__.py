@@ -27,7 +27,7 @@ from .errors import (
     UnknownService,
     WeftError,
 )
-from .service import Function, Service, ServiceContext, SessionContext, TaskContext, function, serve
+from .service import Function, Service, ServiceContext, SessionContext, TaskContext, current_task, function, serve
 from .streams import Part, Progress
 from .terms import RetryPolicy
 
@@ -62,6 +62,7 @@ __all__ = [
     "UnknownService",
     "WeftError",
     "connect",
+    "current_task",
     "function",
     "serve",
 ]

@@ -17,7 +17,8 @@ from . import errors, wire
 from .control import Control
 from .errors import Code, WeftError
 from .identity import Identity
-from .link import Event, Link, Process, Raised, Records, Refused, State, Welcomed
+from .instancestreams import Requests, Stream, due
+from .link import MAX_PAYLOAD, Event, Link, Process, Raised, Records, Refused, State, Welcomed
 
 log = logging.getLogger("weft")
 
@@ -74,19 +75,26 @@ class Binding:
 class Job:
     """A call of a hook. For a task: which one, and whether it was cancelled."""
 
-    __slots__ = ("hook", "binding", "number", "payload", "more", "cancelled", "recalled", "on_cancel")
+    __slots__ = (
+        "hook", "binding", "number", "payload", "more", "arrived", "cancelled", "cause", "recalled", "on_cancel", "stream"
+    )  # fmt: skip
 
     def __init__(
         self, hook: Hook, binding: Binding | None = None, number: int = 0, payload: bytes = b"", more: bytes = b""
     ) -> None:
         self.hook, self.binding, self.number, self.payload, self.more = hook, binding, number, payload, more
+        self.arrived = 0.0
         self.cancelled = False
+        self.cause: WeftError | None = None  # why
         self.recalled = False
         self.on_cancel: Callable[[], object] | None = None
+        self.stream: Stream | None = None  # what it has said
 
-    def cancel(self) -> None:
+    def cancel(self, why: WeftError) -> None:
         """Tell who runs it that nobody wants the result."""
-        self.cancelled = True
+        if self.cancelled:
+            return
+        self.cause, self.cancelled = why, True
         if self.on_cancel is not None:
             self.on_cancel()
 
@@ -109,6 +117,10 @@ class InstanceCore:
         self._bindings: dict[int, Binding] = {}
         self._turns: deque[Binding] = deque()  # those with tasks that wait, in the order of their turns
         self._jobs: dict[int, Job] = {}  # tasks that wait or run, by the manager's number
+        self.requests = Requests()  # about the data of sessions
+        self.dismissed = False  # the instance ends without waiting for hooks
+        self.on_dismissed: Callable[[], object] | None = None
+        self._streams: set[Stream] = set()  # of running tasks that have said something
         self._executed = 0
         self._took_ns = 0
         self._control = Control(process, identity.endpoints, lambda e: self._hello(e, True), now)
@@ -160,6 +172,9 @@ class InstanceCore:
             if self._executed:
                 data.push(wire.EXECUTED, min(self._executed, _UINT32), self._took_ns)
                 self._executed = self._took_ns = 0
+            for stream in self._streams:
+                if now >= stream.due:
+                    stream.tell(data, now)
             data.tick(now)
             if self.phase is Phase.DRAINING and data.state is not State.UP and now - data.silent_since >= data.timeout:
                 self._let_go_of_all()
@@ -172,12 +187,12 @@ class InstanceCore:
         """When tick is to be called next."""
         if self._bye_by:
             return self._bye_by
-        due = self._control.deadline()
+        then = self._control.deadline()
         if self._data is not None:
-            due = min(due, self._data.deadline())
+            then = min(then, self._data.deadline(), due(self._streams))
             if self.phase is Phase.DRAINING and self._data.state is not State.UP:
-                due = min(due, self._data.silent_since + self._data.timeout)
-        return due
+                then = min(then, self._data.silent_since + self._data.timeout)
+        return then
 
     def is_over(self, now: float) -> bool:
         """Whether the last record was said and taken over, or waited for long enough."""
@@ -229,6 +244,8 @@ class InstanceCore:
         for binding in list(self._bindings.values()):
             binding.orphan = True
             self._unbind(binding)
+        self._streams.clear()
+        self.requests.fail()
         self._executed = self._took_ns = 0
 
     def _refused(self, link: Link, error: WeftError, now: float) -> None:
@@ -260,7 +277,7 @@ class InstanceCore:
             try:
                 if link is self._data:
                     if kind == wire.DISPATCH:
-                        self._dispatch(number, task, payload, more)
+                        self._dispatch(number, task, payload, more, now)
                     else:
                         self._order(link, kind, number, task, payload)
                 elif link is self._control.link:
@@ -298,11 +315,12 @@ class InstanceCore:
         self._data.always = True
         self._greeted = False
 
-    def _dispatch(self, number: int, task: int, payload: bytes, more: bytes) -> None:
+    def _dispatch(self, number: int, task: int, payload: bytes, more: bytes, now: float) -> None:
         binding = self._bindings.get(number)
         if binding is None or binding.stage is not Stage.BOUND:
             return
         job = Job(Hook.EXEC, binding, task, payload, more)
+        job.arrived = now
         self._jobs[task] = job
         if not binding.waiting:
             self._turns.append(binding)
@@ -327,9 +345,17 @@ class InstanceCore:
                 link.push(wire.RECALLED, number, task)
         elif kind == wire.ABORT:
             self._abort(link, number, task, payload)
+        elif kind == wire.PARTIAL_GRANT:
+            job = self._jobs.get(task)
+            if job is not None and job.stream is not None:
+                job.stream.granted(wire.number(wire.unpack_body(payload), "bytes"))
+        elif kind in (wire.DONE, wire.SESSION_DATA, wire.ERROR):
+            self.requests.answered(kind, task, payload)
+        elif kind == wire.LEAVE and payload:
+            self._dismiss(errors.from_body(wire.unpack_body(payload)))
         elif kind == wire.LEAVE:
             self._leave()
-        elif kind not in (wire.ERROR, wire.BYE, wire.DONE):
+        elif kind != wire.BYE:
             self._answer_error(link, task, Code.UNKNOWN_KIND, f"an instance takes no record of kind {kind} here")
 
     def _abort(self, link: Link, number: int, task: int, why: bytes) -> None:
@@ -338,7 +364,7 @@ class InstanceCore:
         if job is None or job.binding is None or job.binding.number != number:
             return
         if job in job.binding.running:
-            job.cancel()
+            job.cancel(errors.from_body(wire.unpack_body(why)))
             link.push(wire.STOPPING, number, task)
         else:
             job.recalled = True
@@ -377,14 +403,17 @@ class InstanceCore:
         binding.waiting.clear()
         if binding in self._turns:
             self._turns.remove(binding)
+        gone = f"session {binding.number} is let go"
         for job in binding.running:
-            job.cancel()
+            job.cancel(errors.error(Code.SESSION_KILLED if not binding.orphan else Code.UNAVAILABLE, gone))
             if not binding.orphan and self._data is not None:
                 self._data.push(wire.STOPPING, binding.number, 0)
         if was is Stage.BINDING and not self._begun(binding):
             self._unbound(binding)  # its hook had not begun
         elif was is Stage.BOUND:
             self._exclusive.append(Job(Hook.UNBIND, binding))
+        elif not binding.orphan and self._data is not None:
+            self._data.push(wire.STOPPING, binding.number, 0)
         # Otherwise on_session_bind runs: what follows is decided when it returns.
 
     def _begun(self, binding: Binding) -> bool:
@@ -425,6 +454,16 @@ class InstanceCore:
             self._exclusive.clear()
             self._end()
 
+    def _dismiss(self, why: WeftError) -> None:
+        """The instance is to end at once, since a hook does not end that was told to: what runs is left alone."""
+        self.failure = self.failure or why
+        self.dismissed = True
+        self._let_go_of_all()
+        self._exclusive.clear()
+        self._end()
+        if self.on_dismissed is not None:
+            self.effects.append(self.on_dismissed)
+
     def _ask_destroy(self) -> None:
         if not self._destroy_asked:
             self._destroy_asked = True
@@ -442,7 +481,7 @@ class InstanceCore:
 
     def take(self, tasks: bool, hooks: bool, now: float) -> Job | None:
         """Give the next job, if there is one that may begin: hooks alone, and up to slots tasks at once."""
-        if self._exclusive_runs:
+        if self._exclusive_runs or self.dismissed:
             return None
         if self._exclusive:
             if not hooks or self._running:
@@ -479,8 +518,12 @@ class InstanceCore:
         self._running -= 1
         if self._jobs.get(job.number) is job:
             del self._jobs[job.number]
+        if job.stream is not None:
+            self._streams.discard(job.stream)
         if binding.orphan or self._data is None:
             return
+        if job.stream is not None:
+            job.stream.tell(self._data, 0.0)
         self._executed += 1
         self._took_ns += took_ns
         if body is None and len(payload) > self._data.max_payload:
@@ -490,6 +533,59 @@ class InstanceCore:
             self._data.push(kind, binding.number, job.number, payload)
         else:
             self._data.push_body(kind, binding.number, job.number, body)
+
+    # What running hooks say.
+
+    @property
+    def max_payload(self) -> int:
+        """The size of the largest result."""
+        return self._data.max_payload if self._data is not None else MAX_PAYLOAD
+
+    @property
+    def runs(self) -> tuple[int, bool]:
+        """How many tasks run, and whether another hook does."""
+        return self._running, self._exclusive_runs
+
+    def _stream(self, job: Job) -> Stream | None:
+        """The stream of a running task; None when nobody hears it."""
+        binding = job.binding
+        if binding is None or binding.orphan or self._data is None or job not in binding.running:
+            return None
+        if job.stream is None:
+            try:
+                attempt = min(max(wire.identity_of(job.more)[1], 1), 255)
+            except wire.Malformed:
+                attempt = 1
+            job.stream = Stream(binding.number, job.number, attempt)
+            self._streams.add(job.stream)
+        return job.stream
+
+    def is_full(self, job: Job) -> bool:
+        """Whether a task has to wait before it sends a part."""
+        stream = self._stream(job)
+        return stream is not None and stream.full
+
+    def emit(self, job: Job, data: bytes) -> None:
+        """Send a part of a task's result; the caller saw to it that there is room."""
+        stream = self._stream(job)
+        if stream is None or self._data is None:
+            raise errors.error(Code.UNAVAILABLE, "nobody hears it: the task is over, or its session manager is gone", "emit")
+        stream.part(self._data, data)
+
+    def progress(self, job: Job, percent: float, text: str, now: float) -> bool:
+        """Note how far a task has come; say whether there is something to be done: to send, or to wait for."""
+        stream = self._stream(job)
+        if stream is None or self._data is None:
+            return False
+        news = stream.pending is None
+        stream.note(percent, text)
+        if now >= stream.due:
+            stream.tell(self._data, now)
+        return news
+
+    def ask(self, binding: Binding, kind: int, body: Mapping[str, Any]) -> int:
+        """Ask the manager about the data of a session: requests.answers has the answer under the number that is given."""
+        return self.requests.ask(None if binding.orphan else self._data, kind, binding.number, body)
 
     def panic(self) -> None:
         """A hook ended in a way after which the process is not to be trusted: no further task begins."""
@@ -537,11 +633,12 @@ class InstanceCore:
             if self._bindings.get(binding.number) is binding:
                 del self._bindings[binding.number]
             if not binding.orphan and self._data is not None:
+                self._data.push_body(wire.REFUSED, binding.number, 0, _body(error))
                 if unbinding:
                     self._data.push(wire.UNBOUND, binding.number, 0)
-                else:
-                    self._data.push_body(wire.REFUSED, binding.number, 0, _body(error))
         elif binding.stage is Stage.UNBINDING:
+            if not binding.orphan and self._data is not None:
+                self._data.push(wire.BOUND, binding.number, 0)
             self._exclusive.append(Job(Hook.UNBIND, binding))
         else:
             binding.stage = Stage.BOUND

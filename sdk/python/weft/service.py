@@ -21,13 +21,14 @@ from .engine import Engine
 from .errors import Code, Permanent, Retry, WeftError
 from .instancecore import Binding, Hook, InstanceCore, Job, Phase
 from .link import Process
+from .talk import Talk
 
 log = logging.getLogger("weft")
 
-MAX_VALUE = 64 << 10  # bytes of a value that a session keeps
-MAX_KEY = 256  # bytes of its key
-MAX_DATA = 1 << 20  # bytes of all keys and values of a session
+MAX_VALUE = wire.MAX_DATA_VALUE  # bytes of a value that a session keeps
+MAX_KEY = wire.MAX_DATA_KEY  # bytes of its key
 _MAX_MESSAGE = 64 << 10
+_LONGEST_DELAY = 86400.0  # seconds until a task is run again
 _WAKE_AFTER_NS = 1_000_000  # results wait no longer than this while further tasks run
 
 
@@ -44,59 +45,69 @@ class ServiceContext:
 
 
 class SessionContext:
-    """A session at this instance: its number, what its client gave, and data that live as long as it is bound here."""
+    """A session at this instance: its number, what its client gave, and data that live as long as the session does."""
 
-    def __init__(self, binding: Binding) -> None:
+    def __init__(self, binding: Binding, talk: Optional[Talk] = None) -> None:
         self.number = binding.number
         self.name = binding.name
         self.environment = binding.environment
         self.principal = binding.principal
         self.parameters = binding.parameters
         self.state: Any = None  # the service's own, whatever it likes
-        self._data: dict[str, bytes] = {}
-        self._size = 0
-        self._lock = threading.Lock()
+        self._binding = binding
+        self._talk = talk
 
-    def put(self, key: str, value: bytes) -> None:
-        """Keep a value under a key for the session's later tasks at this instance, in memory, until it is let go.
+    def put(self, key: str, value: Union[bytes, bytearray, memoryview], timeout: Optional[float] = None) -> None:
+        """Keep a copy of a value under a key with the session, at its manager: for all its tasks on all instances.
 
-        A value has at most MAX_VALUE bytes, a key 1 to MAX_KEY, all of a session MAX_DATA; ValueError beyond.
+        It outlives this instance, and lasts until the session is over; it does not outlive the broker. When put returns,
+        every get that is called afterwards, wherever, finds the value, or a later one. A value has at most MAX_VALUE bytes,
+        a key 1 to MAX_KEY, all of a session what ``limits.data`` of the service says. Raises WeftError: INVALID,
+        PAYLOAD_TOO_LARGE, OVERLOADED when there is no room (nothing has changed), SESSION_CLOSED, UNAVAILABLE when the
+        manager is gone and the data with it; TimeoutError when it does not answer within ``timeout`` seconds.
         """
-        length = len(key.encode())
+        data = bytes(memoryview(value))
+        if len(data) > MAX_VALUE:
+            why = f"the value of {key!r} has {len(data)} bytes; at most {MAX_VALUE} are kept"
+            raise errors.error(Code.PAYLOAD_TOO_LARGE, why, "put")
+        self._ask(wire.PUT_DATA, {"key": key, "value": data}, "put", timeout)
+
+    def get(self, key: str, timeout: Optional[float] = None) -> Optional[bytes]:
+        """Give what was put under a key last; None when there is nothing. Raises as put."""
+        body = self._ask(wire.GET_DATA, {"key": key}, "get", timeout)
+        value = body.get("value")
+        if not body.get("found"):
+            return None
+        return value if isinstance(value, bytes) else b""
+
+    def delete(self, key: str, timeout: Optional[float] = None) -> None:
+        """Take away what is kept under a key, if anything. Raises as put."""
+        self._ask(wire.PUT_DATA, {"key": key, "delete": True}, "delete", timeout)
+
+    def _ask(self, kind: int, body: dict[str, Any], what: str, timeout: Optional[float]) -> Any:
+        length = len(body["key"].encode())
         if not 0 < length <= MAX_KEY:
-            raise ValueError(f"a key has {length} bytes; it should have 1 to {MAX_KEY}")
-        if len(value) > MAX_VALUE:
-            raise ValueError(f"the value of {key!r} has {len(value)} bytes; at most {MAX_VALUE} are kept")
-        with self._lock:
-            size = self._size + length + len(value)
-            if key in self._data:
-                size -= length + len(self._data[key])
-            if size > MAX_DATA:
-                raise ValueError(f"{key!r} would make {size} bytes in session {self.number}; at most {MAX_DATA} are kept")
-            self._data[key], self._size = bytes(value), size
+            raise errors.error(Code.INVALID, f"a key has {length} bytes; it should have 1 to {MAX_KEY}", what)
+        return _talk(self).ask(self._binding, kind, body, what, timeout)
 
-    def get(self, key: str) -> Optional[bytes]:
-        """Give the value of a key; None when there is none."""
-        with self._lock:
-            return self._data.get(key)
 
-    def delete(self, key: str) -> None:
-        """Forget the value of a key, if there is one."""
-        with self._lock:
-            if key in self._data:
-                self._size -= len(key.encode()) + len(self._data.pop(key))
+def _talk(session: SessionContext) -> Talk:
+    if session._talk is None:
+        raise errors.error(Code.UNAVAILABLE, "there is no fabric here: the context was made by hand")
+    return session._talk
 
 
 class TaskContext:
     """One task: its payload, which attempt it is, and whether anybody still wants its result."""
 
-    __slots__ = ("_job", "session", "_identity", "_event")
+    __slots__ = ("_job", "session", "_identity", "_event", "_begun")
 
     def __init__(self, job: Job, session: SessionContext) -> None:
         self._job = job
         self.session = session
         self._identity: Optional[tuple[int, int]] = None
         self._event: Optional[threading.Event] = None
+        self._begun = time.monotonic()
 
     @property
     def payload(self) -> bytes:
@@ -115,8 +126,44 @@ class TaskContext:
 
     @property
     def cancelled(self) -> bool:
-        """Whether the session was killed, or the result is of no use for another reason."""
+        """Whether the task was given up: it was cancelled, its time is over, its session was killed. The hook should end
+        soon: after the grace of its service (``limits.grace``) the instance is killed."""
         return self._job.cancelled
+
+    @property
+    def cause(self) -> Optional[WeftError]:
+        """Why the task was given up; None while it was not."""
+        return self._job.cause
+
+    def raise_if_cancelled(self) -> None:
+        """Raise the cause when the task was given up."""
+        if self._job.cancelled:
+            raise self._job.cause or errors.error(Code.CANCELLED, "the task was cancelled")
+
+    @property
+    def remaining(self) -> Optional[float]:
+        """Seconds until the manager gives the task up, by its timeout or its run limit; None where nobody set one."""
+        timeout, run = wire.limits_of(self._job.more)
+        end = min(self._job.arrived + timeout, self._begun + run)
+        return None if end == float("inf") else max(0.0, end - time.monotonic())
+
+    def progress(self, percent: float, text: str = "") -> None:
+        """Tell how far the task has come: percent of its work, 0 to 100, and a text for people.
+
+        It may be said as often as is convenient, on any thread, and waits for nothing: about ten times a second the last
+        word travels, and again before the task's end. Operators see it, and the client when it asked for it.
+        """
+        _talk(self.session).progress(self._job, percent, text)
+
+    def emit(self, part: Union[bytes, bytearray, memoryview], timeout: Optional[float] = None) -> None:
+        """Send a part of the result to the client ahead of the result, which follows when the hook returns.
+
+        Parts arrive in order, once each, those of each attempt anew. A part has at most 256 KiB. When the client takes no
+        more, emit waits, with about 256 KiB on their way. Raises WeftError: the cause when the task is given up,
+        PAYLOAD_TOO_LARGE, UNAVAILABLE when the session manager is gone; TimeoutError after ``timeout`` seconds.
+        """
+        data = part if type(part) is bytes else bytes(memoryview(part))
+        _talk(self.session).emit(self._job, data, timeout)
 
     def wait_cancelled(self, timeout: Optional[float] = None) -> bool:
         """Wait until the task is cancelled, at most timeout seconds; say whether it is."""
@@ -183,8 +230,26 @@ class Function(Service):
                 raise errors.error(Code.INTERFACE, str(e), "task") from e
             except ValueError as e:
                 raise Permanent(f"the payload of the task: {e}") from e
-        result: Any = self.function(value)
+        _running.task = task
+        try:
+            result: Any = self.function(value)
+        finally:
+            _running.task = None
         return bytes(memoryview(result)) if self._raw_result else typed.pack(result)
+
+
+_running = threading.local()
+
+
+def current_task() -> TaskContext:
+    """The task that a function of weft.function, or weft.serve, runs for, on the thread that runs it.
+
+    Raises RuntimeError anywhere else.
+    """
+    task = getattr(_running, "task", None)
+    if not isinstance(task, TaskContext):
+        raise RuntimeError("no task runs on this thread: current_task is for functions that serve")
+    return task
 
 
 def function(call: Callable[..., Any]) -> Function:
@@ -219,6 +284,8 @@ class _Runner:
         self._core = InstanceCore(process, who, endpoints.host(), time.monotonic())
         self._driven = _Driven(self._core, self)
         self._engine = Engine(self._driven, "weft-instance")
+        self._talk = Talk(self._core, self._engine)
+        self._core.on_dismissed = threading.Thread(target=self._abandon, name="weft-dismissed", daemon=True).start
         self._asked_to_end = False
         self._exit: Optional[SystemExit] = None
         self._woken_ns = 0
@@ -245,6 +312,18 @@ class _Runner:
             raise self._core.failure
         if self._core.panicked:
             raise SystemExit(2)
+
+    def _abandon(self) -> None:
+        """End the process when the broker has dismissed it, and a hook holds up the thread that would end it."""
+        self._engine.join()
+        with self._engine.lock:
+            tasks, hook = self._core.runs
+            stuck = hook or bool(tasks) and self._slots == 1
+            self._engine.changed.notify_all()
+        if stuck:
+            log.critical("the broker has dismissed the instance, and a hook does not end: %s", self._core.failure)
+            logging.shutdown()
+            os._exit(1)
 
     def _handle_signals(self) -> Callable[[], None]:
         if threading.current_thread() is not threading.main_thread():
@@ -349,7 +428,7 @@ class _Runner:
         core, engine, service = self._core, self._engine, self._service
         if job.hook is Hook.BIND:
             assert job.binding is not None
-            job.binding.context = SessionContext(job.binding)
+            job.binding.context = SessionContext(job.binding, self._talk)
         error: Optional[WeftError] = None
         try:
             if job.hook is Hook.CREATE:
@@ -403,13 +482,19 @@ def _cut(words: str) -> str:
 
 def _failure(e: BaseException) -> dict[str, Any]:
     """The body of FAILURE for what on_task_exec raised."""
+    body: dict[str, Any] = {"code": int(Code.TASK_FAILED), "op": Hook.EXEC.value}
     if isinstance(e, (Retry, Permanent)):
         message = str(e) or type(e).__name__
         if e.__cause__ is not None:
             message += f"\n{_words(e.__cause__)}"
-        retry = errors.RETRY_YES if isinstance(e, Retry) else errors.RETRY_NEVER
-        return {"code": int(Code.TASK_FAILED), "op": Hook.EXEC.value, "msg": _cut(message), "retry": retry}
+        body["msg"] = _cut(message)
+        body["retry"] = errors.RETRY_YES if isinstance(e, Retry) else errors.RETRY_NEVER
+        if isinstance(e, Retry) and e.after > 0:
+            body["retry_after"] = round(min(e.after, _LONGEST_DELAY) * 1e9)
+        return body
     if isinstance(e, WeftError):
-        return {"code": int(e.code), "op": Hook.EXEC.value, "msg": _cut(e.message)}
+        if e.code == Code.OVERLOADED:  # of a task it would say that the manager has not taken it
+            return {**body, "msg": _cut(str(e))}
+        return {**body, "code": int(e.code), "msg": _cut(e.message)}
     code = Code.TASK_FAILED if isinstance(e, Exception) else Code.TASK_PANICKED
-    return {"code": int(code), "op": Hook.EXEC.value, "msg": _cut(f"{type(e).__name__}: {e}\n{_words(e)}")}
+    return {**body, "code": int(code), "msg": _cut(f"{type(e).__name__}: {e}\n{_words(e)}")}

@@ -277,6 +277,24 @@ def watched(more: bytes) -> bool:
     return isinstance(value, dict) and bool(value.get(5))
 
 
+def limits_of(more: bytes) -> tuple[float, float]:
+    """Seconds until the manager gives a task up, and those that it may execute, from DISPATCH; infinite when not limited."""
+    value: Any = None
+    if more and more[0] != 0xCF:
+        try:
+            end, _ = skip(more, 0, MORE_DEPTH, MAX_VALUES)
+            value = msgpack.unpackb(more[:end], raw=False, strict_map_key=False)
+        except Exception:
+            value = None
+    if not isinstance(value, dict):
+        return float("inf"), float("inf")
+    timeout, run = value.get(3), value.get(4)
+    return (
+        timeout / 1e6 if isinstance(timeout, int) and timeout > 0 else float("inf"),
+        run / 1e6 if isinstance(run, int) and run > 0 else float("inf"),
+    )
+
+
 def numbered(more: bytes) -> tuple[int, int] | None:
     """The attempt and the number of the last element of a part, of progress, or of an answer; None when it has none."""
     if not more:
