@@ -189,11 +189,11 @@ func TestCallThatIsCancelled(t *testing.T) {
 func TestCallsDeadline(t *testing.T) {
 	b := newFakeBroker(t, "inproc")
 	_, s := b.connect()
-	limited := func(d time.Duration) error {
+	limited := func(d time.Duration, opts ...TaskOption) error {
 		ctx, cancel := context.WithTimeout(context.Background(), d)
 		defer cancel()
 		begin := time.Now()
-		_, err := s.Call(ctx, []byte("x"))
+		_, err := s.Call(ctx, []byte("x"), opts...)
 		if took := time.Since(begin); took > d+time.Second {
 			t.Errorf("a call of %v took %v", d, took)
 		}
@@ -214,15 +214,23 @@ func TestCallsDeadline(t *testing.T) {
 		t.Errorf("it was sent, and not answered: %v", err)
 	}
 	b.do(func() {
-		if n := len(b.held); n != 1 || b.held[0].options.Timeout > 180*time.Millisecond || b.held[0].options.Timeout <= 0 {
-			t.Errorf("the broker has %+v", b.held)
+		if n := len(b.held); n != 1 || b.held[0].options.Timeout > 180*time.Millisecond || b.held[0].options.Timeout <= 0 || !b.held[0].options.AtMost {
+			t.Errorf("the broker has %+v; the end of ctx lengthens no limit of the service", b.held)
+		}
+	})
+	if err := limited(200*time.Millisecond, WithTimeout(patience)); !errors.Is(err, ErrIndeterminate) {
+		t.Errorf("it was sent, with a time of its own: %v", err)
+	}
+	b.do(func() {
+		if n := len(b.held); n != 2 || b.held[1].options.Timeout > 180*time.Millisecond || b.held[1].options.AtMost {
+			t.Errorf("the broker has %+v; the task's own time goes before that of its service", b.held)
 		}
 	})
 	result := make(chan error, 1)
 	go func() { result <- limited(patience) }()
-	b.holds(2)
+	b.holds(3)
 	b.do(func() { // the manager's word, in time
-		t := b.held[1]
+		t := b.held[2]
 		b.fail(t.end, t.session, t.id, protocol.Errorf(protocol.CodeDeadline, "task", "never begun"))
 	})
 	if err := <-result; errors.Is(err, ErrIndeterminate) {

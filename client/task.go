@@ -243,8 +243,9 @@ func (s *Session) SubmitFunc(ctx context.Context, payload []byte, fn func(Result
 	return err
 }
 
-// Call sends a task and waits for its result. The deadline of ctx is the task's, as of [WithTimeout]: the fabric ends the
-// task by then, and the error says how sure that is. It is [ErrDeadline] and [context.DeadlineExceeded] in any case, and
+// Call sends a task and waits for its result. The deadline of ctx is the task's, as of [WithTimeout], but never lengthens
+// the time of [WithTaskTimeout] or of the service: the fabric ends the task by then, and the error says how sure that is. It
+// is [ErrDeadline] and [context.DeadlineExceeded] in any case, also when a shorter limit has ended the task, and
 // [ErrIndeterminate] too when the task was sent and may have run, or run still. When ctx is cancelled the error is
 // both [ErrCancelled] and ctx.Err(), and the fabric is told to end the task.
 func (s *Session) Call(ctx context.Context, payload []byte, opts ...TaskOption) ([]byte, error) {

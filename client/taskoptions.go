@@ -44,7 +44,8 @@ func (c *taskConfig) refuse(format string, args ...any) {
 // WithTimeout gives the task up when it has no result d after its submission, the wait for credit and for other tasks
 // included. It ends with its result when that has come, otherwise with [ErrDeadline]: by the word of the fabric, which has
 // ended it, or since it has surely not been begun; or with [ErrIndeterminate] as well, when it was sent and the fabric
-// has not answered in time. Without it, the time is that of [WithTaskTimeout], or what the service says.
+// has not answered in time. It goes before the time of [WithTaskTimeout] and what the service says, which hold without it;
+// d may be longer than these.
 func WithTimeout(d time.Duration) TaskOption {
 	return func(c *taskConfig) {
 		if c.options.Timeout = d; d <= 0 {
@@ -118,7 +119,7 @@ func (c *taskConfig) limited(ctx context.Context, s *Session, call bool) (*taskC
 		c.deadline = time.Now().Add(s.taskTimeout)
 	}
 	if !until.IsZero() && (c.deadline.IsZero() || until.Before(c.deadline)) {
-		c.deadline, c.byCaller = until, true
+		c.deadline, c.byCaller, c.options.AtMost = until, true, c.options.Timeout == 0
 	}
 	return c, nil
 }

@@ -16,6 +16,7 @@ type TaskOptions struct {
 	HostLosses uint8         // instances that may be lost under it otherwise; 0: as the session says
 	Backoff    time.Duration // before its second attempt; 0: as the session says
 	MaxBackoff time.Duration // at most; 0: as the session says
+	AtMost     bool          // Timeout holds only where it is shorter than what the session says
 }
 
 // Keys of the map that holds them. Durations are in microseconds, rounded up.
@@ -27,6 +28,7 @@ const (
 	optionHostLosses = 5
 	optionBackoff    = 6
 	optionMaxBackoff = 7
+	optionAtMost     = 8
 )
 
 // AppendTask is [AppendRecord] of a [KindTask] with options.
@@ -74,6 +76,9 @@ func (o *TaskOptions) append(b []byte) []byte {
 	if o.HostLosses != 0 {
 		put(optionHostLosses, uint64(o.HostLosses))
 	}
+	if o.AtMost {
+		put(optionAtMost, 1)
+	}
 	return b
 }
 
@@ -96,6 +101,8 @@ func (r *Record) Options() (o TaskOptions, ok bool) {
 			o.Attempts = uint8(min(v, 100))
 		case optionHostLosses:
 			o.HostLosses = uint8(min(v, 200))
+		case optionAtMost:
+			o.AtMost = v != 0
 		}
 	})
 	return o, ok || len(r.Ext) == 0

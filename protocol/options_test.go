@@ -11,7 +11,8 @@ func TestOptionsOfATask(t *testing.T) {
 		{Timeout: time.Second},
 		{Priority: -128},
 		{Priority: 127},
-		{Timeout: time.Hour, Run: time.Minute, Priority: 1, Attempts: 100, HostLosses: 200, Backoff: time.Millisecond, MaxBackoff: time.Second},
+		{Timeout: time.Minute, AtMost: true},
+		{Timeout: time.Hour, Run: time.Minute, Priority: 1, Attempts: 100, HostLosses: 200, Backoff: time.Millisecond, MaxBackoff: time.Second, AtMost: true},
 	} {
 		b := AppendTask(nil, 7, NewTaskID(1, 2), []byte("payload"), &o)
 		b = AppendTaskExternal(b, 7, NewTaskID(2, 3), 9000, &o)

@@ -95,7 +95,7 @@ func TestAnotherClientGetsWhatOneHasLeft(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			defer b.Close() //nolint:errcheck // nothing to be done
+			defer b.Close()
 			for i, err := range b.Sessions(ctx, client.Filter{Session: number}) {
 				if err != nil || !i.Detached {
 					t.Fatalf("%+v, %v", i, err)
@@ -158,7 +158,7 @@ func TestSessionsAreSteered(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer c.Close() //nolint:errcheck // nothing to be done
+	defer c.Close()
 	s, err := c.OpenSession(ctx, "echo")
 	if err != nil {
 		t.Fatal(err)

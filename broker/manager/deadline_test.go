@@ -147,20 +147,29 @@ func TestDefaultsOfTimeout(t *testing.T) {
 	c.submit(1, 1, "as the service says")
 	c.submit(2, 2, "as the session says")
 	c.submitWith(2, 3, "as the task says", protocol.TaskOptions{Timeout: 5 * time.Second})
-	for n, at := range []time.Duration{0, 3 * time.Second, time.Second, 5 * time.Second} {
-		if n == 0 {
-			continue
-		}
-		number := map[int]uint32{1: 1, 2: 2, 3: 2}[n]
-		if a := w.task(number, uint64(n)).Task; a.Deadline.Sub(w.now) != at {
-			t.Fatalf("task %d: %v", n, a.Deadline.Sub(w.now))
+	c.submitWith(2, 4, "not longer than the session says", protocol.TaskOptions{Timeout: 5 * time.Second, AtMost: true})
+	c.submitWith(1, 5, "not longer than the service says", protocol.TaskOptions{Timeout: 5 * time.Second, AtMost: true})
+	c.submitWith(1, 6, "shorter than the service says", protocol.TaskOptions{Timeout: 2 * time.Second, AtMost: true})
+	for n, want := range []struct {
+		session uint32
+		after   time.Duration
+	}{{1, 3 * time.Second}, {2, time.Second}, {2, 5 * time.Second}, {2, time.Second}, {1, 3 * time.Second}, {1, 2 * time.Second}} {
+		if a := w.task(want.session, uint64(n+1)).Task; a.Deadline.Sub(w.now) != want.after {
+			t.Errorf("task %d ends after %v, want %v", n+1, a.Deadline.Sub(w.now), want.after)
 		}
 	}
 	w.pass(6 * time.Second)
-	for n := range uint64(3) {
+	for n := range uint64(6) {
 		c.want(t, n+1, "!Deadline")
 	}
 	w.drained()
+
+	w.serve(func(s *protocol.Service) { s.Limits.Timeout = 0 })
+	w.order(session.Order{Open: &session.Open{Manager: 1, Session: 3, Client: 100, Bind: protocol.Bind{Session: 3}, TaskCredit: 10, ByteCredit: 1 << 20}})
+	c.submitWith(3, 7, "nobody else says anything", protocol.TaskOptions{Timeout: 5 * time.Second, AtMost: true})
+	if a := w.task(3, 7).Task; a.Deadline.Sub(w.now) != 5*time.Second {
+		t.Errorf("a task of a service without a limit ends after %v", a.Deadline.Sub(w.now))
+	}
 }
 
 // TestPlainTasksHaveNothingExtra holds that the plain path does nothing more than before.

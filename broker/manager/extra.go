@@ -54,8 +54,8 @@ func (m *manager) optioned(k uint32, rec *protocol.Record) {
 	if o.Run > 0 {
 		m.slab.needExtra(k).run = o.Run
 	}
-	if o.Timeout == 0 {
-		o.Timeout = m.slab.slots[k].session.timeout
+	if d := m.slab.slots[k].session.timeout; o.Timeout == 0 || o.AtMost && 0 < d && d < o.Timeout {
+		o.Timeout = d
 	}
 	if o.Timeout > 0 {
 		endings{m}.timed(k, o.Timeout)
