@@ -217,7 +217,7 @@ func outcome(res client.Result) (o builtin.Outcome, printable bool) {
 			return builtin.Outcome{Code: exitFabric, Problem: "its result cannot be read: " + err.Error()}, true
 		}
 		return o, true
-	case errors.Is(res.Err, client.ErrSessionKilled), errors.Is(res.Err, client.ErrClosed), errors.Is(res.Err, client.ErrCancelled):
+	case errors.Is(res.Err, client.ErrSessionKilled), errors.Is(res.Err, client.ErrClosed):
 		return o, false
 	case errors.Is(res.Err, client.ErrNoService):
 		return restarted(), true

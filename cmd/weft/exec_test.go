@@ -214,6 +214,30 @@ func TestExecInterrupted(t *testing.T) {
 	}
 }
 
+// Who cancels the session of an exec ends what runs and what waits; the command says so.
+func TestExecSessionCancelled(t *testing.T) {
+	d := startDev(t)
+	d.hasNode(t)
+	mark := strconv.Itoa(300_000 + os.Getpid())
+	args := []string{"exec", "--shell", "sleep " + mark + " # {}", ":::"}
+	for i := range 40 {
+		args = append(args, strconv.Itoa(i))
+	}
+	ended := make(chan int, 1)
+	out, errOut := newNotes(), newNotes()
+	go func() { ended <- d.weft(t.Context(), nil, out, errOut, args...) }()
+	eventually(t, "commands run", func() bool { return len(processes("sleep "+mark)) > 0 })
+	var list, said bytes.Buffer
+	d.weft(t.Context(), nil, &list, io.Discard, "session", "list", "-o", "name")
+	if code := d.weft(t.Context(), nil, &said, &said, "session", "cancel", strings.TrimSpace(list.String()), "--reason", "a mistake"); code != exitOK {
+		t.Errorf("weft session cancel %s: exit %d, %s", list.String(), code, &said)
+	}
+	if code := <-ended; code != exitFabric || !strings.Contains(errOut.String(), ": a mistake") {
+		t.Errorf("exit %d, %q, %q", code, out, errOut)
+	}
+	eventually(t, "no command is left", func() bool { return len(processes("sleep "+mark)) == 0 })
+}
+
 // An instance that is killed takes its command with it, which is reported and not run again, unless that was asked for;
 // what had not begun may be among that. All others run once.
 func TestExecInstanceKilled(t *testing.T) {

@@ -43,6 +43,18 @@ func (f *fabric) submitted(s *client.Session, payload string, opts ...client.Tas
 	return task
 }
 
+// known waits until the session's manager has a task: an operator's word may come there before it, by another connection.
+func (f *fabric) known(c *client.Client, s *client.Session, task *client.Task) {
+	f.t.Helper()
+	await(f.t, "the manager has the task", func() bool {
+		_, err := c.Task(f.ctx, s.Number(), task.ID().Sequence())
+		if err != nil && protocol.CodeOf(err) != protocol.CodeNotFound {
+			f.t.Fatal(err)
+		}
+		return err == nil
+	})
+}
+
 // stopped waits until the fabric has stopped a task.
 func (f *fabric) stopped(task *client.Task) {
 	f.t.Helper()
@@ -67,6 +79,7 @@ func TestCancelByOperator(t *testing.T) {
 		f.running(c, s, heeding.ID())
 		where := f.running(c, s, stuck.ID())
 		last := f.submitted(s, "id never begun")
+		f.known(c, s, last)
 		f.submitted(s, "id beside it") // goes where one of the two is
 		for _, task := range []*client.Task{last, heeding, stuck} {
 			if err := c.CancelTask(f.ctx, s.Number(), task.ID().Sequence(), "a mistake"); err != nil {
@@ -89,6 +102,44 @@ func TestCancelByOperator(t *testing.T) {
 			t.Errorf("%+v, %v", i, err)
 		}
 		f.call(s, "id on", "on")
+	})
+}
+
+// TestCancelOfASessionByOperator cancels all tasks of a session, and none of another: one that heeds its context, one that
+// does not, and many that wait. Further ones are taken.
+func TestCancelOfASessionByOperator(t *testing.T) {
+	eachLoops(t, func(t *testing.T, loops int) {
+		f := start(t, loops, 1)
+		c, operator := f.dial(""), f.dial("")
+		f.register(c, f.graceful("verbs", 2))
+		s, other := f.open(c, "verbs"), f.open(c, "verbs")
+		f.serving(c, "verbs", 2)
+		tasks := []*client.Task{f.submitted(s, "block"), f.submitted(s, "stuck")}
+		for _, task := range tasks {
+			f.running(c, s, task.ID())
+		}
+		for range 50 {
+			tasks = append(tasks, f.submitted(s, "id never begun"))
+		}
+		spared := f.submitted(other, "id spared")
+		for _, task := range tasks[2:] {
+			f.known(c, s, task)
+		}
+		if err := operator.SteerSession(f.ctx, s.Number(), protocol.SteerCancel, "a mistake"); err != nil {
+			t.Fatal(err)
+		}
+		for _, task := range tasks {
+			_, err := task.Wait(f.ctx)
+			if !errors.Is(err, client.ErrCancelled) {
+				t.Errorf("task %v ends with %v", task.ID(), err)
+			}
+			mustSay(t, err, "cancelled by ", ": a mistake")
+		}
+		f.happened(c, s.Number(), protocol.EventCancel, protocol.EventLost)
+		f.call(s, "id on", "on")
+		if out, err := spared.Wait(f.ctx); err != nil || string(out) != "spared" {
+			t.Errorf("the other session's task: %q, %v", out, err)
+		}
 	})
 }
 
