@@ -507,6 +507,8 @@ class Words(InstanceTest):
         self.w.say(LOOP, wire.LEAVE, 0, 0, {"code": 202, "msg": "a hook does not end"})
         self.assertEqual((told, job.cancelled, self.core.runs), ([1], True, (1, False)))
         self.assertIs(self.core.phase, Phase.ENDED)
+        self.core.executed(job, wire.RESULT, b"late", None, 1)
+        self.w.say(LOOP, wire.BIND, 8, 0, {"session": 8})
         self.assertIsNone(self.take())
         self.assertEqual(self.kinds(CONTROL)[-1], (wire.BYE, 0, 0))
         self.assertTrue(self.core.is_over(self.w.now))
