@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"errors"
+	"fmt"
 	"iter"
 	"strconv"
 
@@ -45,8 +46,8 @@ func (o *Operator) DeadLetter(ctx context.Context, id uint64) (protocol.DeadLett
 
 // RetryDeadLetter runs the task of an entry of the dead-letter list again, in a session of this client that is opened for
 // it with the service, version, environment, name and parameters of the first, and gives its result. The entry is dropped
-// when the task succeeded. The error is of protocol.CodeNotFound when the entry is not there (any more), or that of the
-// session or of the task, of which there is a new entry when its attempts were spent again.
+// when the task succeeded, and when it was given up again, for which there is a new entry that the error names. The error is
+// of protocol.CodeNotFound when the entry is not there (any more), or that of the session or of the task.
 func (o *Operator) RetryDeadLetter(ctx context.Context, id uint64) (result []byte, err error) {
 	l, payload, err := o.DeadLetter(ctx, id)
 	if err != nil {
@@ -57,11 +58,29 @@ func (o *Operator) RetryDeadLetter(ctx context.Context, id uint64) (result []byt
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, s.Close(context.WithoutCancel(ctx))) }()
-	if result, err = s.Call(ctx, payload); err != nil {
-		return nil, err
+	result, err = s.Call(ctx, payload)
+	closed := s.Close(context.WithoutCancel(ctx)) // then the list has the new entry, if there is one
+	switch {
+	case err == nil:
+		return result, errors.Join(closed, o.DropDeadLetters(ctx, protocol.DropDead{IDs: []uint64{id}}))
+	case errors.Is(err, ErrAttemptsSpent), errors.Is(err, ErrHostLossSpent):
+		err = o.supersede(ctx, id, s.Number(), err)
 	}
-	return result, o.DropDeadLetters(ctx, protocol.DropDead{IDs: []uint64{id}})
+	return nil, errors.Join(err, closed)
+}
+
+// supersede drops an entry for which there is another one, of the session, and says so in the error.
+func (o *Operator) supersede(ctx context.Context, id uint64, by protocol.SessionNumber, why error) error {
+	for l, err := range o.DeadLetters(ctx, Filter{Session: by}) {
+		if err == nil {
+			err = o.DropDeadLetters(ctx, protocol.DropDead{IDs: []uint64{id}})
+		}
+		if err != nil {
+			return errors.Join(why, err)
+		}
+		return fmt.Errorf("given up again, as number %d of the dead-letter list: %w", l.ID, why)
+	}
+	return why
 }
 
 // DropDeadLetters takes entries off the dead-letter list; what is named beside IDs narrows it. One that was dropped before

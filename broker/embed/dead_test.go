@@ -82,17 +82,19 @@ func TestRetryOfADeadLetter(t *testing.T) {
 	if _, err := s.Call(t.Context(), []byte("x")); protocol.CodeOf(err) != protocol.CodeAttemptsSpent {
 		t.Fatal(err)
 	}
-	if _, err := c.RetryDeadLetter(t.Context(), 1); protocol.CodeOf(err) != protocol.CodeAttemptsSpent {
-		t.Errorf("run again while it is broken: %v", err)
-	}
-	mended.Store(true)
-	for _, id := range []uint64{1, 2} { // the second is of the attempt in between
-		if out, err := c.RetryDeadLetter(t.Context(), id); string(out) != "night p x" || err != nil {
-			t.Errorf("run again: %q, %v", out, err)
+	for id := range uint64(2) { // its number is another one each time: the list does not grow
+		if _, err := c.RetryDeadLetter(t.Context(), id+1); !errors.Is(err, client.ErrAttemptsSpent) || !strings.Contains(err.Error(), fmt.Sprintf("given up again, as number %d ", id+2)) {
+			t.Errorf("run again while it is broken: %v", err)
 		}
 	}
-	if _, err := c.RetryDeadLetter(t.Context(), 1); protocol.CodeOf(err) != protocol.CodeNotFound {
-		t.Errorf("once more: %v", err)
+	mended.Store(true)
+	if out, err := c.RetryDeadLetter(t.Context(), 3); string(out) != "night p x" || err != nil {
+		t.Errorf("run again: %q, %v", out, err)
+	}
+	for id := range uint64(3) {
+		if _, err := c.RetryDeadLetter(t.Context(), id+1); protocol.CodeOf(err) != protocol.CodeNotFound {
+			t.Errorf("once more %d: %v", id+1, err)
+		}
 	}
 }
 

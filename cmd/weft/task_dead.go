@@ -90,7 +90,7 @@ func newTaskRetry(a *app) *cobra.Command {
 		Short: "Run tasks again that were given up",
 		Long: "Run tasks again that were given up after their attempts, each in a new session of the same service, version,\n" +
 			"environment and parameters, and print their results, as the bytes that they are. One that succeeds is taken off the\n" +
-			"dead-letter list. One that is given up again stays, and has a further entry for the new session.",
+			"dead-letter list. One that is given up again has a new number in it, which the error says.",
 		Args: takesSome("ID"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ids, err := deadIDs(args)
