@@ -20,6 +20,7 @@ import (
 
 // scripted is a broker that answers from lists, and notes what it is told.
 type scripted struct {
+	over bool // session 7 is over
 	told    []string
 	err     error  // that all requests end with
 	dialled string // where it was looked for
@@ -120,7 +121,11 @@ func (s *scripted) Services(_ context.Context, f client.Filter) iter.Seq2[protoc
 
 func (s *scripted) Sessions(_ context.Context, f client.Filter) iter.Seq2[protocol.SessionInfo, error] {
 	s.filter = f
-	return matching(s.err, someSessions(), func(v protocol.SessionInfo) bool {
+	all := someSessions()
+	if s.over {
+		all[0].State = protocol.SessionClosed
+	}
+	return matching(s.err, all, func(v protocol.SessionInfo) bool {
 		return (f.Session == 0 || f.Session == v.Session) && (f.Service == "" || f.Service == v.Service)
 	})
 }
@@ -196,6 +201,17 @@ func weftWith(t *testing.T, b *scripted, env map[string]string, args ...string) 
 	}
 	code = run(t.Context(), args, a)
 	return o.String(), e.String(), code
+}
+
+// What is over cannot be steered or ended, and is not said to have been.
+func TestSessionsThatAreOver(t *testing.T) {
+	for _, verb := range []string{"close", "kill", "suspend", "resume", "stop", "accept", "cancel"} {
+		b := &scripted{over: true}
+		out, _, code := weft(t, b, "session", verb, "7")
+		if out != "session 7: is over already\n" || code != exitOK || strings.Join(b.told, "; ") != "bye" {
+			t.Errorf("session %s: %q, exit %d, told %q", verb, out, code, b.told)
+		}
+	}
 }
 
 func TestCommands(t *testing.T) {

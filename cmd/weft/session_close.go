@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/weft-fabric/weft/client"
 	"github.com/weft-fabric/weft/protocol"
 )
 
@@ -42,10 +43,18 @@ func forSessions(
 		}
 		return a.ask(cmd.Context(), func(ctx context.Context, c operator) error {
 			for _, number := range numbers {
-				if err := do(ctx, c, number, reason); err != nil {
+				said := done
+				switch over, err := isOver(ctx, c, number); {
+				case err != nil:
 					return err
+				case over:
+					said = "is over already"
+				default:
+					if err := do(ctx, c, number, reason); err != nil {
+						return err
+					}
 				}
-				if _, err := fmt.Fprintf(a.out, "session %d: %s\n", number, done); err != nil {
+				if _, err := fmt.Fprintf(a.out, "session %d: %s\n", number, said); err != nil {
 					return err
 				}
 			}
@@ -54,4 +63,10 @@ func forSessions(
 	}
 	cmd.Flags().StringVar(&reason, "reason", why, "why, for the sessions' events")
 	return cmd
+}
+
+// isOver says whether a session is there and over.
+func isOver(ctx context.Context, c operator, number protocol.SessionNumber) (bool, error) {
+	found, err := collect(c.Sessions(ctx, client.Filter{Session: number, All: true}))
+	return len(found) == 1 && (found[0].State == protocol.SessionClosed || found[0].State == protocol.SessionFailed), err
 }
