@@ -24,7 +24,7 @@ const (
 //
 // When Put returns nil every Get that is called afterwards, wherever, finds the value, or a later one. It takes a round
 // trip to the broker, and holds nothing up but its hook. The error is a *protocol.Error: CodeInvalid, CodePayloadTooLarge,
-// CodeOverloaded when the session has no room, CodeSessionClosed, CodeUnavailable when the session manager is gone and
+// CodeOverloaded when the session or the broker has no room, CodeSessionClosed, CodeUnavailable when the session manager is gone and
 // its data with it; or it wraps why ctx has ended: then the value may be kept or not.
 func (s *SessionContext) Put(ctx context.Context, key string, value []byte) error {
 	if len(value) > MaxValue {

@@ -108,6 +108,7 @@ type Core struct {
 	buffers buffers
 	bytes   int64 // payload bytes of unfinished tasks
 	kept    int64 // bytes of answers that nobody has taken, of kept sessions
+	data    int64 // bytes that instances keep with sessions
 
 	pressure pressure
 	promised int64 // bytes of results that tasks at instances are expected to have

@@ -56,7 +56,14 @@ func checkKey(op, key string) *protocol.Error {
 
 // answer carries out a request of an instance, and answers it. d is nil when the session is over, or not bound there.
 func (d *data) answer(i *instance, rec *protocol.Record) {
+	c, before := i.manager.core, int64(0)
+	if d != nil {
+		before = d.bytes
+	}
 	body, err := d.carryOut(i, rec)
+	if d != nil {
+		c.data += d.bytes - before
+	}
 	switch {
 	case err != nil:
 		i.link.Append(protocol.KindError, rec.Session, rec.Task, protocol.Marshal(err))
@@ -88,6 +95,11 @@ func (d *data) carryOut(i *instance, rec *protocol.Record) (*protocol.SessionDat
 	}
 	if body.Delete {
 		return nil, d.take(body.Key)
+	}
+	if c := i.manager.core; c.pressure.level == levelFull && len(body.Value) > len(d.values[body.Key]) {
+		e := gauge{c}.overloaded()
+		e.Op = "put"
+		return nil, e
 	}
 	return nil, d.put(body.Key, body.Value, i.manager.service.Limits.Data)
 }

@@ -83,6 +83,7 @@ func (c *Core) release(s *hosted) lodger {
 		delete(c.sessions, s.number)
 		c.bytes -= s.bytes
 		c.kept -= s.kept.bytes
+		c.data -= s.data.bytes
 		s.figures()
 	}
 	s.told, s.client = false, nil
@@ -128,6 +129,7 @@ func (c *Core) lodge(l lodger) {
 	c.sessions[s.number] = s
 	c.bytes += s.bytes
 	c.kept += s.kept.bytes
+	c.data += s.data.bytes
 	if l.client == 0 {
 		s.client = keeper{s}.nobody(l.allowed)
 		return

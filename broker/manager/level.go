@@ -119,7 +119,7 @@ const slotBytes = 64
 // and bytes of the results that it expects of the tasks at instances.
 func Holds(c *Core) (bytes, promised int64) {
 	// Of frames that peers have not acknowledged the transport may have a copy.
-	bytes = c.buffers.pinned + 2*c.node.Kept()
+	bytes = c.buffers.pinned + 2*c.node.Kept() + c.data
 	for _, m := range c.managers {
 		bytes += int64(cap(m.slab.slots)) * slotBytes
 	}

@@ -374,6 +374,7 @@ func (s *hosted) settleClose() {
 func (s *hosted) end(killed bool, why *protocol.Error) {
 	s.closed, s.killed = true, killed
 	keeper{s}.clear()
+	s.manager.core.data -= s.data.bytes
 	s.data = data{}
 	lender{s}.withdraw()
 	s.client.relieve()

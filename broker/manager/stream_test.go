@@ -400,3 +400,35 @@ func TestDataOfASessionIsBounded(t *testing.T) {
 		t.Errorf("%d bytes under %d keys", d.bytes, len(d.values))
 	}
 }
+
+// TestDataOfSessionsCountsAsMemory: it is as much as there is, also after a move, and no more is taken while that is full.
+func TestDataOfSessionsCountsAsMemory(t *testing.T) {
+	w, _, i := speaking(t, 1, nil)
+	value := []byte(strings.Repeat("v", 99))
+	i.put(t, protocol.PutData{Key: "a", Value: value})
+	i.put(t, protocol.PutData{Key: "b", Value: value})
+	i.put(t, protocol.PutData{Key: "b", Value: value[:49]})
+	w.memory(950, 0, 1000)
+	for _, step := range []struct{ got, want string }{ // in this order
+		{i.put(t, protocol.PutData{Key: "b", Value: value}), "Overloaded"},
+		{i.put(t, protocol.PutData{Key: "a", Value: value[1:]}), "done"},
+		{i.put(t, protocol.PutData{Key: "b", Delete: true}), "done"},
+	} {
+		if step.got != step.want {
+			t.Errorf("answered %s, want %s", step.got, step.want)
+		}
+	}
+	if w.core.data != 99 {
+		t.Fatalf("%d bytes are counted, want 99", w.core.data)
+	}
+	w.memory(0, 0, 1000)
+	w.relocate()
+	if got := i.put(t, protocol.PutData{Key: "b", Value: value[:9]}); got != "done" || w.core.data != 109 {
+		t.Fatalf("after a move: %s, %d bytes are counted, want 109", got, w.core.data)
+	}
+	before, _ := Holds(w.core)
+	w.order(session.Order{Close: &session.Close{Session: 1, Kill: true}})
+	if after, _ := Holds(w.core); w.core.data != 0 || after >= before {
+		t.Fatalf("at the end %d bytes are counted", w.core.data)
+	}
+}
