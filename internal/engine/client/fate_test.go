@@ -534,3 +534,23 @@ func TestRefusedMeansNotThere(t *testing.T) {
 	w.run(13 * time.Second) // it is to be sent again meanwhile, and cannot leave
 	w.ends(s, id, protocol.CodeDeadline, false)
 }
+
+// TestRefusalOfTheLoopBefore: what a loop refused before the session's manager went elsewhere was sent again there, and
+// may be executed.
+func TestRefusalOfTheLoopBefore(t *testing.T) {
+	w, s, id := moved(t)
+	e := w.broker.routers["loop-0"].ends[42]
+	body := protocol.Marshal(protocol.Errorf(protocol.CodeOverloaded, "Task", "too much"))
+	e.sent += int64(len(body))
+	e.link.Append(protocol.KindFailure, s.Number(), uint64(id), body)
+	w.broker.flush()
+	w.route()
+	w.settle()
+	w.broker.stubborn = true
+	s.At(id.Slot()).Cancel()
+	w.settle()
+	w.unfinished(s, id) // where it is now has the word
+	w.broker.stubborn = false
+	w.answerAll()
+	w.expect(s, id, small)
+}

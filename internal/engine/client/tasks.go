@@ -250,7 +250,7 @@ func (c *conn) finished(rec *protocol.Record, h protocol.Handle) {
 		return
 	}
 	t := &e.slots[at]
-	if done.Err != nil && done.Err.Code == protocol.CodeOverloaded && s.At(at).refused(&done) {
+	if done.Err != nil && done.Err.Code == protocol.CodeOverloaded && (c.before(s) || s.At(at).refused(&done)) {
 		return
 	}
 	s.tenure.answered(t)
@@ -269,6 +269,9 @@ func (c *conn) finished(rec *protocol.Record, h protocol.Handle) {
 	}
 	s.At(at).conclude(done)
 }
+
+// before says whether the session is served elsewhere by now: what c refused was, or is, sent again there.
+func (c *conn) before(s *Session) bool { return s.conn != c && s.drainBy.IsZero() }
 
 // Consumed tells that n bytes of results of that source were taken by the application.
 func (e *Engine) Consumed(from Source, n int64) {
