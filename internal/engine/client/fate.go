@@ -137,8 +137,7 @@ func (x *extra) ask() {
 	}
 }
 
-// sendCancel tells the fabric to end a task, 0: all that were sent before. Where the session is served nowhere, what is
-// sent again there will say it.
+// sendCancel tells the fabric to end a task. Where the session is served nowhere, what is sent again there will say it.
 func (s *Session) sendCancel(id protocol.TaskID) {
 	if s.conn != nil {
 		s.link.Append(protocol.KindCancel, s.number, uint64(id), nil)
@@ -146,21 +145,20 @@ func (s *Session) sendCancel(id protocol.TaskID) {
 }
 
 // CancelAll gives all tasks of s up that are unfinished, as [Ref.Cancel] does with each. Those up to the sequence that it
-// returns end as the fabric says.
+// returns end as the fabric says. It is told of each: a word for all that were sent before would end later ones as well,
+// when the session's manager comes back to a loop where that word has not been heard.
 func (s *Session) CancelAll() (upTo uint64) {
 	upTo = s.sequence
 	for s.held.first != 0 {
 		s.At(s.held.first - 1).withdrawn()
 	}
-	sent := false
 	for at := s.first; at != 0; {
 		next := s.engine.slots[at-1].next
-		sent = !s.At(at-1).withdrawn() || sent
+		if r := s.At(at - 1); !r.withdrawn() {
+			s.cancelled = upTo
+			s.sendCancel(r.ID())
+		}
 		at = next
-	}
-	if sent {
-		s.cancelled = upTo
-		s.sendCancel(0)
 	}
 	return upTo
 }
