@@ -20,7 +20,7 @@ import (
 
 // scripted is a broker that answers from lists, and notes what it is told.
 type scripted struct {
-	over bool // session 7 is over
+	over    bool // session 7 is over
 	told    []string
 	err     error  // that all requests end with
 	dialled string // where it was looked for
