@@ -51,7 +51,7 @@ func TestHowATaskIsToBeExecuted(t *testing.T) {
 		{ID: NewTaskID(MaxTaskSequence, MaxTaskSlot), Attempt: 255, Timeout: time.Second, Run: time.Hour, Watch: true},
 		{ID: 5, Attempt: 1, Watch: true},
 	} {
-		got, err := readAll(AppendDispatch(nil, 1, 2, []byte("p"), x))
+		got, err := readAll(AppendDispatch(nil, 1, 2, []byte("p"), &x))
 		if err != nil || len(got) != 1 {
 			t.Fatal(err)
 		}

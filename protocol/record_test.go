@@ -64,9 +64,9 @@ func someRecords() (frame []byte, want []Record) {
 	frame = AppendRecord(frame, KindTask, 7, 1<<63|5, []byte("payload"))
 	frame = AppendRecord(frame, KindBye, 0, 0, nil)
 	frame = AppendExternal(frame, KindResult, 1<<32-1, 2, 1<<20)
-	frame = AppendDispatch(frame, 3, 4, []byte("x"), Execution{ID: NewTaskID(9, 8), Attempt: 1})
-	frame = AppendDispatch(frame, 3, 4, nil, Execution{ID: NewTaskID(9, 8), Attempt: 200})
-	frame = AppendDispatchExternal(frame, 3, 5, 9000, Execution{ID: NewTaskID(MaxTaskSequence, MaxTaskSlot), Attempt: 2})
+	frame = AppendDispatch(frame, 3, 4, []byte("x"), &Execution{ID: NewTaskID(9, 8), Attempt: 1})
+	frame = AppendDispatch(frame, 3, 4, nil, &Execution{ID: NewTaskID(9, 8), Attempt: 200})
+	frame = AppendDispatchExternal(frame, 3, 5, 9000, &Execution{ID: NewTaskID(MaxTaskSequence, MaxTaskSlot), Attempt: 2})
 	return frame, []Record{
 		{Kind: KindTask, Session: 7, Task: 1<<63 | 5, Payload: []byte("payload"), Size: 7},
 		{Kind: KindBye, Payload: []byte{}},
@@ -339,7 +339,7 @@ func TestHotPathAllocatesNothing(t *testing.T) {
 	for name, f := range map[string]func(){
 		"AppendRecord":   func() { AppendRecord(buf, KindTask, 1, 2, payload) },
 		"AppendExternal": func() { AppendExternal(buf, KindTask, 1, 2, 9000) },
-		"AppendDispatch": func() { AppendDispatch(buf, 1, 2, payload, Execution{ID: 3, Attempt: 4}) },
+		"AppendDispatch": func() { AppendDispatch(buf, 1, 2, payload, &Execution{ID: 3, Attempt: 4}) },
 		"StampHeader":    func() { StampHeader(frame, Header{Version: 1}) },
 		"reading": func() {
 			_, rest, err := ParseHeader(frame)
@@ -364,7 +364,7 @@ func TestHotPathAllocatesNothing(t *testing.T) {
 func BenchmarkReader(b *testing.B) {
 	var frame []byte
 	for i := range uint64(1000) {
-		frame = AppendDispatch(frame, 1, i, make([]byte, 16), Execution{ID: TaskID(i), Attempt: 1})
+		frame = AppendDispatch(frame, 1, i, make([]byte, 16), &Execution{ID: TaskID(i), Attempt: 1})
 	}
 	var rec Record
 	b.ReportAllocs()

@@ -80,7 +80,7 @@ func TestContextEndsWhenTheTimeOfATaskIsOver(t *testing.T) {
 		task := uint64(n) + 1
 		b.do(func() {
 			x.ID = protocol.NewTaskID(task, 0)
-			b.posts[1].link.AppendDispatch(1, task, nil, x)
+			b.posts[1].link.AppendDispatch(1, task, nil, &x)
 		})
 		switch n {
 		case 1:

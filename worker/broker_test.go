@@ -362,10 +362,10 @@ func (b *broker) dispatch(session uint32, task uint64, payload []byte) {
 func (b *broker) put(session uint32, task uint64, payload []byte, attempt uint8) {
 	l, id := b.posts[1].link, protocol.NewTaskID(task, 0)
 	if len(payload) >= protocol.InlinePayload {
-		l.AppendDispatchExternal(session, task, uint32(len(payload)), b.payloads.New(payload), protocol.Execution{ID: id, Attempt: attempt})
+		l.AppendDispatchExternal(session, task, uint32(len(payload)), b.payloads.New(payload), &protocol.Execution{ID: id, Attempt: attempt})
 		return
 	}
-	l.AppendDispatch(session, task, payload, protocol.Execution{ID: id, Attempt: attempt})
+	l.AppendDispatch(session, task, payload, &protocol.Execution{ID: id, Attempt: attempt})
 }
 
 // served is one Serve under way.

@@ -86,10 +86,7 @@ func (s lender) withdraw() {
 // than the credit allows: what was not begun there is asked back.
 func (s lender) learn(size int64) {
 	before := s.expect
-	size = max(size, 1)
 	switch {
-	case size == before:
-		return
 	case before == 0:
 		s.expect = size
 		s.fill() // its seats are given more now
@@ -106,8 +103,9 @@ func (s lender) learn(size int64) {
 
 // answered takes note of an answer of that size to a task of the session.
 func (s lender) answered(size int64) {
-	s.promise()
-	s.learn(size)
+	if size = max(size, 1); size != s.expect {
+		s.learn(size)
+	}
 	if len(s.client.line) > 0 {
 		s.client.relieve()
 	}

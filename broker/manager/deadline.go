@@ -28,7 +28,8 @@ func (m endings) timed(k uint32, timeout time.Duration) {
 	m.alarms.set(alarm{at: x.deadline, task: m.slab.wireID(k), kind: alarmDeadline})
 }
 
-// bound tells the instance to which a task goes how long it may take.
+// bound tells the instance to which a task goes how long it may take, and which attempt it is where one before has said
+// something.
 func (m endings) bound(k uint32, e *protocol.Execution) {
 	e.Run = m.slab.slots[k].session.run
 	if x := m.slab.extraOf(k); x != nil {
@@ -38,6 +39,9 @@ func (m endings) bound(k uint32, e *protocol.Execution) {
 		x.begun = time.Time{}
 		if !x.deadline.IsZero() {
 			e.Timeout = max(x.deadline.Sub(m.core.now), time.Microsecond)
+		}
+		if x.stream != nil {
+			e.Attempt = x.stream.begins(e.Attempt)
 		}
 	}
 	e.Watch = e.Run > 0

@@ -176,12 +176,6 @@ func (m *manager) fly(k uint32, t *seat) {
 	i.flight++
 	i.bytes += int64(task.size)
 	attempt := uint8(min(int(task.attempts)+int(task.losses)+1, 255))
-	if said := m.slab.streamOf(k); said != nil {
-		attempt = said.begins(attempt)
-	}
-	if attempt > 1 {
-		s.stats.Retried++
-	}
 	id := m.slab.wireID(k)
 	if i.sample.task == 0 {
 		i.sample = sample{id, m.core.now}
@@ -190,11 +184,14 @@ func (m *manager) fly(k uint32, t *seat) {
 	if task.special || s.run > 0 {
 		endings{m}.bound(k, &x)
 	}
+	if x.Attempt > 1 {
+		s.stats.Retried++
+	}
 	if task.handle != 0 {
 		h := m.core.node.Retain(task.handle)
-		i.link.AppendDispatchExternal(s.number, id, task.size, h, x)
+		i.link.AppendDispatchExternal(s.number, id, task.size, h, &x)
 	} else {
-		i.link.AppendDispatch(s.number, id, task.buf.data[task.off:task.off+task.size], x)
+		i.link.AppendDispatch(s.number, id, task.buf.data[task.off:task.off+task.size], &x)
 	}
 	if task.suspect {
 		i.last = link.Last(i.link)

@@ -265,36 +265,27 @@ func (i *instance) answer(rec *protocol.Record, h protocol.Handle) {
 	s := t.session
 	t.seat.answered++
 	m.land(n)
-	if rec.Kind == protocol.KindFailure && !rec.External {
-		s.stats.failing.note(s, i, "OnTaskExec", t.id, rec.Payload)
-	}
-	if rec.Kind == protocol.KindFailure && t.state == taskStopping {
-		c.node.Release(h)
-		m.giveUp(n, m.slab.extraOf(n).stop.why)
-		return
-	}
-	if rec.Kind == protocol.KindFailure && (retries{m}).again(n, i, rec) {
-		c.node.Release(h)
-		if planted.Is(planted.HandleReleasedTwice) {
-			c.node.Release(m.slab.slots[n].handle)
+	if rec.Kind == protocol.KindFailure {
+		if i.mended(n, rec) {
+			c.node.Release(h)
+			return
 		}
-		return
-	}
-	if limit := m.service.Limits.Payload; rec.Kind == protocol.KindResult && int64(rec.Size) > limit {
-		c.node.Release(h)
-		m.giveUp(n, protocol.Errorf(protocol.CodePayloadTooLarge, "result", "%d bytes, service %s gives at most %d (limits.payload)",
-			rec.Size, m.service.Name, limit))
-		return
-	}
-	streams{m}.lastWords(n)
-	keeper{s}.answer(n, rec.Kind, rec.Payload, rec.Size, h)
-	lender{s}.answered(int64(rec.Size))
-	if rec.Kind == protocol.KindResult {
+		s.failed++
+	} else {
+		if limit := m.service.Limits.Payload; int64(rec.Size) > limit {
+			c.node.Release(h)
+			m.giveUp(n, protocol.Errorf(protocol.CodePayloadTooLarge, "result", "%d bytes, service %s gives at most %d (limits.payload)",
+				rec.Size, m.service.Name, limit))
+			return
+		}
 		s.done++
 		s.stats.BytesOut += uint64(rec.Size)
-	} else {
-		s.failed++
 	}
+	if t.special {
+		streams{m}.lastWords(n)
+	}
+	keeper{s}.answer(n, rec.Kind, rec.Payload, rec.Size, h)
+	lender{s}.answered(int64(rec.Size))
 	if cl := s.client; cl.due && cl.sent > cl.consumed {
 		cl.probing(s, true)
 	}
@@ -302,6 +293,27 @@ func (i *instance) answer(rec *protocol.Record, h protocol.Handle) {
 	if s.closing {
 		s.settleClose()
 	}
+}
+
+// mended says that the failure of a task that was at the instance is not what its client is answered: the task was asked to
+// stop, or is run again.
+func (i *instance) mended(n uint32, rec *protocol.Record) bool {
+	m := i.manager
+	t := &m.slab.slots[n]
+	if !rec.External {
+		t.session.stats.failing.note(t.session, i, "OnTaskExec", t.id, rec.Payload)
+	}
+	if t.state == taskStopping {
+		m.giveUp(n, m.slab.extraOf(n).stop.why)
+		return true
+	}
+	if !(retries{m}).again(n, i, rec) {
+		return false
+	}
+	if planted.Is(planted.HandleReleasedTwice) {
+		m.core.node.Release(m.slab.slots[n].handle)
+	}
+	return true
 }
 
 // flying finds the task at an instance that its record names; 0 is none. Its session tells a task of this manager from
@@ -321,6 +333,7 @@ func (m *manager) land(n uint32) {
 	seat := t.seat
 	i := seat.instance
 	m.slab.remove(&t.session.flight, n)
+	lender{t.session}.promise()
 	seat.flight--
 	seat.bytes -= int64(t.size)
 	i.flight--

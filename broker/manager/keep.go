@@ -32,8 +32,12 @@ type keeper struct{ *hosted }
 // answer answers a task, which is in no list, and forgets it, or keeps its answer. The payload frame h, if any, is taken
 // over.
 func (s keeper) answer(k uint32, kind protocol.Kind, payload []byte, size uint32, h protocol.Handle) {
-	id := s.manager.slab.slots[k].id
-	said := s.manager.slab.streamOf(k)
+	t := &s.manager.slab.slots[k]
+	id := t.id
+	var said *stream
+	if t.special {
+		said = s.manager.slab.streamOf(k)
+	}
 	if s.kept.on {
 		s.retain(k, kind, payload, size, h)
 	}

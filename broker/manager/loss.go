@@ -52,6 +52,7 @@ func (m *manager) suspect(k uint32, alone bool, i *instance, died *protocol.Erro
 	t := &m.slab.slots[k]
 	s := t.session
 	m.slab.remove(&s.flight, k)
+	lender{s}.promise()
 	t.seat = nil
 	if (endings{m}).unanswered(k, i) {
 		return

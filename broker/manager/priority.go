@@ -75,10 +75,11 @@ func (m *manager) unqueue(k uint32) { m.slab.remove(m.slab.queueOf(k, -1), k) }
 
 // queueOf gives the list of a queued task, and counts it in (1) or out (-1).
 func (s *slab) queueOf(k uint32, sign int) *list {
-	q := &s.slots[k].session.queue
+	t := &s.slots[k]
+	q := &t.session.queue
 	q.n += sign
-	if x := s.extraOf(k); x != nil {
-		return q.of(x.priority)
+	if t.special {
+		return q.of(s.extras[k].priority)
 	}
 	return &q.plain
 }

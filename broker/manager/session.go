@@ -137,52 +137,52 @@ func (cl *client) resume(wasBlocked bool) {
 
 // fromClient takes the records of a client's frame. The payloads of its tasks share one copy of the frame.
 func (cl *client) fromClient(records []byte, in *intake) error {
-	c := cl.core
-	var (
-		rec protocol.Record
-		buf *buffer
-	)
-	err := func() error {
-		for {
-			h, ok, err := in.next(&rec)
-			if err != nil || !ok {
-				return err
-			}
-			switch rec.Kind {
-			case protocol.KindTask:
-				if buf == nil && !rec.External {
-					buf = c.buffers.copyOf(records, c.now)
-				}
-				cl.task(&rec, buf, uint32(in.reader.Offset()), h)
-			case protocol.KindCredit:
-				c.node.Release(h)
-				cl.credit(int64(min(rec.Task, 1<<62)))
-			case protocol.KindCancel:
-				c.node.Release(h)
-				cl.cancel(&rec)
-			case protocol.KindDetachSession:
-				c.node.Release(h)
-				if err := cl.leaves(&rec); err != nil {
-					return err
-				}
-			case protocol.KindTaken:
-				c.node.Release(h)
-				if err := cl.taken(&rec); err != nil {
-					return err
-				}
-			case protocol.KindBye:
-				c.node.Release(h)
-			default:
-				c.node.Release(h)
-				cl.link.Append(protocol.KindError, rec.Session, rec.Task, protocol.Marshal(protocol.Errorf(
-					protocol.CodeUnknownKind, rec.Kind.String(), "a manager takes no such record from a client")))
-			}
-		}
-	}()
+	buf, err := cl.takeIn(records, in)
 	if buf != nil {
-		c.buffers.drop(buf, 0)
+		cl.core.buffers.drop(buf, 0)
 	}
 	return err
+}
+
+// takeIn takes the records of a frame, and gives the copy of it, if there is one.
+func (cl *client) takeIn(records []byte, in *intake) (buf *buffer, err error) {
+	c := cl.core
+	var rec protocol.Record
+	for {
+		h, ok, err := in.next(&rec)
+		if err != nil || !ok {
+			return buf, err
+		}
+		switch rec.Kind {
+		case protocol.KindTask:
+			if buf == nil && !rec.External {
+				buf = c.buffers.copyOf(records, c.now)
+			}
+			cl.task(&rec, buf, uint32(in.reader.Offset()), h)
+		case protocol.KindCredit:
+			c.node.Release(h)
+			cl.credit(int64(min(rec.Task, 1<<62)))
+		case protocol.KindCancel:
+			c.node.Release(h)
+			cl.cancel(&rec)
+		case protocol.KindDetachSession:
+			c.node.Release(h)
+			if err := cl.leaves(&rec); err != nil {
+				return buf, err
+			}
+		case protocol.KindTaken:
+			c.node.Release(h)
+			if err := cl.taken(&rec); err != nil {
+				return buf, err
+			}
+		case protocol.KindBye:
+			c.node.Release(h)
+		default:
+			c.node.Release(h)
+			cl.link.Append(protocol.KindError, rec.Session, rec.Task, protocol.Marshal(protocol.Errorf(
+				protocol.CodeUnknownKind, rec.Kind.String(), "a manager takes no such record from a client")))
+		}
+	}
 }
 
 // task takes one task of a client.
@@ -297,10 +297,8 @@ func (cl *client) credit(total int64) {
 
 // finish takes a task that is in no list out of the slab.
 func (m *manager) finish(i uint32) {
-	s := m.slab.slots[i].session
 	m.unload(i)
 	m.slab.put(i)
-	lender{s}.promise()
 }
 
 // unload gives the payload of a task up that needs it no more.

@@ -59,9 +59,16 @@ type slot struct {
 // before it answers anybody wrong.
 func (t *slot) move(to taskState) {
 	if taskMoves[t.state]&(1<<to) == 0 {
-		panic(fmt.Sprintf("manager: a task cannot go from state %d to %d", t.state, to))
+		panic(illegal{t.state, to})
 	}
 	t.state = to
+}
+
+// illegal is a change of state that the table does not have.
+type illegal struct{ from, to taskState }
+
+func (e illegal) Error() string {
+	return fmt.Sprintf("manager: a task cannot go from state %d to %d", e.from, e.to)
 }
 
 // answered says that only the answer of the task is left, of a kept session.

@@ -70,7 +70,7 @@ var illegal = map[string]struct {
 // attempt has a manager send a task to an instance as an attempt of session 3 in reign 7.
 func (w *World) attempt(t *task, c *conn, number uint8) {
 	rec := protocol.Record{Kind: protocol.KindDispatch, Session: 3, Task: 1}
-	frame := protocol.AppendDispatch(nil, 3, 1, nil, protocol.Execution{ID: t.id, Attempt: number})
+	frame := protocol.AppendDispatch(nil, 3, 1, nil, &protocol.Execution{ID: t.id, Attempt: number})
 	r := protocol.NewReader(frame)
 	if ok, err := r.Next(&rec); !ok || err != nil {
 		panic(err)
@@ -194,7 +194,7 @@ func dispatchOf(t *task, epoch protocol.Epoch, session protocol.SessionNumber) [
 	c := uint64(t.content)
 	return protocol.AppendDispatch(b, session, 1, []byte{
 		byte(c >> 56), byte(c >> 48), byte(c >> 40), byte(c >> 32), byte(c >> 24), byte(c >> 16), byte(c >> 8), byte(c),
-	}, protocol.Execution{ID: t.id, Attempt: 1})
+	}, &protocol.Execution{ID: t.id, Attempt: 1})
 }
 
 func TestCheckerComplains(t *testing.T) {

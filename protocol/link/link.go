@@ -183,7 +183,7 @@ func AppendNumberedExternal(
 }
 
 // AppendDispatch adds a [protocol.KindDispatch] record with an inline payload.
-func (l *Link) AppendDispatch(session uint32, task uint64, payload []byte, x protocol.Execution) {
+func (l *Link) AppendDispatch(session uint32, task uint64, payload []byte, x *protocol.Execution) {
 	f := l.room(0)
 	size := len(f.bytes)
 	f.bytes = protocol.AppendDispatch(f.bytes, session, task, payload, x)
@@ -191,7 +191,7 @@ func (l *Link) AppendDispatch(session uint32, task uint64, payload []byte, x pro
 }
 
 // AppendDispatchExternal is [Link.AppendDispatch] for a payload frame; it takes over one reference to the handle.
-func (l *Link) AppendDispatchExternal(session uint32, task uint64, size uint32, h protocol.Handle, x protocol.Execution) {
+func (l *Link) AppendDispatchExternal(session uint32, task uint64, size uint32, h protocol.Handle, x *protocol.Execution) {
 	if l.state == closed {
 		l.node.Release(h)
 		return
@@ -205,15 +205,18 @@ func (l *Link) AppendDispatchExternal(session uint32, task uint64, size uint32, 
 
 // room gives the frame being filled, a new one when it is full or waits for another position.
 func (l *Link) room(after uint64) *Frame {
+	if f := l.open; f != nil && f.After == after && len(f.bytes) < protocol.CutFrame && l.state != closed {
+		return f
+	}
+	return l.another(after)
+}
+
+// another gives the next frame to be filled.
+func (l *Link) another(after uint64) *Frame {
 	if l.state == closed {
 		l.forget() // what is appended now goes nowhere; the last frame is there for its caller to look at
 	}
-	if f := l.open; f != nil {
-		if f.After == after && len(f.bytes) < protocol.CutFrame {
-			return f
-		}
-		l.cut()
-	}
+	l.cut()
 	f := l.node.frame(l)
 	f.After = after
 	l.open = f

@@ -377,7 +377,7 @@ func TestClose(t *testing.T) {
 	p.a.AppendExternal(protocol.KindTask, 1, 3, 9000, 52)
 	p.a.Close()
 	p.a.AppendExternal(protocol.KindTask, 1, 4, 9000, 53)
-	p.a.AppendDispatchExternal(1, 5, 9000, 54, protocol.Execution{ID: 1, Attempt: 1})
+	p.a.AppendDispatchExternal(1, 5, 9000, 54, &protocol.Execution{ID: 1, Attempt: 1})
 	if f, off := p.a.Append(protocol.KindTask, 1, 6, []byte("seen")); string(f.At(off, 4)) != "seen" {
 		t.Error("what is appended to a closed link cannot be read")
 	}

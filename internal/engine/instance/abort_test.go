@@ -61,7 +61,7 @@ func TestLimits(t *testing.T) {
 		{}, {Timeout: 3 * time.Second}, {Run: time.Second, Watch: true}, {Timeout: 3 * time.Second, Run: 5 * time.Second, Watch: true},
 	} {
 		x.ID, x.Attempt = protocol.NewTaskID(uint64(i)+1, 0), 1
-		w.ends[Data].link.AppendDispatch(1, uint64(i)+1, nil, x)
+		w.ends[Data].link.AppendDispatch(1, uint64(i)+1, nil, &x)
 	}
 	w.pump()
 	arrived := w.now

@@ -64,7 +64,7 @@ func TestModel(t *testing.T) {
 					l.open[l.next] = n
 					if rapid.Bool().Draw(t, "external") {
 						l.w.nextH++
-						l.w.ends[Data].link.AppendDispatchExternal(n, l.next, 9000, l.w.nextH, protocol.Execution{ID: protocol.NewTaskID(l.next, 0), Attempt: 1})
+						l.w.ends[Data].link.AppendDispatchExternal(n, l.next, 9000, l.w.nextH, &protocol.Execution{ID: protocol.NewTaskID(l.next, 0), Attempt: 1})
 					} else {
 						l.w.dispatch(n, l.next, fmt.Sprint(l.next))
 					}
@@ -252,7 +252,7 @@ func TestHotPathAllocations(t *testing.T) {
 	burst := func() {
 		for range 500 {
 			task++
-			d.link.AppendDispatch(1, task, out.Result, protocol.Execution{ID: protocol.NewTaskID(task, 0), Attempt: 1})
+			d.link.AppendDispatch(1, task, out.Result, &protocol.Execution{ID: protocol.NewTaskID(task, 0), Attempt: 1})
 		}
 		for _, f := range d.node.Take(nil) {
 			_, frame, _, _ = f.Leave()
@@ -292,7 +292,7 @@ func BenchmarkEngine(b *testing.B) {
 	b.ReportAllocs()
 	for done := 0; done < b.N; done += 500 {
 		for i := range uint64(500) {
-			d.link.AppendDispatch(1, i+1, out.Result, protocol.Execution{ID: protocol.NewTaskID(i+1, 0), Attempt: 1})
+			d.link.AppendDispatch(1, i+1, out.Result, &protocol.Execution{ID: protocol.NewTaskID(i+1, 0), Attempt: 1})
 		}
 		for _, f := range d.node.Take(nil) {
 			_, frame, _, _ := f.Leave()

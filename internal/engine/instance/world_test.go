@@ -306,7 +306,7 @@ func (w *world) tell(kind protocol.Kind, session uint32, task uint64, body any) 
 }
 
 func (w *world) dispatch(session uint32, task uint64, payload string) {
-	w.ends[Data].link.AppendDispatch(session, task, []byte(payload), protocol.Execution{ID: protocol.NewTaskID(task, 0), Attempt: 1})
+	w.ends[Data].link.AppendDispatch(session, task, []byte(payload), &protocol.Execution{ID: protocol.NewTaskID(task, 0), Attempt: 1})
 }
 
 // serving brings the world to an instance that serves and has sessions bound.
