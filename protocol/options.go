@@ -129,7 +129,9 @@ const (
 // append writes the last element: the client's task id alone when there is nothing else to say, else a map.
 func (x *Execution) append(b []byte) []byte {
 	if x.Attempt <= 1 && x.Timeout <= 0 && x.Run <= 0 && !x.Watch {
-		return binary.BigEndian.AppendUint64(append(b, 0xcf), uint64(x.ID))
+		b = append(b, 0xcf, 0, 0, 0, 0, 0, 0, 0, 0)
+		binary.BigEndian.PutUint64(b[len(b)-8:], uint64(x.ID))
+		return b
 	}
 	at := len(b)
 	b = append(b, 0x81, executionID, 0xcf)

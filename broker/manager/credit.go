@@ -82,11 +82,13 @@ func (s lender) withdraw() {
 	}
 }
 
-// learn takes the size of a result. The guess rises fast and falls slowly. When it has risen, more may be at instances
+// learn takes the size of a result that is not what was guessed. The guess rises fast and falls slowly. When it has risen, more may be at instances
 // than the credit allows: what was not begun there is asked back.
 func (s lender) learn(size int64) {
 	before := s.expect
-	switch {
+	switch size = max(size, 1); {
+	case size == before:
+		return
 	case before == 0:
 		s.expect = size
 		s.fill() // its seats are given more now
@@ -103,7 +105,7 @@ func (s lender) learn(size int64) {
 
 // answered takes note of an answer of that size to a task of the session.
 func (s lender) answered(size int64) {
-	if size = max(size, 1); size != s.expect {
+	if size != s.expect {
 		s.learn(size)
 	}
 	if len(s.client.line) > 0 {

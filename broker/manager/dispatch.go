@@ -142,9 +142,10 @@ func (t *seat) send(n int) {
 	s.touch()
 	out := dispatched{session: s}
 	for n = min(n, s.ready()); n > 0; n-- {
-		k := s.queue.first()
-		m.unqueue(k)
-		out.add(&m.slab.slots[k])
+		k := s.queue.take(&m.slab)
+		if task := &m.slab.slots[k]; !out.more(task) {
+			out.add(task)
+		}
 		m.fly(k, t)
 		if i := t.instance; i.bytes >= instanceBytes {
 			break

@@ -38,6 +38,7 @@ func (s keeper) answer(k uint32, kind protocol.Kind, payload []byte, size uint32
 	if t.special {
 		said = s.manager.slab.streamOf(k)
 	}
+	s.manager.unload(k)
 	if s.kept.on {
 		s.retain(k, kind, payload, size, h)
 	}
@@ -51,15 +52,14 @@ func (s keeper) answer(k uint32, kind protocol.Kind, payload []byte, size uint32
 		cl.link.Append(kind, s.number, uint64(id), payload)
 	}
 	if !s.kept.on {
-		s.manager.finish(k)
+		s.manager.slab.put(k)
 	}
 }
 
-// retain keeps the answer of a task in the place of its payload.
+// retain keeps the answer of a task in the place of its payload, which was given up.
 func (s keeper) retain(k uint32, kind protocol.Kind, payload []byte, size uint32, h protocol.Handle) {
 	m := s.manager
 	c := m.core
-	m.unload(k)
 	t := &m.slab.slots[k]
 	state := taskDone
 	if kind == protocol.KindFailure {
@@ -71,6 +71,7 @@ func (s keeper) retain(k uint32, kind protocol.Kind, payload []byte, size uint32
 		delete(m.slab.extras, k)
 		t.special = false
 	}
+	t.buf, t.handle = nil, 0
 	if h != 0 {
 		t.handle = c.node.Retain(h)
 	} else {

@@ -18,8 +18,16 @@ type rank struct {
 	list
 }
 
-// of gives the list of a priority.
-func (q *queue) of(priority int8) *list {
+// of gives the list of a queued task.
+func (q *queue) of(s *slab, k uint32) *list {
+	if !s.slots[k].special {
+		return &q.plain
+	}
+	return q.rank(s.extras[k].priority)
+}
+
+// rank gives the list of a priority.
+func (q *queue) rank(priority int8) *list {
 	if priority == 0 {
 		return &q.plain
 	}
@@ -30,18 +38,27 @@ func (q *queue) of(priority int8) *list {
 	return &q.ranks[at].list
 }
 
-// first is the task that is next; 0 when there is none.
-func (q *queue) first() uint32 {
+// next is the list with the task that is next, which is empty when there is none.
+func (q *queue) next() *list {
 	for i := range q.ranks {
 		r := &q.ranks[i]
 		if r.priority < 0 && q.plain.n > 0 || planted.Is(planted.PlainFirst) && q.plain.n > 0 {
 			break
 		}
 		if r.n > 0 {
-			return r.head
+			return &r.list
 		}
 	}
-	return q.plain.head
+	return &q.plain
+}
+
+// take takes the next task, which there is, out of its list.
+func (q *queue) take(s *slab) uint32 {
+	l := q.next()
+	k := l.head
+	s.remove(l, k)
+	q.n--
+	return k
 }
 
 // lists gives the lists that it consists of.
@@ -65,21 +82,22 @@ func (s *hosted) ready() int {
 }
 
 // enqueue puts a task that is in no list behind the others of its priority.
-func (m *manager) enqueue(k uint32) { m.slab.pushBack(m.slab.queueOf(k, 1), k) }
+func (m *manager) enqueue(k uint32) {
+	q := &m.slab.slots[k].session.queue
+	q.n++
+	m.slab.pushBack(q.of(&m.slab, k), k)
+}
 
 // requeue puts a task that is in no list before the others of its priority.
-func (m *manager) requeue(k uint32) { m.slab.pushFront(m.slab.queueOf(k, 1), k) }
+func (m *manager) requeue(k uint32) {
+	q := &m.slab.slots[k].session.queue
+	q.n++
+	m.slab.pushFront(q.of(&m.slab, k), k)
+}
 
 // unqueue takes a queued task out of its list.
-func (m *manager) unqueue(k uint32) { m.slab.remove(m.slab.queueOf(k, -1), k) }
-
-// queueOf gives the list of a queued task, and counts it in (1) or out (-1).
-func (s *slab) queueOf(k uint32, sign int) *list {
-	t := &s.slots[k]
-	q := &t.session.queue
-	q.n += sign
-	if t.special {
-		return q.of(s.extras[k].priority)
-	}
-	return &q.plain
+func (m *manager) unqueue(k uint32) {
+	q := &m.slab.slots[k].session.queue
+	q.n--
+	m.slab.remove(q.of(&m.slab, k), k)
 }

@@ -301,7 +301,7 @@ func (m *manager) finish(i uint32) {
 	m.slab.put(i)
 }
 
-// unload gives the payload of a task up that needs it no more.
+// unload gives up the payload of a task, whose slot gets another or is put back.
 func (m *manager) unload(i uint32) {
 	c := m.core
 	t := &m.slab.slots[i]
@@ -317,7 +317,6 @@ func (m *manager) unload(i uint32) {
 	if !planted.Is(planted.HandleKept) {
 		c.node.Release(t.handle)
 	}
-	t.buf, t.handle = nil, 0
 }
 
 // giveUp answers a task, which is in no list, with an error and forgets it.

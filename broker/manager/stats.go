@@ -48,7 +48,16 @@ type dispatched struct {
 	n       uint64  // tasks of the run
 }
 
-// add counts a task that leaves for the first time.
+// more counts a task that leaves if it is of the run.
+func (d *dispatched) more(t *slot) bool {
+	if t.buf != d.from || d.n == 0 || t.attempts|t.losses != 0 {
+		return false
+	}
+	d.n++
+	return true
+}
+
+// add counts a task that leaves for the first time, and is not of the run.
 func (d *dispatched) add(t *slot) {
 	switch {
 	case t.attempts|t.losses != 0:
@@ -56,11 +65,8 @@ func (d *dispatched) add(t *slot) {
 		m := d.session.manager
 		d.session.stats.Queued.Add(m.core.now.Sub(m.watch.arrived(m.core.now, t)), 1)
 	default:
-		if t.buf != d.from {
-			d.settle()
-			d.from = t.buf
-		}
-		d.n++
+		d.settle()
+		d.from, d.n = t.buf, 1
 	}
 }
 
