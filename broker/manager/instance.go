@@ -266,7 +266,7 @@ func (i *instance) answer(rec *protocol.Record, h protocol.Handle) {
 	t.seat.answered++
 	m.land(n)
 	if rec.Kind == protocol.KindFailure {
-		if i.mended(n, rec) {
+		if (retries{m}).mended(n, i, rec) {
 			c.node.Release(h)
 			return
 		}
@@ -293,27 +293,6 @@ func (i *instance) answer(rec *protocol.Record, h protocol.Handle) {
 	if s.closing {
 		s.settleClose()
 	}
-}
-
-// mended says that the failure of a task that was at the instance is not what its client is answered: the task was asked to
-// stop, or is run again.
-func (i *instance) mended(n uint32, rec *protocol.Record) bool {
-	m := i.manager
-	t := &m.slab.slots[n]
-	if !rec.External {
-		t.session.stats.failing.note(t.session, i, "OnTaskExec", t.id, rec.Payload)
-	}
-	if t.state == taskStopping {
-		m.giveUp(n, m.slab.extraOf(n).stop.why)
-		return true
-	}
-	if !(retries{m}).again(n, i, rec) {
-		return false
-	}
-	if planted.Is(planted.HandleReleasedTwice) {
-		m.core.node.Release(m.slab.slots[n].handle)
-	}
-	return true
 }
 
 // flying finds the task at an instance that its record names; 0 is none. Its session tells a task of this manager from

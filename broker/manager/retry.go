@@ -58,6 +58,26 @@ func passing(e *protocol.Error, p *protocol.Retry) bool {
 	return e.Retry == yes || e.Retry != no && len(p.On) > 0 && slices.Contains(p.On, e.Code.String())
 }
 
+// mended takes the failure of a task that was at an instance, and says that it is not what its client is answered: the task
+// was asked to stop, or is run again.
+func (m retries) mended(k uint32, i *instance, rec *protocol.Record) bool {
+	t := &m.slab.slots[k]
+	if !rec.External {
+		t.session.stats.failing.note(t.session, i, "OnTaskExec", t.id, rec.Payload)
+	}
+	if t.state == taskStopping {
+		m.giveUp(k, m.slab.extraOf(k).stop.why)
+		return true
+	}
+	if !m.again(k, i, rec) {
+		return false
+	}
+	if planted.Is(planted.HandleReleasedTwice) {
+		m.core.node.Release(m.slab.slots[k].handle)
+	}
+	return true
+}
+
 // again deals with the failure of a task that was at an instance, unless it is final and for the client as it is.
 func (m retries) again(k uint32, i *instance, rec *protocol.Record) bool {
 	var e protocol.Error

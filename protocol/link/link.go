@@ -205,18 +205,15 @@ func (l *Link) AppendDispatchExternal(session uint32, task uint64, size uint32, 
 
 // room gives the frame being filled, a new one when it is full or waits for another position.
 func (l *Link) room(after uint64) *Frame {
-	if f := l.open; f != nil && f.After == after && len(f.bytes) < protocol.CutFrame && l.state != closed {
-		return f
-	}
-	return l.another(after)
-}
-
-// another gives the next frame to be filled.
-func (l *Link) another(after uint64) *Frame {
 	if l.state == closed {
 		l.forget() // what is appended now goes nowhere; the last frame is there for its caller to look at
 	}
-	l.cut()
+	if f := l.open; f != nil {
+		if f.After == after && len(f.bytes) < protocol.CutFrame {
+			return f
+		}
+		l.cut()
+	}
 	f := l.node.frame(l)
 	f.After = after
 	l.open = f
