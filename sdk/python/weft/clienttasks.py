@@ -192,7 +192,8 @@ class Tasks:
     ) -> Entry:
         """Take a task; the caller saw to it that the session is not over and there is room."""
         entry = Entry(payload, sink, dialog)
-        self._now = max(self._now, now)
+        if now > self._now:
+            self._now = now
         if terms is not None or listener is not None:
             fate = entry.need_fate()
             fate.terms, fate.listener, fate.parts = terms, listener, parts
@@ -317,7 +318,10 @@ class Tasks:
             entry = dialog.next_task()
             if entry is None:
                 break
-            self._write(entry, link)
+            if entry.fate is None:
+                link.push(wire.TASK, dialog.number, entry.task, entry.payload)
+            else:
+                self._write(entry, link)
 
     def _send_again(self, dialog: Dialog, link: Link) -> None:
         """Send what is unfinished again, and that it is cancelled. What waits since it was refused goes on waiting."""
