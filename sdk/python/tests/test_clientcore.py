@@ -474,7 +474,18 @@ class Fates(ClientTest):
         self.w.run()
         self.assertEqual(outcome.count, 0)
         self.assertEqual(dialog.bytes, 0)
-        self.assertEqual([r[2] for r in self.w.said(LOOP, wire.CANCEL)], [0])
+        self.assertEqual([r[2] for r in self.w.said(LOOP, wire.CANCEL)], [3 << 24])
+
+    def test_a_refusal_of_a_loop_that_the_session_has_left(self) -> None:
+        dialog = self.open()
+        _, outcome = self.start(dialog)
+        self.refer(7, OTHER)
+        self.assertEqual(self.tasks(OTHER), [1 << 24])
+        self.refuse(1 << 24, 300)
+        self.w.pass_time(5)
+        self.assertEqual((self.tasks(OTHER), self.tasks()[1:]), ([], []))
+        self.result(1 << 24, endpoint=OTHER)
+        self.assertEqual(outcome.results, [b"y"])
 
     def test_a_deadline(self) -> None:
         dialog = self.open(credit=2)

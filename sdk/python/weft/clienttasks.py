@@ -236,8 +236,11 @@ class Tasks:
         line = self._lines.get(dialog.endpoint)
         if dialog.unfinished:
             dialog.cancelled = dialog.sequence
-            if line is not None:
-                line.link.push(wire.CANCEL, dialog.number, 0)
+        if line is not None:
+            # Each by its name: a word for all would end later ones too, when the manager comes back to where it is still
+            # to be heard.
+            for task in dialog.unfinished:
+                line.link.push(wire.CANCEL, dialog.number, task)
         if len(dialog.unfinished) < before:
             self.news = True
             self._lighter(dialog)
@@ -378,6 +381,8 @@ class Tasks:
         told = fate is not None and fate.told
         error = _failure(payload) if kind == wire.FAILURE else None
         if error is not None and error.code == Code.OVERLOADED and not told:
+            if line.link.endpoint != entry.dialog.endpoint:
+                return size  # the session has left that loop, and the task was sent again where it is now
             if entry.cancelled:
                 error = errors.error(Code.CANCELLED, "it was cancelled, and never begun", "task")
             elif entry.dialog in self._draining:
