@@ -132,6 +132,7 @@ func (cl *client) cancel(rec *protocol.Record) {
 		m.one(s, k, e)
 	case k == 0 && id.Sequence() > 0 && s.seen.add(id.Sequence()):
 		// It comes later, if at all, and is a duplicate then.
+		s.stats.Submitted++
 		s.failed++
 		s.cancelled++
 		cl.fail(s, id, notBegun(&slot{}, e))

@@ -208,9 +208,7 @@ func (cl *client) task(rec *protocol.Record, buf *buffer, off uint32, h protocol
 	}
 	if e := s.admissible(rec); e != nil {
 		c.node.Release(h)
-		if e.Code != protocol.CodeOverloaded {
-			s.failed++
-		} else if !planted.Is(planted.RefusedKept) {
+		if e.Code == protocol.CodeOverloaded && !planted.Is(planted.RefusedKept) {
 			s.seen.remove(id.Sequence()) // it may come again
 		}
 		s.stats.Refused++

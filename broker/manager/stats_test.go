@@ -176,7 +176,7 @@ func TestRefusedTasksAreCounted(t *testing.T) {
 	c.submit(1, 1, "much too long")
 	c.submit(1, 2, "short")
 	w.settle()
-	if s := w.stats(1); s.Refused != 1 || s.Submitted != 1 || s.BytesIn != 5 {
+	if s := w.stats(1); s.Refused != 1 || s.Failed != 0 || s.Submitted != 1 || s.BytesIn != 5 {
 		t.Fatalf("%+v", s)
 	}
 }
