@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/weft-fabric/weft/broker/session"
+	"github.com/weft-fabric/weft/internal/planted"
 )
 
 // How a session manager goes from one loop to another (docs/adr/0011-managers-move-between-loops.md). Everything that is
@@ -87,6 +88,9 @@ func (c *Core) release(s *hosted) lodger {
 		s.figures()
 	}
 	s.told, s.client = false, nil
+	if planted.Is(planted.DataLeftBehind) {
+		s.data = data{}
+	}
 	return l
 }
 

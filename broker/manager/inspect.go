@@ -8,6 +8,8 @@ type Inspection struct {
 	Ends                          int   // clients and instances that are known
 	Tasks                         int   // slots in use
 	Bytes                         int64 // payload bytes of unfinished tasks
+	Kept                          int64 // bytes of answers that nobody has taken
+	Promised                      int64 // bytes of the results that are expected of tasks at instances
 	Pinned                        int64 // bytes of the buffers in use
 	Unconsumed                    int64 // bytes of results that a client has not consumed, of the one that has most
 	Late                          int   // sessions and instances of managers beyond their share that wait for the next turn
@@ -17,7 +19,7 @@ type Inspection struct {
 func (c *Core) Inspect() Inspection {
 	i := Inspection{
 		Managers: len(c.managers), Sessions: len(c.sessions), Instances: len(c.instances), Ends: len(c.order),
-		Bytes: c.bytes, Pinned: c.buffers.pinned, Late: len(c.late.served) + len(c.late.filled),
+		Bytes: c.bytes, Kept: c.kept, Promised: c.promised, Pinned: c.buffers.pinned, Late: len(c.late.served) + len(c.late.filled),
 	}
 	for _, m := range c.managers {
 		i.Tasks += m.slab.used
@@ -148,6 +150,9 @@ func (s *hosted) verify() error {
 	}
 	if answers != s.kept.bytes || len(s.kept.at) != s.kept.tasks.n || s.kept.tasks.n > 0 && !s.kept.on {
 		return fmt.Errorf("it keeps %d answers with %d bytes, by its count %d with %d", len(s.kept.at), answers, s.kept.tasks.n, s.kept.bytes)
+	}
+	if accepted := s.seen.count(); accepted != s.done+s.failed+uint64(s.unfinished()) {
+		return fmt.Errorf("it has accepted %d tasks, and %d have succeeded, %d have failed and %d are unfinished", accepted, s.done, s.failed, s.unfinished())
 	}
 	if bytes != s.bytes || s.unfinished() > s.credit || s.bytes > s.allowed && s.unfinished() > 1 {
 		return fmt.Errorf("it has %d tasks with %d bytes, by its count %d, and credit for %d with %d",

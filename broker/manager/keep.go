@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/weft-fabric/weft/broker/session"
+	"github.com/weft-fabric/weft/internal/planted"
 	"github.com/weft-fabric/weft/protocol"
 )
 
@@ -39,7 +40,8 @@ func (s keeper) answer(k uint32, kind protocol.Kind, payload []byte, size uint32
 		said = s.manager.slab.streamOf(k)
 	}
 	s.manager.unload(k)
-	if s.kept.on {
+	keeps := s.kept.on && (!planted.Is(planted.KeptForgotten) || s.client.absent())
+	if keeps {
 		s.retain(k, kind, payload, size, h)
 	}
 	cl := s.client
@@ -51,7 +53,7 @@ func (s keeper) answer(k uint32, kind protocol.Kind, payload []byte, size uint32
 	} else {
 		cl.link.Append(kind, s.number, uint64(id), payload)
 	}
-	if !s.kept.on {
+	if !keeps {
 		s.manager.slab.put(k)
 	}
 }
@@ -140,10 +142,13 @@ func (s keeper) detach() {
 func (s keeper) attach(incarnation uint64) {
 	c := s.manager.core
 	if s.closed {
+		if cl := s.client; !cl.absent() && cl.other != incarnation {
+			s.dismiss() // the control loop tells the end to the other one only
+		}
 		return
 	}
 	s.kept.on = true
-	if s.client.absent() || s.client.other != incarnation {
+	if s.client.absent() || s.client.other != incarnation || planted.Is(planted.AttachedTwice) {
 		s.leave()
 		cl := c.clientOf(incarnation)
 		s.client = cl
@@ -182,14 +187,19 @@ func (s keeper) leave() {
 		return
 	}
 	cl.relieve()
-	cl.link.Append(protocol.KindError, s.number, 0, protocol.Marshal(protocol.Errorf(
-		protocol.CodeDetached, "session", "session %d goes on without this client", s.number)))
+	s.dismiss()
 	cl.sessions = without(cl.sessions, s.hosted)
 	if cl.recent == s.hosted {
 		cl.recent = nil
 	}
 	cl.unlook(s.hosted)
 	s.manager.core.note(session.Note{Left: &session.Left{Session: s.number, Client: cl.other}})
+}
+
+// dismiss tells its client that the session has nothing to do with it any more.
+func (s keeper) dismiss() {
+	s.client.link.Append(protocol.KindError, s.number, 0, protocol.Marshal(protocol.Errorf(
+		protocol.CodeDetached, "session", "session %d goes on without this client", s.number)))
 }
 
 // nobody makes the client of a session that has none: its credit for results is spent by those that are kept.

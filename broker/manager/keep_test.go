@@ -64,6 +64,24 @@ func (p *party) got() string {
 	return strings.Join(all, " ")
 }
 
+// A session that is taken by force while it is closed, and unbound still, ends for the client that it was taken from.
+func TestWhoIsClosingHearsThatItsSessionWasTaken(t *testing.T) {
+	w := newWorld(t)
+	w.serve(nil)
+	a := w.keeping(100, 1)
+	a.submit(1, 1, "one")
+	w.settle()
+	i := w.instance("a", 200, nil)
+	w.runAll()
+	a.taken(1, 1)
+	i.hold = true
+	w.order(session.Order{Close: &session.Close{Session: 1}})
+	w.order(session.Order{Attach: &session.Attach{Session: 1, Client: 101}})
+	if !slices.Equal(a.refused, []string{"record"}) {
+		t.Fatalf("it was told %v", a.refused)
+	}
+}
+
 func TestKeptResultsAreForWhoeverComes(t *testing.T) {
 	w := newWorld(t)
 	w.serve(nil)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"strings"
 
+	"github.com/weft-fabric/weft/internal/planted"
 	"github.com/weft-fabric/weft/protocol"
 	"github.com/weft-fabric/weft/protocol/link"
 )
@@ -39,7 +40,10 @@ func (t *stream) begins(attempt uint8) uint8 {
 	if attempt <= t.attempt && t.attempt < 255 {
 		attempt = t.attempt + 1
 	}
-	t.attempt, t.passed, t.kept, t.held, t.owed, t.untold = attempt, 0, nil, 0, 0, false
+	if !planted.Is(planted.PartsMixed) {
+		t.kept, t.held = nil, 0
+	}
+	t.attempt, t.passed, t.owed, t.untold = attempt, 0, 0, false
 	return attempt
 }
 

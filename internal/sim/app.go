@@ -43,6 +43,7 @@ type appSession struct {
 	cancels bool          // all its tasks may have been cancelled
 	stopped bool          // its submission was to be stopped
 
+	keepsake                    // of one that may outlive its client
 	lastOrder, delivered uint64 // of its ordered tasks
 	righted              int64  // when it was last to be resumed, at the end
 }
@@ -78,6 +79,7 @@ func (a *app) read() {
 		a.consumed(u)
 	}
 	a.c.unread = a.c.unread[:0]
+	a.take()
 }
 
 func (a *app) consumed(u unread) {
@@ -110,6 +112,9 @@ func (a *app) act() {
 	if draw.chance(w.plan.cancels) {
 		helm{a}.cancel()
 	}
+	if draw.chance(w.plan.comes) {
+		helm{a}.come()
+	}
 	switch n := draw.n(1000); {
 	case len(a.sessions) == 0 || n < 60 && len(a.sessions) < w.plan.sessions:
 		a.open()
@@ -135,9 +140,10 @@ func (a *app) windUp() {
 	w := a.c.w
 	a.reads = true
 	helm{a}.putRight()
+	helm{a}.comeForAll()
 	if w.phase >= closingPhase || !w.plan.roomy {
 		for _, s := range a.sessions {
-			if s.opened && !s.closing {
+			if s.opened && !s.closing && !s.left {
 				s.closing = true
 				a.c.engine.Close(s.session, protocol.CloseFinish)
 			}
@@ -259,7 +265,7 @@ func (a *app) submit(s *appSession) bool {
 }
 
 func (a *app) close(mode string) {
-	s := a.pick(func(s *appSession) bool { return !s.killed && (mode == protocol.CloseKill || !s.closing) })
+	s := a.pick(func(s *appSession) bool { return !s.killed && !s.left && (mode == protocol.CloseKill || !s.closing) })
 	if s == nil {
 		return
 	}
@@ -267,6 +273,12 @@ func (a *app) close(mode string) {
 	if mode == protocol.CloseKill || !s.opened {
 		s.killed, s.excused = true, "its application killed it"
 		a.c.w.tally.add(SessionsKilled)
+	}
+	if s.keeps {
+		a.c.w.excuse(s.session.Number(), s, "who had it has closed it")
+		if h := a.c.w.broker.shares.sessions[s.session.Number()]; h != nil && h.kept != nil {
+			h.excused = "who had it has closed it"
+		}
 	}
 	a.c.engine.Close(s.session, mode)
 }
@@ -447,21 +459,10 @@ func (a *app) claim(done *engine.Completion) *task {
 // completed takes the end of a task.
 func (a *app) completed(t *task, done *engine.Completion) {
 	c, w := a.c, a.c.w
-	got, size := content(0), uint32(len(done.Payload))
-	switch {
-	case done.Err != nil:
-	case done.Handle != 0:
-		if p := c.process.table.held(done.Handle, "read"); p != nil {
-			got, size = p.content, p.size
-		}
-	case len(done.Payload) >= 8:
-		got = content(binary.BigEndian.Uint64(done.Payload))
-	}
+	got, size := c.resultIn(done)
 	w.checker.completed(t, got, size, done.Err)
 	if t.ordered {
 		t.ref.Delivered()
 	}
-	if done.Size > 0 {
-		c.unread = append(c.unread, unread{source: done.Source, bytes: int64(done.Size)})
-	}
+	a.owes(t.session, t, done)
 }

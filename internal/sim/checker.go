@@ -37,6 +37,9 @@ type task struct {
 	attempts   attempts
 	slot       uint32 // at its client
 	wishes
+	sayings
+	taken    bool           // a client has said that it has taken its answer, and may have been heard,
+	surely   int64          // when that was known to have been heard; 0: it was not
 	buried   protocol.Epoch // of the manager that put it into the dead-letter list,
 	buriedAs protocol.SessionNumber
 }
@@ -177,6 +180,9 @@ func (k *checker) explains(s *appSession, err *protocol.Error) bool {
 	if strings.HasPrefix(err.Op, "start container ") {
 		return w.plan.on.Has(InstanceTrouble) || w.plan.on.Has(AgentExit)
 	}
+	if s.keeps && s.explainsEnd(err) {
+		return true
+	}
 	switch err.Code { //nolint:exhaustive // the others need an excuse
 	case protocol.CodeInternal, protocol.CodeMalformed, protocol.CodeUnknownKind, protocol.CodeInvalid, protocol.CodeOverloaded,
 		protocol.CodePayloadTooLarge, protocol.CodePermission, protocol.CodeVersion:
@@ -195,6 +201,9 @@ func (k *checker) explains(s *appSession, err *protocol.Error) bool {
 func (k *checker) sessionEnds(s *appSession, err *protocol.Error) {
 	w := k.w
 	w.tally.add(SessionsEnded)
+	if s.keeps {
+		k.keptEnds(s, err)
+	}
 	switch {
 	case err != nil:
 		if !k.explains(s, err) {
@@ -276,6 +285,10 @@ func (k *checker) leaves(c *conn, records []byte, payloads []payload) {
 			if owner == nil {
 				break
 			}
+			if t := k.w.broker.shares.sessions[rec.Session].knows(rec.Task); t != nil {
+				k.answers(t, h, &rec)
+				break
+			}
 			if at := int(protocol.TaskID(rec.Task).Slot()); at < len(owner.pending) {
 				if t := owner.pending[at]; t != nil && t.taskID() == protocol.TaskID(rec.Task) && t.session.session.Number() == rec.Session {
 					k.answers(t, h, &rec)
@@ -305,6 +318,9 @@ func (k *checker) refused(t *task, by protocol.Stamp, e *protocol.Error) {
 	}
 	t.refusedBy, t.arrived = by, 0
 	w.tally.add(Refused)
+	if t.session.attached != nil {
+		return // who attaches does not know how many bytes the unfinished tasks of others have, and may go beyond the credit
+	}
 	if !t.refusable || e.RetryAfter <= 0 {
 		w.fail("overload", "task %v of session %d is refused, and there was room for it, or it is not said when there may be: %v", t.id, t.session.index, e)
 	}
@@ -372,7 +388,7 @@ func (k *checker) reaches(i *instance, line engine.Line, m *message) {
 	}
 	l := &i.life
 	if h.Epoch < l.epoch {
-		tasksIn(rest, m.payloads, protocol.KindDispatch, func(_ protocol.SessionNumber, c content) {
+		tasksIn(rest, m.payloads, protocol.KindDispatch, func(_ *protocol.Record, c content) {
 			if t := k.w.taskOf(c); t != nil {
 				l.stale = append(l.stale, t)
 			}
@@ -381,7 +397,7 @@ func (k *checker) reaches(i *instance, line engine.Line, m *message) {
 	}
 	l.epoch = h.Epoch
 	if len(l.stale) > 0 {
-		tasksIn(rest, m.payloads, protocol.KindDispatch, func(_ protocol.SessionNumber, c content) {
+		tasksIn(rest, m.payloads, protocol.KindDispatch, func(_ *protocol.Record, c content) {
 			for n := range l.stale {
 				if t := l.stale[n]; t != nil && t.content == c {
 					l.stale[n] = nil
@@ -392,7 +408,7 @@ func (k *checker) reaches(i *instance, line engine.Line, m *message) {
 }
 
 // tasksIn calls yield for what the payload of each record of a kind says.
-func tasksIn(records []byte, payloads []payload, kind protocol.Kind, yield func(protocol.SessionNumber, content)) {
+func tasksIn(records []byte, payloads []payload, kind protocol.Kind, yield func(*protocol.Record, content)) {
 	r := protocol.NewReader(records)
 	var rec protocol.Record
 	for {
@@ -407,7 +423,7 @@ func tasksIn(records []byte, payloads []payload, kind protocol.Kind, yield func(
 			said = contentOf(rec.Payload)
 		}
 		if rec.Kind == kind {
-			yield(rec.Session, said)
+			yield(&rec, said)
 		}
 	}
 }

@@ -16,6 +16,7 @@ type client struct {
 	process *process
 	actor   *actor
 	engine  *engine.Engine
+	number  uint64 // incarnation
 	batch   engine.Batch
 	lines   []*line
 	failed  []uint32 // connections that nobody is at the other end of
@@ -25,7 +26,8 @@ type client struct {
 
 	pending  []*task // by the slot of the task
 	unread   []unread
-	accounts []unread // what was consumed, by source
+	untaken  []untaken // answers of kept sessions
+	accounts []unread  // what was consumed, by source
 	handles  []protocol.Handle
 	app      app
 	closed   bool
@@ -67,9 +69,10 @@ func (w *World) startClient(s *seat) {
 	c := &client{w: w, place: s}
 	c.process = w.newProcess(clientParty, fmt.Sprintf("client-%d.%d", s.index, s.lives), s.host, c)
 	c.actor = c.process.newActor(c.process.name, c.turn)
+	c.number = w.incarnation()
 	c.engine = engine.New(engine.Config{
 		Endpoints: []string{controlEndpoint}, Name: c.process.name, Host: fmt.Sprintf("h%d", s.host),
-		Incarnation: w.incarnation(), Seed: w.drawParty.next(), ResultCredit: w.plan.resultCredit,
+		Incarnation: c.number, Seed: w.drawParty.next(), ResultCredit: w.plan.resultCredit,
 	})
 	s.client = c
 	c.app.init(c, s.index == 0)
@@ -160,8 +163,17 @@ func (c *client) harvest() {
 		return
 	}
 	b := &c.batch
+	for i := range b.Said {
+		c.app.said(&b.Said[i])
+	}
+	clear(b.Said)
+	b.Said = b.Said[:0]
 	for i := range b.Completions {
 		done := &b.Completions[i]
+		if done.Foreign {
+			c.app.relayed(done)
+			continue
+		}
 		t := c.app.claim(done)
 		if t == nil {
 			return

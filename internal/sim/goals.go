@@ -6,6 +6,7 @@ import (
 
 	"github.com/weft-fabric/weft/broker/control"
 	"github.com/weft-fabric/weft/broker/manager"
+	engine "github.com/weft-fabric/weft/internal/engine/client"
 	"github.com/weft-fabric/weft/protocol"
 	"github.com/weft-fabric/weft/worker/agent/core"
 )
@@ -30,6 +31,9 @@ func (g *goals) unsettled() string {
 			if !session.opened {
 				return fmt.Sprintf("session %d of %s is neither open nor refused", session.index, c.process.name)
 			}
+			if n := engine.Awaited(session.session); n > 0 {
+				return fmt.Sprintf("session %d of %s awaits %d answers of tasks of others", session.index, c.process.name, n)
+			}
 		}
 	}
 	for _, n := range w.nodes {
@@ -39,6 +43,11 @@ func (g *goals) unsettled() string {
 	}
 	if up := w.broker.control.core.Inspect().Nodes; up != len(w.nodes) {
 		return fmt.Sprintf("%d of %d nodes are known to the broker", up, len(w.nodes))
+	}
+	for _, h := range w.broker.shares.kept {
+		if w.clientOf(h.client) == nil {
+			return fmt.Sprintf("session %d (service %s) has no client", h.number, h.holder.service.name)
+		}
 	}
 	if w.open != 0 {
 		return fmt.Sprintf("%d tasks are open, and no client waits for them", w.open)
@@ -60,7 +69,7 @@ func (g *goals) unclosed() string {
 	w := g.w
 	for _, s := range w.seats {
 		for _, session := range s.client.app.sessions {
-			return fmt.Sprintf("session %d of %s does not end", session.index, s.client.process.name)
+			return fmt.Sprintf("session %d of %s, which the broker calls %d, does not end", session.index, s.client.process.name, session.session.Number())
 		}
 	}
 	return ""
@@ -84,7 +93,7 @@ func (g *goals) unneeded() string {
 		}
 	}
 	for _, m := range w.broker.managers {
-		if i := m.core.Inspect(); i.Sessions > 0 || i.Tasks > 0 || i.Bytes > 0 || i.Pinned > 0 || i.Instances > hands ||
+		if i := m.core.Inspect(); i.Sessions > 0 || i.Tasks > 0 || i.Bytes > 0 || i.Kept > 0 || i.Promised > 0 || i.Pinned > 0 || i.Instances > hands ||
 			i.Unconsumed > w.untold() {
 			return fmt.Sprintf("%s holds %+v", m.actor.name, i)
 		}

@@ -12,8 +12,9 @@ var patience = [...]time.Duration{
 
 // goals are what has to come about, phase by phase, when everything is healed.
 type goals struct {
-	w    *World
-	ends int64 // of the phase
+	w     *World
+	ends  int64 // of the phase
+	begun int64 // when everything was healed
 }
 
 // probeEvery is how often it is looked whether a phase has reached its goal.
@@ -23,6 +24,7 @@ const probeEvery = 250 * time.Millisecond
 func (g *goals) heal() {
 	w := g.w
 	w.healing = true
+	g.begun = w.at
 	p := &w.plan
 	p.stillborn, p.drop, p.hold, p.duplicate, p.swarm, p.reorder, p.disk = 0, 0, 0, 0, 0, 0, 0
 	p.hooks, p.work = min(p.hooks, 20*time.Millisecond), min(p.work, 200*time.Microsecond) // what has queued up is to be done in time

@@ -28,6 +28,7 @@ type instance struct {
 	life      instanceLife // for the checker
 	spares    bool         // it is killed because of one hook, for which the other tasks there are not to suffer
 	stopped   int64        // when a hook ended last whose context had ended
+	data      askers
 }
 
 // hand is somebody who runs an instance by hand, and starts another one when it has ended.
@@ -53,6 +54,7 @@ type hookRun struct {
 	kills    bool  // its end is the end of the process
 	told     int64 // when its context ended; 0: it has not
 	limited  bool  // it will end when its time is over
+	speech
 }
 
 // startInstance starts the process of a container.
@@ -241,6 +243,14 @@ func (i *instance) flush() bool {
 			f.Sent()
 		}
 	}
+	for _, s := range b.Granted {
+		if h, waits := s.Shell.(*hookRun); waits {
+			h.saysOn()
+		}
+	}
+	for n := range b.Answers {
+		i.data.answered(i, &b.Answers[n])
+	}
 	p.table.releaseAll(i.engine.Released(b.Released))
 	b.Released = b.Released[:0]
 	return p.effect()
@@ -302,6 +312,9 @@ func (i *instance) runHooks() {
 		takes := h.plan()
 		if w.failure != nil {
 			return
+		}
+		if h.task != nil {
+			h.begins()
 		}
 		if takes == 0 && !h.kills {
 			i.hookDone(h)
@@ -404,6 +417,9 @@ func (i *instance) hookDone(h *hookRun) {
 	w.step(atInstance)
 	if h.told > 0 {
 		i.stopped = w.at
+	}
+	if h.task != nil {
+		h.concludes()
 	}
 	w.checker.ends(h)
 	i.engine.Done(i.process.now(), &h.job, &h.out)

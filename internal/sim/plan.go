@@ -40,6 +40,9 @@ const (
 	Steering                     // sessions are suspended and resumed, and take tasks or do not
 	Cancels                      // tasks are cancelled
 	Deadlines                    // tasks have limits of time
+	Keeping                      // sessions outlive their clients, and go from one to another
+	Keepsakes                    // instances keep data with sessions
+	Parts                        // tasks send parts of their results, and how far they are
 	faults
 )
 
@@ -47,6 +50,7 @@ var faultNames = [faults]string{
 	"drop", "delay", "duplicate", "reorder", "partition", "disconnect", "pause", "disk", "crash-broker", "crash-client",
 	"crash-agent", "crash-instance", "client-exit", "agent-exit", "instance-exit", "hooks", "poison", "instances", "bind",
 	"stall", "move", "operator", "flood", "clocks", "steer", "cancels", "deadlines",
+	"keep", "data", "parts",
 }
 
 // String names the class as ParseFaults reads it.
@@ -143,6 +147,9 @@ type plan struct {
 	bindFails                int
 	ranked, ordered          int // per mille of sessions whose tasks have priorities, and end in order
 	joins                    int // per mille of tasks that wait for others
+	keeps                    int // per mille of sessions that are kept
+	comes                    int // per mille of what applications do: to leave a session, or attach to one
+	data, parts              int // per mille of hooks that ask for data of their session, or send parts
 	startTakes               time.Duration
 	stalls                   bool
 	moves                    int // per mille of what an operator does
@@ -264,6 +271,15 @@ func (p *plan) rate(s *source) {
 	}
 	if moves := s.between(50, 400); p.on.Has(Move) {
 		p.moves = moves
+	}
+	if keeps := s.between(200, 1000); p.on.Has(Keeping) {
+		p.keeps, p.comes = keeps, s.between(20, 200)
+	}
+	if data := s.between(50, 400); p.on.Has(Keepsakes) {
+		p.data = data
+	}
+	if parts := s.between(20, 400); p.on.Has(Parts) {
+		p.parts = parts
 	}
 }
 

@@ -17,6 +17,8 @@ type shares struct {
 	moving   map[any]*holder                    // by what is handed over
 	cpu      []int64                            // given of each loop
 	memory   int64                              // given of the node
+	kept     []*hosted                          // sessions that outlive their clients, and are not over
+	forced   map[protocol.SessionNumber]bool    // those that were to be taken by force
 }
 
 // holder is a session manager that has its share.
@@ -37,6 +39,8 @@ type hosted struct {
 
 	suspended bool
 	lost      int64 // when an instance died that held it, last
+	data      registers
+	*kept     // nil: it ends with its client
 }
 
 // lodging is an instance that a manager was told of.
@@ -49,7 +53,7 @@ type lodging struct {
 func newShares(b *broker) shares {
 	return shares{
 		w: b.w, managers: make(map[uint32]*holder), sessions: make(map[protocol.SessionNumber]*hosted),
-		lodgings: make(map[string]*lodging), moving: make(map[any]*holder), cpu: make([]int64, b.w.plan.loops),
+		lodgings: make(map[string]*lodging), moving: make(map[any]*holder), forced: make(map[protocol.SessionNumber]bool), cpu: make([]int64, b.w.plan.loops),
 	}
 }
 
@@ -74,6 +78,7 @@ func (k *shares) ordered(loop int, o *session.Order) {
 		if h := k.managers[o.Open.Manager]; h != nil {
 			h.sessions++
 			k.sessions[o.Open.Session] = &hosted{holder: h, suspended: o.Open.Suspended}
+			k.keeps(o.Open)
 		} else {
 			k.w.fail("share", "loop %d is to open session %d at manager %d, which has no share", loop, o.Open.Session, o.Open.Manager)
 		}
@@ -81,6 +86,10 @@ func (k *shares) ordered(loop int, o *session.Order) {
 		if s := k.sessions[o.Steer.Session]; s != nil && (o.Steer.Action == protocol.SteerSuspend || o.Steer.Action == protocol.SteerResume) {
 			s.suspended = o.Steer.Action == protocol.SteerSuspend
 		}
+	case o.Detach != nil:
+		k.tenanted(o.Detach.Session, 0)
+	case o.Attach != nil:
+		k.tenanted(o.Attach.Session, o.Attach.Client)
 	case o.Admit != nil:
 		k.admitted(loop, o.Admit)
 	case o.Dismiss != nil:
@@ -177,6 +186,7 @@ func (k *shares) noted(n *session.Note) {
 		if s == nil {
 			break
 		}
+		k.keepsNoMore(s)
 		h := s.holder
 		h.bytes -= s.bytes
 		s.over = true
@@ -193,8 +203,8 @@ func (k *shares) arrives(m *message) {
 	if err != nil {
 		return
 	}
-	tasksIn(rest, m.payloads, protocol.KindTask, func(number protocol.SessionNumber, c content) {
-		t, s := k.w.taskOf(c), k.sessions[number]
+	tasksIn(rest, m.payloads, protocol.KindTask, func(rec *protocol.Record, c content) {
+		t, s := k.w.taskOf(c), k.sessions[rec.Session]
 		if t == nil || s == nil || h.Epoch != k.w.broker.epoch {
 			return
 		}
@@ -206,7 +216,8 @@ func (k *shares) arrives(m *message) {
 			s.bytes += int64(t.size)
 			s.holder.bytes += int64(t.size)
 		}
-		t.refusable = t.refusable || s.holder.bytes > s.holder.share.Memory
+		t.refusable = t.refusable || s.holder.bytes > s.holder.share.Memory || len(k.kept) > 0 // whose answers count as well
+		s.meets(t, rec.Task)
 	})
 }
 

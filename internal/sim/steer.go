@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	engine "github.com/weft-fabric/weft/internal/engine/client"
 	"github.com/weft-fabric/weft/protocol"
 )
 
@@ -38,7 +39,7 @@ func (a helm) putRight() {
 		return
 	}
 	for _, s := range a.sessions {
-		if s.opened && s.open > 0 && s.session.Number() != 0 && (s.righted == 0 || w.at-s.righted > int64(10*time.Second)) {
+		if s.opened && (s.open > 0 || engine.Awaited(s.session) > 0) && s.session.Number() != 0 && (s.righted == 0 || w.at-s.righted > int64(10*time.Second)) {
 			s.righted = w.at
 			a.steerTo(s, protocol.SteerResume)
 			a.steerTo(s, protocol.SteerAccept)

@@ -85,6 +85,17 @@ const (
 	Told
 	Backoffs
 	DeadLetters
+	SessionsLeft
+	SessionsAttached
+	SessionsForced
+	Relayed
+	Taken
+	DataPut
+	DataGot
+	PartsSent
+	PartsCame
+	PartsWaited
+	Progressed
 	counts
 )
 
@@ -107,7 +118,9 @@ var countNames = [counts]string{
 	"tasks that waited for others", "tasks that were to be cancelled", "tasks cancelled",
 	"tasks cancelled before they were begun", "tasks whose time was over", "tasks whose fate was not known in time",
 	"tasks that failed for others", "answers of session managers about tasks", "tasks that waited for their next attempt",
-	"tasks in the dead-letter list",
+	"tasks in the dead-letter list", "sessions left by their clients", "sessions attached to", "sessions taken by force",
+	"answers to clients that had not submitted the tasks", "answers of kept sessions taken", "data kept with sessions", "data of sessions looked up",
+	"parts of results sent", "parts of results that came", "tasks whose parts had to wait", "words of progress that came",
 }
 
 // String says what is counted.

@@ -115,6 +115,12 @@ func (s *appSession) wish(spec *protocol.OpenSession) {
 	limits := &s.service.spec.Limits
 	s.retry, s.timeout, s.run = s.service.spec.Retry, time.Duration(limits.Timeout), time.Duration(limits.Run)
 	s.ranked, s.ordered = draw.chance(w.plan.ranked), draw.chance(w.plan.ordered)
+	if s.keeps = draw.chance(w.plan.keeps); s.keeps {
+		spec.Disconnect = protocol.DisconnectKeep
+		if draw.chance(300) {
+			spec.Grace = draw.span(6*time.Second, time.Minute)
+		}
+	}
 	if draw.chance(300) {
 		spec.Retry = w.drawRetry(draw)
 		s.retry = spec.Retry.Or(s.service.spec.Retry)
@@ -156,6 +162,7 @@ func (a helm) cancel() {
 				a.gaveUp(t)
 			}
 		}
+		w.broker.shares.sessions[s.session.Number()].cancels()
 		s.session.CancelAll()
 	default:
 		a.cancelOf()
@@ -177,6 +184,7 @@ func (a helm) cancelOf() {
 		return
 	}
 	s.cancels = true
+	w.broker.shares.sessions[number].cancels()
 	w.cancelsByNumber = true
 	w.tally.add(Cancelled)
 	if w.drawApp.n(2) == 0 {
@@ -241,6 +249,7 @@ func (k *promises) concluded(t *task, err *protocol.Error) {
 		}
 		s.delivered = t.order
 	}
+	k.heardAll(t)
 	if late := k.overdue(t); late > 0 {
 		w.fail("overdue", "task %v of session %d ends %v after it had to, with code %v", t.id, s0(t), late, t.code)
 	}

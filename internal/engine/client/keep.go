@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/weft-fabric/weft/internal/planted"
 	"github.com/weft-fabric/weft/protocol"
 	"github.com/weft-fabric/weft/protocol/link"
 )
@@ -107,7 +108,7 @@ func foreign(e *Engine, rec *protocol.Record, done *Completion) bool {
 		return false
 	}
 	k := s.tenure
-	if _, again := k.seen[done.Task]; again || k.next != 0 && done.Task.Sequence() >= k.next {
+	if _, again := k.seen[done.Task]; again && !planted.Is(planted.AttachedTwice) || k.next != 0 && done.Task.Sequence() >= k.next {
 		return false
 	}
 	done.Session, done.Foreign = s, true
