@@ -151,6 +151,9 @@ func (s *hosted) verify() error {
 	if answers != s.kept.bytes || len(s.kept.at) != s.kept.tasks.n || s.kept.tasks.n > 0 && !s.kept.on {
 		return fmt.Errorf("it keeps %d answers with %d bytes, by its count %d with %d", len(s.kept.at), answers, s.kept.tasks.n, s.kept.bytes)
 	}
+	if s.flight.n == 0 && s.promised != 0 {
+		return fmt.Errorf("%d bytes of results are expected of it, and none of its tasks is at an instance", s.promised)
+	}
 	if accepted := s.seen.count(); accepted != s.done+s.failed+uint64(s.unfinished()) {
 		return fmt.Errorf("it has accepted %d tasks, and %d have succeeded, %d have failed and %d are unfinished", accepted, s.done, s.failed, s.unfinished())
 	}

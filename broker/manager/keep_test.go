@@ -64,6 +64,27 @@ func (p *party) got() string {
 	return strings.Join(all, " ")
 }
 
+// A task of a kept session that is given up at an instance is not expected to have a result any more: otherwise the other
+// sessions of its client, whose credit is spent by it, wait for ever.
+func TestKeptTasksThatAreGivenUpAreExpectedNoMore(t *testing.T) {
+	w := newWorld(t)
+	w.serve(nil)
+	a := w.keeping(100, 1)
+	a.submit(1, 1, "one")
+	i := w.instance("a", 200, nil)
+	w.runAll()
+	a.submit(1, 2, "two")
+	w.settle()
+	if w.core.promised == 0 || len(i.tasks) != 1 {
+		t.Fatalf("%d bytes are expected of %d tasks", w.core.promised, len(i.tasks))
+	}
+	a.cancel(1, 2)
+	w.runAll()
+	if w.core.promised != 0 {
+		t.Fatalf("%d bytes are expected of no task", w.core.promised)
+	}
+}
+
 // A session that is taken by force while it is closed, and unbound still, ends for the client that it was taken from.
 func TestWhoIsClosingHearsThatItsSessionWasTaken(t *testing.T) {
 	w := newWorld(t)

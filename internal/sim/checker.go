@@ -318,6 +318,9 @@ func (k *checker) refused(t *task, by protocol.Stamp, e *protocol.Error) {
 	}
 	t.refusedBy, t.arrived = by, 0
 	w.tally.add(Refused)
+	if w.tracing {
+		w.trace("task %v of session %d is refused: %v", t.id, t.session.index, e)
+	}
 	if t.session.attached != nil {
 		return // who attaches does not know how many bytes the unfinished tasks of others have, and may go beyond the credit
 	}

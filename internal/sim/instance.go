@@ -119,6 +119,11 @@ func (i *instance) gone(code int, signal string) {
 			w.checker.died(h.task)
 		}
 	}
+	for _, h := range i.ended { // nobody has heard of that
+		if h.task != nil {
+			h.task.spared = true
+		}
+	}
 	for k := range w.instances {
 		if w.instances[k] == i {
 			w.instances = append(w.instances[:k], w.instances[k+1:]...)

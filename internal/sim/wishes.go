@@ -117,6 +117,7 @@ func (s *appSession) wish(spec *protocol.OpenSession) {
 	s.ranked, s.ordered = draw.chance(w.plan.ranked), draw.chance(w.plan.ordered)
 	if s.keeps = draw.chance(w.plan.keeps); s.keeps {
 		spec.Disconnect = protocol.DisconnectKeep
+		s.ordered = false // ends that wait for one before them are not taken, and may fill the share that this one needs
 		if draw.chance(300) {
 			spec.Grace = draw.span(6*time.Second, time.Minute)
 		}
@@ -277,7 +278,7 @@ func (k *promises) overdue(t *task) time.Duration {
 	if t.timeout > 0 && since > 0 && (from == 0 || from > since+int64(t.timeout)) {
 		from = since + int64(t.timeout)
 	}
-	if over := t.begun + int64(t.run); t.run > 0 && !t.spared && t.executions == 1 && t.failures+t.panics+t.deaths == 0 && (from == 0 || from > over) {
+	if over := t.begun + int64(t.run); t.run > 0 && !t.spared && t.executions == 1 && t.failures+t.panics+t.deaths+t.successes == 0 && (from == 0 || from > over) {
 		from = over
 	}
 	if from == 0 {
