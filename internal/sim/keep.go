@@ -173,7 +173,7 @@ func (a helm) attach(h *hosted, force bool) {
 	if force {
 		w.tally.add(SessionsForced)
 		w.excuse(h.number, nil, "it may have been taken by force")
-		w.broker.shares.forced[h.number] = true
+		w.forced[h.number] = true
 	}
 	spec := &h.holder.service.spec
 	w.lastSession++
@@ -294,7 +294,7 @@ func (s *appSession) explainsEnd(err *protocol.Error) bool {
 			return true
 		}
 	}
-	return err.Code == protocol.CodeDetached && (s.left || s.app.c.w.broker.shares.forced[s.session.Number()])
+	return err.Code == protocol.CodeDetached && (s.left || s.app.c.w.forced[s.session.Number()])
 }
 
 // keptEnds judges the end of a session that may outlive its client. Who leaves it in order has been heard with all that it

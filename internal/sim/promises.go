@@ -54,7 +54,7 @@ func (k *promises) dispatched(t *task, c *conn, rec *protocol.Record, epoch prot
 		*a, last = attempts{}, dispatch{}
 	}
 	p := &t.retry
-	if int(x.Attempt) >= p.Attempts+p.HostLosses {
+	if int(x.Attempt) >= p.Attempts+p.HostLosses && !t.spoke {
 		w.fail("attempts", "%s begins attempt %d of task %v of session %d; attempts: %d, losses of hosts: %d",
 			c.r.name, x.Attempt, t.id, t.session.index, p.Attempts, p.HostLosses)
 	}
@@ -65,7 +65,7 @@ func (k *promises) dispatched(t *task, c *conn, rec *protocol.Record, epoch prot
 	if a.failed && h != nil && h.lost <= a.sent && x.Attempt == last.attempt+1 {
 		k.begunAgain(t, c, h)
 	}
-	if a.spared == last && last.epoch != 0 && !a.failed && x.Attempt != last.attempt && w.plan.calm {
+	if a.spared == last && !t.spoke && last.epoch != 0 && !a.failed && x.Attempt != last.attempt && w.plan.calm {
 		w.fail("spared", "%s begins attempt %d of task %v of session %d, whose attempt %d ended because its instance was killed for another task",
 			c.r.name, x.Attempt, t.id, t.session.index, last.attempt)
 	}

@@ -25,6 +25,7 @@ type sayings struct {
 	heard   int     // parts, of all attempts
 	percent float64 // of the last word of progress
 	toldOf  int     // attempt of that
+	spoke   bool    // a hook has said something: each further attempt has a number of its own, also where none counts as one
 	emitted int     // parts that its hooks have sent
 }
 
@@ -42,6 +43,7 @@ func (h *hookRun) begins() {
 		return
 	}
 	h.parts, h.size, h.run = draw.between(1, 8), pick(draw, partHead, partHead, 2000, 90<<10), uint32(h.task.executions)
+	h.task.spoke = true
 	h.says((h.parts + 1) / 2)
 	engine.Progress(h.instance.engine, h.instance.process.now(), &h.job, float64(draw.between(1, 50)), "begun")
 }

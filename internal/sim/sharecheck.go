@@ -18,7 +18,6 @@ type shares struct {
 	cpu      []int64                            // given of each loop
 	memory   int64                              // given of the node
 	kept     []*hosted                          // sessions that outlive their clients, and are not over
-	forced   map[protocol.SessionNumber]bool    // those that were to be taken by force
 }
 
 // holder is a session manager that has its share.
@@ -53,7 +52,7 @@ type lodging struct {
 func newShares(b *broker) shares {
 	return shares{
 		w: b.w, managers: make(map[uint32]*holder), sessions: make(map[protocol.SessionNumber]*hosted),
-		lodgings: make(map[string]*lodging), moving: make(map[any]*holder), forced: make(map[protocol.SessionNumber]bool), cpu: make([]int64, b.w.plan.loops),
+		lodgings: make(map[string]*lodging), moving: make(map[any]*holder), cpu: make([]int64, b.w.plan.loops),
 	}
 }
 

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"runtime/debug"
 	"time"
+
+	"github.com/weft-fabric/weft/protocol"
 )
 
 // Options say which world is run. Equal options give equal runs.
@@ -93,6 +95,7 @@ type World struct {
 
 	cancelsByNumber bool // tasks were cancelled by the numbers of their sessions
 	lastSession     uint32
+	forced          map[protocol.SessionNumber]bool // sessions that were to be taken by force, under this broker or the next ones
 	incarnated      uint64
 	chaos           chaos
 	goals           goals
@@ -124,6 +127,7 @@ func (w *World) create() {
 	w.drawNet, w.drawFault, w.drawParty, w.drawApp = newSource(seed, 2), newSource(seed, 3), newSource(seed, 4), newSource(seed, 5)
 	p := &w.plan
 	w.chaos.w, w.goals.w, w.inspect.w, w.promises.w = w, w, w, w
+	w.forced = make(map[protocol.SessionNumber]bool)
 	w.checker = checker{w: w, containers: make(map[string]bool)}
 	w.net = network{w: w, hosts: make([]host, 2+p.clients+p.nodes)}
 	byHand := w.drawParty.chance(350)

@@ -68,6 +68,9 @@ func Attach(e *Engine, number protocol.SessionNumber, force bool, tasks int, byt
 func ask(s *Session) {
 	e := s.engine
 	if k := s.tenure; k != nil && k.attached {
+		if !s.opened {
+			s.epoch = e.node.Epoch // 0: the number is of the first broker that is found
+		}
 		e.numbers[s.number] = s // its answers may come before the broker's word that it is open
 		e.ask(protocol.KindAttachSession, s, protocol.AttachSession{Key: s.spec.Key, Session: s.number, Force: k.force && !s.opened})
 		return
@@ -97,7 +100,7 @@ func (k *tenure) opens(body *protocol.SessionOpened) {
 // lost says that an attached session is not to be found at the broker that takes requests now, which is not the one that
 // had it.
 func (k *tenure) lost() bool {
-	return k != nil && k.attached && k.opened && k.engine.node.Epoch > k.epoch
+	return k != nil && k.attached && k.epoch != 0 && k.engine.node.Epoch > k.epoch
 }
 
 // foreign takes the answer of a task that this client has not submitted, and says whether it is one that somebody waits
