@@ -148,13 +148,16 @@ func (s keeper) attach(incarnation uint64) {
 		return
 	}
 	s.kept.on = true
-	if s.client.absent() || s.client.other != incarnation || planted.Is(planted.AttachedTwice) {
+	if s.client.absent() || s.client.other != incarnation {
 		s.leave()
 		cl := c.clientOf(incarnation)
 		s.client = cl
 		cl.sessions = append(cl.sessions, s.hosted)
 		for k := s.kept.tasks.head; k != 0; k = s.manager.slab.slots[k].next {
 			s.say(k)
+			if planted.Is(planted.AttachedTwice) {
+				s.say(k)
+			}
 		}
 		cl.passStalled()
 	}

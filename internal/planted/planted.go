@@ -48,7 +48,7 @@ const (
 	RanksForgotten            // manager: the tasks with priorities are forgotten when their session is killed
 	PlainFirst                // manager: tasks without a priority go before those with a high one
 	KeptForgotten             // manager: the answer of a kept session is not retained when its client is there to take it
-	AttachedTwice             // manager, client: who attaches is given answers again when they are said again
+	AttachedTwice             // manager, client: who attaches is told each answer twice, and passes both on
 	DataLeftBehind            // manager: the data of a session do not go with its manager to another loop
 	PartsMixed                // manager: parts that were kept of an attempt are passed on as of the next one
 	FailureNotConsumed        // client: the bytes of an error are not given back

@@ -430,6 +430,9 @@ func (a *app) note(n engine.Note) {
 		}
 		s.opened = true
 		w.tally.add(SessionsOpened)
+		if s.attached != nil {
+			w.tally.add(SessionsAttached)
+		}
 		return
 	}
 	s.ended = true

@@ -321,8 +321,8 @@ func (k *checker) refused(t *task, by protocol.Stamp, e *protocol.Error) {
 	if w.tracing {
 		w.trace("task %v of session %d is refused: %v", t.id, t.session.index, e)
 	}
-	if t.session.attached != nil {
-		return // who attaches does not know how many bytes the unfinished tasks of others have, and may go beyond the credit
+	if t.session.keeps {
+		return // that answers were taken may be heard later; who attaches does not know the bytes of the tasks of others
 	}
 	if !t.refusable || e.RetryAfter <= 0 {
 		w.fail("overload", "task %v of session %d is refused, and there was room for it, or it is not said when there may be: %v", t.id, t.session.index, e)
