@@ -275,7 +275,7 @@ func (a *app) close(mode string) {
 		a.c.w.tally.add(SessionsKilled)
 	}
 	if s.keeps {
-		a.c.w.excuse(s.session.Number(), s, "who had it has closed it")
+		a.c.w.chaos.excuse(s.session.Number(), s, "who had it has closed it")
 		if h := a.c.w.broker.shares.sessions[s.session.Number()]; h != nil && h.kept != nil {
 			h.excused = "who had it has closed it"
 		}

@@ -45,7 +45,7 @@ func (g *goals) unsettled() string {
 		return fmt.Sprintf("%d of %d nodes are known to the broker", up, len(w.nodes))
 	}
 	for _, h := range w.broker.shares.kept {
-		if w.clientOf(h.client) == nil {
+		if w.broker.shares.clientOf(h.client) == nil {
 			return fmt.Sprintf("session %d (service %s) has no client", h.number, h.holder.service.name)
 		}
 	}

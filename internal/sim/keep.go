@@ -100,7 +100,8 @@ func (h *hosted) cancels() {
 }
 
 // clientOf finds the client of an incarnation that lives; nil: none does.
-func (w *World) clientOf(incarnation uint64) *client {
+func (k *shares) clientOf(incarnation uint64) *client {
+	w := k.w
 	for _, s := range w.seats {
 		if s.client.number == incarnation && s.client.process.alive {
 			return s.client
@@ -126,7 +127,7 @@ func (a helm) come() {
 	if len(all) == 0 {
 		return
 	}
-	if h := all[draw.n(len(all))]; (h.client == 0 || draw.n(5) == 0 && w.holds(h)) && !slices.Contains(h.had, a.c.number) {
+	if h := all[draw.n(len(all))]; (h.client == 0 || draw.n(5) == 0 && w.broker.shares.holds(h)) && !slices.Contains(h.had, a.c.number) {
 		a.attach(h, h.client != 0)
 	}
 }
@@ -148,14 +149,14 @@ func (a helm) comeForAll() {
 }
 
 // holds says whether the client of a session has heard that it is open.
-func (w *World) holds(h *hosted) bool {
-	c := w.clientOf(h.client)
+func (k *shares) holds(h *hosted) bool {
+	c := k.clientOf(h.client)
 	return c != nil && slices.ContainsFunc(c.app.sessions, func(s *appSession) bool { return s.opened && s.session.Number() == h.number })
 }
 
 // excuse notes that something is done to a session, by who has it, or has had it, that others who have it feel.
-func (w *World) excuse(number protocol.SessionNumber, but *appSession, why string) {
-	for _, place := range w.seats {
+func (c *chaos) excuse(number protocol.SessionNumber, but *appSession, why string) {
+	for _, place := range c.w.seats {
 		for _, s := range place.client.app.sessions {
 			if s != but && s.keeps && s.session.Number() == number {
 				s.excused = why
@@ -172,7 +173,7 @@ func (a helm) attach(h *hosted, force bool) {
 	}
 	if force {
 		w.tally.add(SessionsForced)
-		w.excuse(h.number, nil, "it may have been taken by force")
+		w.chaos.excuse(h.number, nil, "it may have been taken by force")
 		w.forced[h.number] = true
 	}
 	spec := &h.holder.service.spec
