@@ -84,9 +84,17 @@ func (m retries) again(k uint32, i *instance, rec *protocol.Record) bool {
 	if rec.External || protocol.Unmarshal(rec.Kind, rec.Payload, &e) != nil {
 		return false
 	}
+	// A client takes this code for the broker's word that the task was never accepted, and sends it again.
+	borrowed := e.Code == protocol.CodeOverloaded
+	if borrowed {
+		e.Code, e.Msg = protocol.CodeTaskFailed, e.Code.String()+": "+e.Msg
+	}
 	p := m.policy(k)
 	if !passing(&e, p) {
-		return false
+		if borrowed {
+			m.giveUp(k, &e)
+		}
+		return borrowed
 	}
 	t := &m.slab.slots[k]
 	t.attempts++

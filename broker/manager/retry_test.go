@@ -416,6 +416,21 @@ func TestRefusedTaskMayComeAgain(t *testing.T) {
 	w.drained()
 }
 
+// A service may fail with the error that it got from its manager, such as that of Put: its client must not take it for the
+// word that the task was refused.
+func TestServiceCannotRefuseATaskLikeTheBroker(t *testing.T) {
+	w := newWorld(t)
+	w.serve(nil)
+	c := w.client(100, 1)
+	i := w.instance("a", 200, nil)
+	c.submit(1, 1, "x")
+	w.settle()
+	i.fails(1, retried(protocol.CodeOverloaded, 0))
+	w.settle()
+	c.want(t, 1, "!TaskFailed")
+	w.drained()
+}
+
 // The alarms of tasks that are done do not pile up until their time has come.
 func TestAlarmsOfTasksThatAreDoneAreDropped(t *testing.T) {
 	w := newWorld(t)
