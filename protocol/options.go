@@ -160,9 +160,14 @@ func (x *Execution) append(b []byte) []byte {
 // Execution reads the last element of a [KindDispatch] record. ok is false when it is missing or not of that form; further
 // keys are ignored.
 func (r *Record) Execution() (x Execution, ok bool) {
-	if e := r.Ext; len(e) == 9 && e[0] == 0xcf {
+	if e := r.Ext; len(e) == 9 && e[0] == 0xcf { // as of nearly all
 		return Execution{ID: TaskID(binary.BigEndian.Uint64(e[1:])), Attempt: 1}, true
 	}
+	return r.execution()
+}
+
+// execution reads the map.
+func (r *Record) execution() (x Execution, ok bool) {
 	named := false
 	whole := r.entries(func(key, v uint64) {
 		switch key {
