@@ -154,7 +154,7 @@ func (s *hosted) verify() error {
 	if s.flight.n == 0 && s.promised != 0 {
 		return fmt.Errorf("%d bytes of results are expected of it, and none of its tasks is at an instance", s.promised)
 	}
-	if accepted := s.seen.count(); accepted != s.done+s.failed+uint64(s.unfinished()) {
+	if accepted := s.stats.Submitted; accepted != s.done+s.failed+uint64(s.unfinished()) {
 		return fmt.Errorf("it has accepted %d tasks, and %d have succeeded, %d have failed and %d are unfinished", accepted, s.done, s.failed, s.unfinished())
 	}
 	if bytes != s.bytes || s.unfinished() > s.credit || s.bytes > s.allowed && s.unfinished() > 1 {

@@ -22,15 +22,6 @@ func (s *seen) highest() uint64 {
 	return s.low
 }
 
-// count is how many sequences were noted.
-func (s *seen) count() uint64 {
-	n := s.low
-	for _, v := range s.above {
-		n += v.last - v.first + 1
-	}
-	return n
-}
-
 // has says whether a sequence was noted.
 func (s *seen) has(n uint64) bool {
 	if n <= s.low {

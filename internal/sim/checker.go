@@ -157,7 +157,7 @@ func (k *checker) failed(t *task, err *protocol.Error) {
 		explained = k.w.promises.explainsEnd(t, err) || k.explains(s, err)
 	}
 	if (err.Code == protocol.CodeAttemptsSpent || err.Code == protocol.CodeHostLossSpent) && t.buried != t.answered {
-		w.fail("dead", "task %v of session %d was given up after its attempts, and is not in the dead-letter list: %v", t.id, s.index, err)
+		w.fail("dead", "task %v of session %d was given up after its attempts, and is not in the dead-letter list (answered by %v, buried by %v): %v", t.id, s.index, t.answered, t.buried, err)
 	}
 	if !explained {
 		w.fail("error", "task %v of session %d fails, and nothing that happened explains it (executed %d times, %d results, %d failures, dispatched %d times, submitted %v and begun %v ago, of which it has %v and %v): %v",

@@ -208,7 +208,8 @@ func (k *promises) explainsEnd(t *task, err *protocol.Error) bool {
 	passed := time.Duration(w.at - t.submitted)
 	switch err.Code { //nolint:exhaustive // the others are not about wishes
 	case protocol.CodeCancelled:
-		return t.cancelled > 0 || t.session.cancels || w.cancelsByNumber && w.reigns > 1
+		return t.cancelled > 0 || t.session.cancels || t.session.keeps && w.plan.on.Has(Cancels) || // by whoever has it, or has had it
+			w.cancelsByNumber && w.reigns > 1
 	case protocol.CodeDeadline:
 		if w.plan.on.Has(Clocks) {
 			return t.timeout > 0 || t.run > 0
