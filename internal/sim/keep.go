@@ -187,7 +187,10 @@ func (a helm) attach(h *hosted, force bool) {
 	if s.run == 0 {
 		s.run = time.Duration(spec.Limits.Run)
 	}
-	if s.excused = h.excused; len(h.open.Bind.Parameters) > 0 {
+	if s.excused = h.excused; w.forced[h.number] {
+		s.excused = "somebody may have forced its end"
+	}
+	if len(h.open.Bind.Parameters) > 0 {
 		s.excused = "its binding is refused"
 	}
 	s.stopped = w.plan.on.Has(Steering) // maybe by who had it

@@ -95,7 +95,7 @@ type World struct {
 
 	cancelsByNumber bool // tasks were cancelled by the numbers of their sessions
 	lastSession     uint32
-	forced          map[protocol.SessionNumber]bool // sessions that were to be taken by force, under this broker or the next ones
+	forced          map[protocol.SessionNumber]bool // sessions that were to be taken by force, or closed by an operator, under this broker or the next ones
 	incarnated      uint64
 	chaos           chaos
 	goals           goals
