@@ -326,7 +326,12 @@ func (t *sessions) forget(p *party) {
 		return
 	}
 	slices.Sort(p.client.loops)
+	back, here := t.c.lobby.parties.Get(p.incarnation)
 	for _, i := range p.client.loops {
+		if here && back != p { // the same process has come back, and the loops know it by the same number
+			back.client.hostedBy(i)
+			continue
+		}
 		t.c.out.order(i, session.Order{Forget: &session.Forget{Client: p.incarnation}})
 	}
 	p.client.loops = nil

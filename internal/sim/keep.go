@@ -298,6 +298,9 @@ func (s *appSession) explainsEnd(err *protocol.Error) bool {
 			return true
 		}
 	}
+	if err.Code == protocol.CodeUnknownSession && s.app.c.w.reigns > 1 {
+		return true // it had another number under the broker before
+	}
 	return err.Code == protocol.CodeDetached && (s.left || s.app.c.w.forced[s.session.Number()])
 }
 
