@@ -209,6 +209,7 @@ func (k *promises) explainsEnd(t *task, err *protocol.Error) bool {
 	switch err.Code { //nolint:exhaustive // the others are not about wishes
 	case protocol.CodeCancelled:
 		return t.cancelled > 0 || t.session.cancels || t.session.keeps && w.plan.on.Has(Cancels) || // by whoever has it, or has had it
+			t.session.keeps && t.options.Timeout > 0 && (passed >= t.options.Timeout || w.plan.on.Has(Clocks)) || // by who left it then
 			w.cancelsByNumber && w.reigns > 1
 	case protocol.CodeDeadline:
 		if w.plan.on.Has(Clocks) {

@@ -45,7 +45,7 @@ const (
 // Link is one end of a conversation. Make it with [Node.Link].
 type Link struct {
 	// Keeps is the acceptor's choice for a dialler that says HELLO for the first time again, because it has not heard the
-	// answer: what was appended meanwhile is for it all the same. Otherwise it is dropped, as for a new process.
+	// answer, or believes in what was before it: what was appended meanwhile is for it all the same. Otherwise it is dropped, as for a new process.
 	Keeps bool
 
 	node  *Node
@@ -292,7 +292,7 @@ func (l *Link) Accept(peer protocol.Peer, h protocol.Header, hello protocol.Hell
 	knows := planted.Is(planted.LostWelcomeBelieved) || hello.Received.Conversation()-l.since < 1<<15
 	first := l.other == 0
 	resumed = !first && h.Incarnation == l.other && hello.Peer == l.node.Incarnation && knows
-	unheard := l.Keeps && h.Incarnation == l.other && hello.Peer == 0 && !l.heard
+	unheard := l.Keeps && h.Incarnation == l.other && (hello.Peer == 0 || !knows) && !l.heard
 	l.goesOn = resumed || first || unheard
 	body.Resumed, body.Received = resumed, l.last
 	if !resumed {
@@ -304,6 +304,9 @@ func (l *Link) Accept(peer protocol.Peer, h protocol.Header, hello protocol.Hell
 	l.peer = peer
 	l.conversation = h.Sequence.Conversation()
 	l.sent = 0
+	if !resumed {
+		hello.Received = 0 // it was of a memory that is no more
+	}
 	l.begin(h, l.goesOn, hello.Received)
 	l.greeting(protocol.KindWelcome, body)
 	return resumed
