@@ -127,6 +127,10 @@ acceptance-kill: build ## - 1,000,000 tasks while instances, agents and connecti
 	$(BIN)/weft-bench kill --tasks 1000000 --clients 4 --nodes 2 --instances 4 --slots 16 --every 1s --agents 7s --cuts 2s --execution 2ms \
 		--poison 3 --others 100000 --timeout 5m
 
+.PHONY: acceptance-cancel
+acceptance-cancel: build ## - a cancel of 201 tasks stops all within its grace, and kills only the instance that does not heed it
+	$(BIN)/weft-bench cancel --instances 20 --slots 10 --execution 60s --grace 3s --slack 1s
+
 .PHONY: acceptance-fairness
 acceptance-fairness: build ## - one session with a million tasks does not slow another down
 	$(BIN)/weft-bench fairness --sessions 1000 --flood 1000000
