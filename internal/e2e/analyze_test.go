@@ -138,7 +138,7 @@ func hampers() []hampered {
 // they are over.
 func TestAcceptanceAnalyze(t *testing.T) {
 	if testing.Short() {
-		t.Skip("works for half a minute")
+		t.Skip("left out by -short: it works for half a minute on both cores; make acceptance-analyze runs it")
 	}
 	f := newFabric(t)
 	f.brokerProcess(freePorts(t, 1), 1)
