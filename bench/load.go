@@ -88,15 +88,21 @@ func (l *loader) count(ctx context.Context, d time.Duration) (answer, error) {
 	}
 }
 
+// failed is the first error of a load.
+type failed struct{ atomic.Pointer[error] }
+
+// note notes an error. It is apart so that a task without one allocates nothing.
+func (f *failed) note(err error) { f.CompareAndSwap(nil, &err) }
+
 // load keeps the window full until ctx is done, and returns when nothing is outstanding any more. What it does for each
 // task is little, since it is measured too.
 func (l *loader) load(ctx context.Context) error {
-	var failed atomic.Pointer[error]
+	var failed failed
 	var last atomic.Uint64 // what done will be when nothing is outstanding; 0 while tasks are submitted
 	all := make(chan struct{}, 1)
 	note := func(r client.Result) {
 		if r.Err != nil {
-			failed.CompareAndSwap(nil, &r.Err)
+			failed.note(r.Err)
 		}
 		if l.done.Add(1) == last.Load() {
 			all <- struct{}{}
@@ -106,7 +112,7 @@ func (l *loader) load(ctx context.Context) error {
 	for failed.Load() == nil {
 		if err := l.session.SubmitFunc(ctx, l.payload, note); err != nil {
 			if ctx.Err() == nil {
-				failed.CompareAndSwap(nil, &err)
+				failed.note(err)
 			}
 			break
 		}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -222,6 +223,14 @@ func (c *Client) harvest() {
 	for i := range b.Completions {
 		done := &b.Completions[i]
 		at := done.Task.Slot()
+		if !done.Foreign && !done.Early && done.Handle == 0 {
+			if p := &c.pending[at]; p.plain() {
+				p.session.wakeSubmitters()
+				p.call(c, done)
+				*p = pending{}
+				continue
+			}
+		}
 		var to pending
 		if done.Foreign {
 			to = foreignTask(c, done)
@@ -316,6 +325,9 @@ func (p *pending) copyLater(c *Client, done *engine.Completion) bool {
 	return false
 }
 
+// plain says that there is nothing of the task but its function.
+func (p *pending) plain() bool { return p.fn != nil && p.stream == nil && p.session.ordered == nil }
+
 // ordered says whether a task has a place among the ordered ones.
 func (p *pending) ordered() bool {
 	return p.session.ordered != nil && (p.task == nil || p.task.ordered)
@@ -359,19 +371,25 @@ func (c *Client) conclude(to pending, done *engine.Completion) {
 // call has the function of a task called. The caller holds mu.
 func (p *pending) call(c *Client, done *engine.Completion) {
 	c.wasCall = false
-	cb := callback{
-		fn: p.fn, result: Result{Payload: done.Payload, Err: taskError(done.Err), Task: done.Task},
-		account: c.account(done), size: done.Size,
-	}
-	if p.session.keeps {
-		cb.kept = p.session
-	}
 	if p.session.ordered != nil {
+		var cb callback
+		p.fill(c, &cb, done)
 		p.session.ordered.push(cb, done.Task)
 		return
 	}
 	if c.callbacks == nil {
 		c.callbacks = c.runner.list()
 	}
-	c.callbacks = append(c.callbacks, cb)
+	n := len(c.callbacks)
+	c.callbacks = slices.Grow(c.callbacks, 1)[:n+1]
+	p.fill(c, &c.callbacks[n], done)
+}
+
+// fill makes a callback where it is: there is one for each task, and it need not be copied.
+func (p *pending) fill(c *Client, cb *callback, done *engine.Completion) {
+	cb.fn, cb.account, cb.kept = p.fn, c.account(done), nil
+	cb.result.Payload, cb.result.Err, cb.result.Task = done.Payload, taskError(done.Err), done.Task
+	if p.session.keeps {
+		cb.kept = p.session
+	}
 }

@@ -23,8 +23,7 @@ const (
 type callback struct {
 	fn      func(Result)
 	result  Result
-	account *account
-	size    uint32
+	account *account // of the bytes of the result; nil: they do not count
 	kept    *Session // whose broker keeps the result until it is taken; nil: it does not
 }
 
@@ -186,6 +185,6 @@ func (r *runner) run(cb *callback) {
 		}
 		*cb = callback{}
 	}()
-	cb.account.add(int64(cb.size))
+	cb.account.add(int64(len(cb.result.Payload)))
 	cb.fn(cb.result)
 }

@@ -39,10 +39,11 @@ func (s keeper) answer(k uint32, kind protocol.Kind, payload []byte, size uint32
 	if t.special {
 		said = s.manager.slab.streamOf(k)
 	}
-	s.manager.unload(k)
-	keeps := s.kept.on && (!planted.Is(planted.KeptForgotten) || s.client.absent())
-	if keeps {
+	if s.kept.on && (!planted.Is(planted.KeptForgotten) || s.client.absent()) {
+		s.manager.unload(k)
 		s.retain(k, kind, payload, size, h)
+	} else {
+		s.manager.finish(k)
 	}
 	cl := s.client
 	cl.sent += int64(size)
@@ -52,9 +53,6 @@ func (s keeper) answer(k uint32, kind protocol.Kind, payload []byte, size uint32
 		cl.link.AppendExternal(kind, s.number, uint64(id), size, h)
 	} else {
 		cl.link.Append(kind, s.number, uint64(id), payload)
-	}
-	if !keeps {
-		s.manager.slab.put(k)
 	}
 }
 

@@ -218,9 +218,9 @@ func (cl *client) task(rec *protocol.Record, buf *buffer, off uint32, h protocol
 	}
 	m := s.manager
 	i := m.slab.take()
-	t := &m.slab.slots[i]
+	t := &m.slab.slots[i] // only written here where the task is plain: a free slot is far from the processor
 	t.id, t.session, t.off, t.size = id, s, off, rec.Size
-	t.move(taskQueued)
+	t.state = taskQueued
 	if s.index != nil {
 		s.index[id.Sequence()] = i
 	}
@@ -232,13 +232,16 @@ func (cl *client) task(rec *protocol.Record, buf *buffer, off uint32, h protocol
 	}
 	if len(rec.Ext) > 0 || s.timeout > 0 {
 		m.optioned(i, rec)
+		m.enqueue(i)
+	} else {
+		s.queue.n++
+		m.slab.pushBack(&s.queue.plain, i)
 	}
 	s.bytes += int64(rec.Size)
 	s.stats.Submitted++
 	s.stats.BytesIn += uint64(rec.Size)
 	s.manager.bytes += int64(rec.Size)
 	c.bytes += int64(rec.Size)
-	m.enqueue(i)
 	s.fill()
 }
 

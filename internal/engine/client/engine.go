@@ -190,8 +190,23 @@ func (e *Engine) Take(b *Batch) bool {
 	return true
 }
 
+// completion adds a completion, which is all zero, to be filled in where it is: there is one for each task, and it need not
+// be copied.
+func (b *Batch) completion() *Completion {
+	n := len(b.Completions)
+	b.Completions = slices.Grow(b.Completions, 1)[:n+1]
+	done := &b.Completions[n]
+	*done = Completion{}
+	return done
+}
+
+// move appends src to dst, and empties it. Where dst is empty they change places.
 func move[T any](dst []T, src *[]T) []T {
-	if len(*src) == 0 {
+	switch {
+	case len(*src) == 0:
+		return dst
+	case len(dst) == 0:
+		dst, *src = *src, dst
 		return dst
 	}
 	dst = append(dst, *src...)

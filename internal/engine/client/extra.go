@@ -96,7 +96,7 @@ func (s *Session) Start(now time.Time, task *Task) (Ref, error) {
 	}
 	r := s.At(s.take(uint32(size)))
 	t, x := r.slot(), r.extra()
-	t.handle = task.Handle
+	t.id, t.handle = protocol.NewTaskID(0, r.at), task.Handle
 	x.options = task.Options
 	if d := task.Options.Timeout; d > 0 {
 		x.deadline, x.margin = now.Add(d), min(d/10, maxMargin)
@@ -126,7 +126,8 @@ func (s *Session) Start(now time.Time, task *Task) (Ref, error) {
 		}
 		return r, nil
 	}
-	s.write(s.enlist(r.at), task.Payload)
+	s.enlist(r.at)
+	s.write(t, task.Payload)
 	return r, nil
 }
 

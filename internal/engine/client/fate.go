@@ -71,7 +71,7 @@ func (t *slot) withdraw() *protocol.Error {
 	case x != nil && !x.again.IsZero():
 		return never("it was never begun: it was refused %d times, at last by %v", x.refusals, x.refusal)
 	case t.sent:
-	case t.frame != nil && t.frame.Withdraw(t.off), t.handle != 0 && x != nil && x.mark.Withdraw(t.off):
+	case t.frame != nil && t.frame.Withdraw(int(t.off)), t.handle != 0 && x != nil && x.mark.Withdraw(int(t.off)):
 		return never("it was never sent: the session's manager was not reached")
 	}
 	return nil

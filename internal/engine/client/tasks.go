@@ -12,19 +12,21 @@ import (
 const creditStep = 1 << 20
 
 // slot is an unfinished task, in the list of its session by sequence, or one that is held or kept, see extra. The payload
-// is either in frame or in handle.
+// is either in frame or in handle. A slot is one cache line, as a test sees to.
 type slot struct {
 	id         protocol.TaskID // its sequence is 0 while it is held
 	session    *Session        // nil: the slot is free
 	frame      *link.Frame
-	off        int
-	size       uint32
-	sent       bool // a frame before the one that it is in has left
-	prev, next uint32
-	handle     protocol.Handle
 	extra      *extra  // nil: nothing is to be said of it beyond its payload
 	stream     *stream // what it has said while it ran; nil: nothing
+	off, size  uint32  // of the payload
+	prev, next uint32
+	handle     protocol.Handle
+	sent       bool // a frame before the one that it is in has left
 }
+
+// plain says that there is nothing of the task but its payload and its place.
+func (t *slot) plain() bool { return t.extra == nil && t.stream == nil }
 
 // list is a list of slots. Its members and their neighbours are slot + 1; 0: none.
 type list struct{ first, last uint32 }
@@ -68,11 +70,11 @@ func (e *Engine) Submit(s *Session, payload []byte) (protocol.TaskID, error) {
 	if err := s.admit(len(payload)); err != nil {
 		return 0, err
 	}
-	at := s.take(uint32(len(payload)))
-	t := s.enlist(at)
-	t.frame, t.off = s.link.Append(protocol.KindTask, s.number, uint64(t.id), payload)
-	t.frame.Hold()
-	return t.id, nil
+	t, id := s.enlist(s.take(uint32(len(payload))))
+	frame, off := s.link.Append(protocol.KindTask, s.number, uint64(id), payload)
+	frame.Hold()
+	t.frame, t.off = frame, uint32(off)
+	return id, nil
 }
 
 // SubmitHandle is [Engine.Submit] for a payload frame of size bytes. The engine takes over one reference when it
@@ -81,11 +83,10 @@ func (e *Engine) SubmitHandle(s *Session, h protocol.Handle, size int) (protocol
 	if err := s.admit(size); err != nil {
 		return 0, err
 	}
-	at := s.take(uint32(size))
-	t := s.enlist(at)
+	t, id := s.enlist(s.take(uint32(size)))
 	t.handle = h
 	s.write(t, nil)
-	return t.id, nil
+	return id, nil
 }
 
 // admit says why no task of size bytes may be submitted, or nil.
@@ -114,7 +115,7 @@ func (s *Session) admit(size int) error {
 	return nil
 }
 
-// take makes a slot for a task of s, and takes its credit.
+// take makes a slot for a task of s, which has no id yet, and takes its credit.
 func (s *Session) take(size uint32) uint32 {
 	e := s.engine
 	var at uint32
@@ -126,21 +127,24 @@ func (s *Session) take(size uint32) uint32 {
 		e.slots = append(e.slots, slot{})
 	}
 	t := &e.slots[at]
-	t.id, t.session, t.size = protocol.NewTaskID(0, at), s, size
+	t.session, t.size = s, size
 	s.tasks++
 	s.bytes += int64(size)
 	e.outstanding++
 	return at
 }
 
-// enlist gives the task in a slot the next sequence of s, and puts it at the end of its list.
-func (s *Session) enlist(at uint32) *slot {
-	s.tenure.say() // which is what there is room by, maybe
+// enlist gives the task in a slot the next sequence of s and so its id, and puts it at the end of its list.
+func (s *Session) enlist(at uint32) (*slot, protocol.TaskID) {
+	if s.tenure != nil {
+		s.tenure.say() // which is what there is room by, maybe
+	}
 	s.sequence++
+	id := protocol.NewTaskID(s.sequence, at)
 	t := &s.engine.slots[at]
-	t.id = protocol.NewTaskID(s.sequence, at)
+	t.id = id
 	s.push(s.engine.slots, at)
-	return t
+	return t, id
 }
 
 // unlink takes a task off its list and gives back its credit and what it holds. Its slot stays.
@@ -175,16 +179,17 @@ func (s *Session) write(t *slot, payload []byte) {
 		e.out.Retained = append(e.out.Retained, t.handle) // the link gets a reference of its own
 		off := link.AppendTaskExternal(s.link, s.number, t.id, t.size, t.handle, o)
 		if x != nil {
-			x.mark, t.off = link.Last(s.link), off
+			x.mark, t.off = link.Last(s.link), uint32(off)
 		}
 		return
 	}
 	old := t.frame
 	if old != nil {
-		payload = old.At(t.off, int(t.size))
+		payload = old.At(int(t.off), int(t.size))
 	}
-	t.frame, t.off = link.AppendTask(s.link, s.number, t.id, payload, o)
-	t.frame.Hold()
+	frame, off := link.AppendTask(s.link, s.number, t.id, payload, o)
+	frame.Hold()
+	t.frame, t.off = frame, uint32(off)
 	if old != nil {
 		old.Drop()
 	}
@@ -218,6 +223,10 @@ func (s *Session) resend() {
 func (c *conn) finished(rec *protocol.Record, h protocol.Handle) {
 	e := c.engine
 	at, ok := find(e, rec)
+	if ok && rec.Kind == protocol.KindResult && rec.Ext == nil && rec.External == (h != 0) && e.slots[at].plain() {
+		c.plainly(at, rec, h)
+		return
+	}
 	done := Completion{
 		Task: protocol.TaskID(rec.Task), Payload: rec.Payload, Handle: h, Size: rec.Size,
 		Source: Source{conn: c.id, generation: c.generation},
@@ -257,17 +266,26 @@ func (c *conn) finished(rec *protocol.Record, h protocol.Handle) {
 	if len(rec.Ext) > 0 && !t.told() && t.held(rec, done) {
 		return
 	}
-	if t.extra == nil && t.stream == nil { // as most
-		s.At(at).unlink()
-		*t = slot{}
-		e.free = append(e.free, at)
-		e.out.Completions = append(e.out.Completions, done)
-		if s.tasks == 0 {
-			s.drained()
-		}
-		return
-	}
 	s.At(at).conclude(done)
+}
+
+// plainly takes the result of a task of which there is nothing to be said, as of most.
+func (c *conn) plainly(at uint32, rec *protocol.Record, h protocol.Handle) {
+	e := c.engine
+	t := &e.slots[at]
+	s := t.session
+	if s.tenure != nil {
+		s.tenure.answered(t)
+	}
+	s.At(at).unlink()
+	*t = slot{}
+	e.free = append(e.free, at)
+	done := e.out.completion()
+	done.Session, done.Task, done.Payload, done.Handle, done.Size = s, protocol.TaskID(rec.Task), rec.Payload, h, rec.Size
+	done.Source = Source{conn: c.id, generation: c.generation}
+	if !pending(s) {
+		s.drained()
+	}
 }
 
 // before says whether the session is served elsewhere by now: what c refused was, or is, sent again there.

@@ -1,6 +1,10 @@
 package instance
 
-import "github.com/weft-fabric/weft/protocol"
+import (
+	"slices"
+
+	"github.com/weft-fabric/weft/protocol"
+)
 
 // task is one dispatched task that has not started.
 type task struct {
@@ -21,30 +25,37 @@ type queue struct {
 	hint  int // where in items the next recall probably is
 }
 
-func (q *queue) push(t task) {
+// push gives the place of one more task, all zero, to be filled in where it is: there is one for each task, and it need not
+// be copied.
+func (q *queue) push() *task {
 	if q.head > 0 && len(q.items) == cap(q.items) {
 		n := copy(q.items, q.items[q.head:])
 		clear(q.items[n:])
 		q.items = q.items[:n]
 		q.hint, q.head = q.hint-q.head, 0
 	}
-	q.items = append(q.items, t)
+	n := len(q.items)
+	q.items = slices.Grow(q.items, 1)[:n+1]
 	q.live++
+	t := &q.items[n]
+	*t = task{}
+	return t
 }
 
-// pop takes the first task. There must be one.
-func (q *queue) pop() task {
-	for {
-		t := q.items[q.head]
-		q.items[q.head] = task{}
+// first is the first task, to be read before the next call of pop. There must be one.
+func (q *queue) first() *task {
+	for q.items[q.head].task == 0 {
 		q.head++
-		if q.head == len(q.items) {
-			q.items, q.head = q.items[:0], 0
-		}
-		if t.task != 0 {
-			q.live--
-			return t
-		}
+	}
+	return &q.items[q.head]
+}
+
+// pop drops the first task.
+func (q *queue) pop() {
+	*q.first() = task{}
+	q.live--
+	if q.head++; q.live == 0 {
+		q.items, q.head = q.items[:0], 0
 	}
 }
 

@@ -143,7 +143,8 @@ func (r *roster) release(s *Session) {
 // discard drops the tasks of a session that have not started.
 func (r *roster) discard(s *Session) {
 	for s.queue.live > 0 {
-		r.manager.node.Release(s.queue.pop().handle)
+		r.manager.node.Release(s.queue.first().handle)
+		s.queue.pop()
 	}
 }
 
@@ -189,16 +190,15 @@ func (r *roster) dispatch(now time.Time, rec *protocol.Record, handle protocol.H
 		return
 	}
 	x, _ := rec.Execution()
-	t := task{
-		task: rec.Task, id: x.ID, attempt: x.Attempt, payload: rec.Payload, size: rec.Size, handle: handle,
-	}
+	t := s.queue.push()
+	t.task, t.id, t.attempt = rec.Task, x.ID, x.Attempt
+	t.payload, t.size, t.handle = rec.Payload, rec.Size, handle
 	if x.Timeout > 0 || x.Run > 0 || x.Watch {
 		t.limits = &Limits{Run: x.Run, watch: x.Watch}
 		if x.Timeout > 0 {
 			t.limits.Due = now.Add(x.Timeout)
 		}
 	}
-	s.queue.push(t)
 	if s.queue.live == 1 && s.seat == bound {
 		r.turns.activate(s)
 	}
@@ -250,16 +250,17 @@ func (r *roster) mayServe() bool {
 // nextTask puts the next task into job. There must be one.
 func (r *roster) nextTask(job *Job) {
 	s := r.turns.first()
-	t := s.queue.pop()
-	r.turns.pass()
+	t := s.queue.first()
 	s.running++
-	*job = Job{
-		Kind: Exec, Session: s, ID: t.id, Attempt: t.attempt, Payload: t.payload, Handle: t.handle,
-		MaxPayload: r.manager.maxPayload, Limits: t.limits, task: t.task, era: r.era,
-	}
-	if t.limits != nil && t.limits.watch {
+	*job = Job{}
+	job.Session, job.era = s, r.era
+	job.ID, job.Attempt, job.task = t.id, t.attempt, t.task
+	job.Payload, job.Handle, job.MaxPayload = t.payload, t.handle, r.manager.maxPayload
+	if job.Limits = t.limits; t.limits != nil && t.limits.watch {
 		r.manager.link.Append(protocol.KindStarted, s.Bind.Session, t.task, nil)
 	}
+	s.queue.pop()
+	r.turns.pass()
 }
 
 // nextHook says whether a hook of a session is due, and puts it into job.
