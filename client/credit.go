@@ -28,6 +28,9 @@ func (c *Client) account(done *engine.Completion) *account {
 	if done.Size == 0 {
 		return nil
 	}
+	if len(c.accounts) > 0 && c.accounts[0].source == done.Source { // there is one for each manager loop
+		return c.accounts[0]
+	}
 	return accountFor(c, done.Source)
 }
 

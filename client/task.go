@@ -282,7 +282,7 @@ func (s *Session) submit(ctx context.Context, payload []byte, to pending, cfg *t
 	if ctx.Err() != nil {
 		return false, contextError(ctx, "submit", notSent)
 	}
-	if cfg == nil || cfg.deadline.IsZero() { // otherwise a Call has done it
+	if cfg == nil && s.taskTimeout > 0 || cfg != nil && cfg.deadline.IsZero() { // otherwise there is none, or a Call has done it
 		if cfg, err = cfg.limited(ctx, s, false); err != nil {
 			return false, err
 		}

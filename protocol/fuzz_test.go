@@ -41,10 +41,10 @@ func FuzzReader(f *testing.F) {
 			if !ok || err != nil {
 				return
 			}
-			if len(r.rest) >= left {
+			if len(r.records)-r.next >= left {
 				t.Fatal("a record without bytes")
 			}
-			left = len(r.rest)
+			left = len(r.records) - r.next
 			if !rec.External && (int(rec.Size) != len(rec.Payload) || !bytes.Equal(rec.Payload, b[r.Offset():r.Offset()+int(rec.Size)])) {
 				t.Fatalf("payload of %d bytes at %d: %+v", rec.Size, r.Offset(), rec)
 			}

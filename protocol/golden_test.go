@@ -329,7 +329,7 @@ func (g golden) render(t *testing.T, used map[Kind]bool) string {
 	r := NewReader(g.records)
 	var rec Record
 	for {
-		rest := r.rest
+		rest := r.records[r.next:]
 		ok, err := r.Next(&rec)
 		if err != nil {
 			t.Fatalf("%s: %v", g.name, err)

@@ -157,17 +157,21 @@ func (x *Execution) append(b []byte) []byte {
 	return b
 }
 
+// PlainID is the client's task id in a [KindDispatch] record that says nothing else of how the task is to be run, as nearly
+// all. ok is false of any other: see [Record.Execution].
+func (r *Record) PlainID() (id TaskID, ok bool) {
+	if e := r.Ext; len(e) == 9 && e[0] == 0xcf {
+		return TaskID(binary.BigEndian.Uint64(e[1:])), true
+	}
+	return 0, false
+}
+
 // Execution reads the last element of a [KindDispatch] record. ok is false when it is missing or not of that form; further
 // keys are ignored.
 func (r *Record) Execution() (x Execution, ok bool) {
-	if e := r.Ext; len(e) == 9 && e[0] == 0xcf { // as of nearly all
-		return Execution{ID: TaskID(binary.BigEndian.Uint64(e[1:])), Attempt: 1}, true
+	if id, plain := r.PlainID(); plain {
+		return Execution{ID: id, Attempt: 1}, true
 	}
-	return r.execution()
-}
-
-// execution reads the map.
-func (r *Record) execution() (x Execution, ok bool) {
 	named := false
 	whole := r.entries(func(key, v uint64) {
 		switch key {

@@ -68,64 +68,91 @@ func Withdraw(b []byte) {
 
 // Reader walks the records of a frame. The zero Reader has no records.
 type Reader struct {
-	rest  []byte
-	total int
-	at    int
+	records []byte
+	payload int // where that of the last record begins
+	next    int // where the next record begins
 }
 
 // NewReader reads the records that follow the header, as [ParseHeader] returned them.
-func NewReader(records []byte) Reader { return Reader{rest: records, total: len(records)} }
+func NewReader(records []byte) Reader { return Reader{records: records} }
 
 // Next puts the next record into rec and says whether there was one. After an error (a *[Error] with
 // [CodeMalformed]) the rest of the frame cannot be read.
 func (r *Reader) Next(rec *Record) (bool, error) {
-	b := r.rest
-	if len(b) == 0 {
-		return false, nil
+	b := r.records[r.next:]
+	if len(b) < recordHead {
+		return r.short()
 	}
-	if len(b) < recordHead || b[0]&0xf0 != 0x90 || b[0] < 0x94 || b[1] > 0x7f || b[2] != 0xce || b[7] != 0xcf ||
-		(b[16] != 0xc6 && b[16] != 0xce) {
+	if b[0]&0xf0 != 0x90 || b[0] < 0x94 || b[1] > 0x7f || b[2] != 0xce || b[7] != 0xcf {
+		return false, r.malformed()
+	}
+	size := binary.BigEndian.Uint32(b[17:])
+	end := recordHead
+	switch b[16] {
+	case 0xc6:
+		if uint64(size) > uint64(len(b)-recordHead) {
+			return false, r.malformed()
+		}
+		end += int(size)
+		rec.External, rec.Payload = false, b[recordHead:end:end]
+	case 0xce:
+		rec.External, rec.Payload = true, nil
+	default:
 		return false, r.malformed()
 	}
 	rec.Kind = Kind(b[1])
 	rec.Session = binary.BigEndian.Uint32(b[3:])
 	rec.Task = binary.BigEndian.Uint64(b[8:])
-	rec.Size = binary.BigEndian.Uint32(b[17:])
-	rec.External = b[16] == 0xce
-	rec.Ext = nil
-	r.at = r.total - len(b) + recordHead
-	end := recordHead
-	if rec.External {
-		rec.Payload = nil
-	} else {
-		if uint64(rec.Size) > uint64(len(b)-recordHead) {
-			return false, r.malformed()
-		}
-		end += int(rec.Size)
-		rec.Payload = b[recordHead:end:end]
-	}
-	for i := byte(0x94); i < b[0]; i++ {
-		n := skip(b[end:], maxDepth)
+	rec.Size = size
+	switch {
+	case b[0] == 0x94:
+		rec.Ext = nil
+	case b[0] == 0x95 && len(b) >= end+9 && b[end] == 0xcf: // a task id, as the last element mostly is
+		rec.Ext = b[end : end+9 : end+9]
+		end += 9
+	default:
+		n := rec.last(b[end:], int(b[0]-0x94))
 		if n == 0 {
 			return false, r.malformed()
 		}
-		if rec.Ext == nil {
-			rec.Ext = b[end : end+n : end+n]
-		}
 		end += n
 	}
-	r.rest = b[end:]
+	r.payload = r.next + recordHead
+	r.next += end
 	return true, nil
 }
 
+// last takes the elements after the payload, of which the first counts, and returns their length in bytes; 0 when b does not
+// hold them whole.
+func (rec *Record) last(b []byte, elements int) (size int) {
+	for i := range elements {
+		n := skip(b[size:], maxDepth)
+		if n == 0 {
+			return 0
+		}
+		if i == 0 {
+			rec.Ext = b[:n:n]
+		}
+		size += n
+	}
+	return size
+}
+
 // Offset is where the inline payload of the last record begins in the records given to [NewReader].
-func (r *Reader) Offset() int { return r.at }
+func (r *Reader) Offset() int { return r.payload }
+
+// short says that the frame is at its end, or ends within a record.
+func (r *Reader) short() (bool, error) {
+	if r.next == len(r.records) {
+		return false, nil
+	}
+	return false, r.malformed()
+}
 
 func (r *Reader) malformed() error {
-	n := min(len(r.rest), 24)
-	err := Errorf(CodeMalformed, "record", "no record begins with % x (%d bytes left)", r.rest[:n], len(r.rest))
-	r.rest = nil
-	return err
+	rest := r.records[r.next:]
+	r.next = len(r.records)
+	return Errorf(CodeMalformed, "record", "no record begins with % x (%d bytes left)", rest[:min(len(rest), 24)], len(rest))
 }
 
 const maxDepth = 8
@@ -168,9 +195,6 @@ var fixedSize = [32]int8{
 // skip returns the length in bytes of the msgpack value that b begins with; 0 when b does not hold a whole value,
 // nests deeper than depth, or has more than MaxValues values.
 func skip(b []byte, depth int) int {
-	if len(b) >= 9 && b[0] == 0xcf && depth > 0 { // a task id, as the last element mostly is
-		return 9
-	}
 	values := MaxValues
 	return skipValue(b, depth, &values)
 }

@@ -189,18 +189,27 @@ func (r *roster) dispatch(now time.Time, rec *protocol.Record, handle protocol.H
 		}
 		return
 	}
-	x, _ := rec.Execution()
 	t := s.queue.push()
-	t.task, t.id, t.attempt = rec.Task, x.ID, x.Attempt
-	t.payload, t.size, t.handle = rec.Payload, rec.Size, handle
+	t.task, t.payload, t.size, t.handle = rec.Task, rec.Payload, rec.Size, handle
+	if id, plain := rec.PlainID(); plain {
+		t.id, t.attempt = id, 1
+	} else {
+		t.options(now, rec)
+	}
+	if s.queue.live == 1 && s.seat == bound {
+		r.turns.activate(s)
+	}
+}
+
+// options takes what a record says of how its task is to be run.
+func (t *task) options(now time.Time, rec *protocol.Record) {
+	x, _ := rec.Execution()
+	t.id, t.attempt = x.ID, x.Attempt
 	if x.Timeout > 0 || x.Run > 0 || x.Watch {
 		t.limits = &Limits{Run: x.Run, watch: x.Watch}
 		if x.Timeout > 0 {
 			t.limits.Due = now.Add(x.Timeout)
 		}
-	}
-	if s.queue.live == 1 && s.seat == bound {
-		r.turns.activate(s)
 	}
 }
 
@@ -283,7 +292,9 @@ func (r *roster) taskDone(job *Job, out *Outcome) {
 	s := job.Session
 	s.running--
 	manager := r.manager
-	r.closeStream(job)
+	if job.stream != nil {
+		r.closeStream(job)
+	}
 	switch {
 	case !r.hears(job.era): // nobody waits for it
 		manager.node.Release(out.Handle)

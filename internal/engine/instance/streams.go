@@ -127,9 +127,6 @@ func (r *roster) wakeStream(s *Stream) {
 // closeStream ends the stream of a task that has ended, with the last word of its progress where somebody hears it.
 func (r *roster) closeStream(job *Job) {
 	s := job.stream
-	if s == nil {
-		return
-	}
 	job.stream = nil
 	if s.pending != nil && r.hears(job.era) {
 		r.tellProgress(time.Time{}, s)
