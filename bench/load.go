@@ -109,8 +109,9 @@ func (l *loader) load(ctx context.Context) error {
 		}
 	}
 	sent := l.done.Load()
+	session, payload := l.session, l.payload // not beside what the callbacks count
 	for failed.Load() == nil {
-		if err := l.session.SubmitFunc(ctx, l.payload, note); err != nil {
+		if err := session.SubmitFunc(ctx, payload, note); err != nil {
 			if ctx.Err() == nil {
 				failed.note(err)
 			}

@@ -220,12 +220,16 @@ func (c *Client) harvest() {
 	for i := range b.Said {
 		c.pending[b.Said[i].Task.Slot()].said(c, &b.Said[i])
 	}
+	var room *Session // whose submitters are to be told that there is some
 	for i := range b.Completions {
 		done := &b.Completions[i]
 		at := done.Task.Slot()
 		if !done.Foreign && !done.Early && done.Handle == 0 {
 			if p := &c.pending[at]; p.plain() {
-				p.session.wakeSubmitters()
+				if room != p.session && room != nil {
+					room.wakeSubmitters()
+				}
+				room = p.session
 				p.call(c, done)
 				*p = pending{}
 				continue
@@ -248,6 +252,9 @@ func (c *Client) harvest() {
 			continue
 		}
 		c.deliver(to, done)
+	}
+	if room != nil {
+		room.wakeSubmitters()
 	}
 	for _, at := range b.Stopped {
 		if t := c.pending[at].task; t != nil {
@@ -387,9 +394,17 @@ func (p *pending) call(c *Client, done *engine.Completion) {
 
 // fill makes a callback where it is: there is one for each task, and it need not be copied.
 func (p *pending) fill(c *Client, cb *callback, done *engine.Completion) {
-	cb.fn, cb.account, cb.kept = p.fn, c.account(done), nil
+	cb.fn, cb.account = p.fn, c.account(done)
 	cb.result.Payload, cb.result.Err, cb.result.Task = done.Payload, taskError(done.Err), done.Task
 	if p.session.keeps {
-		cb.kept = p.session
+		cb.fn = p.session.takes(p.fn)
+	}
+}
+
+// takes has the result of a task of a session, whose broker keeps it until it is taken, taken by fn.
+func (s *Session) takes(fn func(Result)) func(Result) {
+	return func(r Result) {
+		defer s.taken(r.Task)
+		fn(r)
 	}
 }

@@ -116,8 +116,8 @@ func (m Method[In, Out]) submitAhead(ctx context.Context, s *Session, b []byte, 
 	if full {
 		return TypedTask[Out]{}, errNoRoom
 	}
-	t := &Task{session: s, waiting: 1} // Map waits for it: it is not for Results
-	_, err := s.submit(ctx, b, pending{session: s, task: t}, nil, others == 0)
+	t := &Task{session: s, waiting: 1, ahead: others > 0} // Map waits for it: it is not for Results
+	_, err := s.submit(ctx, b, t, nil, nil)
 	return TypedTask[Out]{t}, err
 }
 

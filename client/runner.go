@@ -24,7 +24,6 @@ type callback struct {
 	fn      func(Result)
 	result  Result
 	account *account // of the bytes of the result; nil: they do not count
-	kept    *Session // whose broker keeps the result until it is taken; nil: it does not
 }
 
 // chunk is what one burst of results brought.
@@ -179,9 +178,6 @@ func (r *runner) run(cb *callback) {
 	defer func() {
 		if p := recover(); p != nil {
 			r.panicked(cb.result.Task, p, debug.Stack())
-		}
-		if cb.kept != nil {
-			cb.kept.taken(cb.result.Task)
 		}
 		*cb = callback{}
 	}()

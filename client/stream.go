@@ -59,19 +59,18 @@ func (c *taskConfig) streamed() *stream {
 }
 
 // bind says whom the stream is of; the error says that its options do not go together.
-func (t *stream) bind(to *pending) error {
-	if t.keeps && (to.task == nil || to.task.call || t.partials != nil) {
+func (t *stream) bind(s *Session, task *Task) error {
+	if t.keeps && (task == nil || task.call || t.partials != nil) {
 		return protocol.Errorf(protocol.CodeInvalid, "submit", "WithParts is for Submit, without WithPartials: nobody else can call Parts")
 	}
 	t.words = &words{}
-	if to.ordered() { // what the tasks of its session say has to stay in order with their results
-		t.words = &to.session.ordered.words
+	if to := (pending{session: s, task: task}); to.ordered() { // what the tasks of its session say has to stay in order with their results
+		t.words = &s.ordered.words
 	}
-	t.words.client = to.session.client
-	if to.task != nil {
-		to.task.stream = t
+	t.words.client = s.client
+	if task != nil {
+		task.stream = t
 	}
-	to.stream = t
 	return nil
 }
 

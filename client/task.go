@@ -28,6 +28,7 @@ type Result struct {
 type Task struct {
 	session *Session
 	call    bool // nobody but Call knows it
+	ahead   bool // of Map: it is not submitted when there is no credit for it
 	ordered bool // it has a place among the ordered ones
 
 	// Guarded by the client's mu.
@@ -225,7 +226,7 @@ type submission struct {
 // copied.
 func (s *Session) Submit(ctx context.Context, payload []byte, opts ...TaskOption) (*Task, error) {
 	t := &Task{session: s, ordered: s.ordered != nil}
-	if _, err := s.submit(ctx, payload, pending{session: s, task: t}, taskConfigOf(opts), true); err != nil {
+	if _, err := s.submit(ctx, payload, t, nil, taskConfigOf(opts)); err != nil {
 		return nil, err
 	}
 	return t, nil
@@ -239,7 +240,7 @@ func (s *Session) SubmitFunc(ctx context.Context, payload []byte, fn func(Result
 	if fn == nil {
 		return protocol.Errorf(protocol.CodeInvalid, "submit", "the function is nil")
 	}
-	_, err := s.submit(ctx, payload, pending{session: s, fn: fn}, taskConfigOf(opts), true)
+	_, err := s.submit(ctx, payload, nil, fn, taskConfigOf(opts))
 	return err
 }
 
@@ -254,7 +255,7 @@ func (s *Session) Call(ctx context.Context, payload []byte, opts ...TaskOption) 
 	if err != nil {
 		return nil, err
 	}
-	leads, err := s.submit(ctx, payload, pending{session: s, task: t}, cfg, true)
+	leads, err := s.submit(ctx, payload, t, nil, cfg)
 	if err != nil {
 		return nil, cfg.explained(err)
 	}
@@ -276,9 +277,9 @@ func (s *Session) Call(ctx context.Context, payload []byte, opts ...TaskOption) 
 	return t.payload, cfg.explained(t.err)
 }
 
-// submit writes a task when there is credit for it, and says whether the caller, a Call, is to drive the sockets.
-// When there is none it waits, or returns errNoRoom.
-func (s *Session) submit(ctx context.Context, payload []byte, to pending, cfg *taskConfig, wait bool) (leads bool, err error) {
+// submit writes a task, whose result is for t or for fn, when there is credit for it, and says whether the caller, a Call,
+// is to drive the sockets. When there is none it waits, or returns errNoRoom.
+func (s *Session) submit(ctx context.Context, payload []byte, t *Task, fn func(Result), cfg *taskConfig) (leads bool, err error) {
 	if ctx.Err() != nil {
 		return false, contextError(ctx, "submit", notSent)
 	}
@@ -288,7 +289,7 @@ func (s *Session) submit(ctx context.Context, payload []byte, to pending, cfg *t
 		}
 	}
 	if cfg != nil && cfg.stream != nil {
-		if err := cfg.stream.bind(&to); err != nil {
+		if err := cfg.stream.bind(s, t); err != nil {
 			return false, err
 		}
 	}
@@ -301,15 +302,17 @@ func (s *Session) submit(ctx context.Context, payload []byte, to pending, cfg *t
 	if most := s.core.MaxPayload(); int64(len(payload)) > most {
 		err = protocol.Errorf(protocol.CodePayloadTooLarge, "submit",
 			"a payload of %d bytes, service %s takes at most %d (limits.payload of its description)", len(payload), s.core.Service(), most)
-	} else if len(s.queue) > 0 || !c.eng.Room(s.core, len(payload)) || !wait && c.full() {
-		if err = errNoRoom; wait {
+	} else if ahead := t != nil && t.ahead; len(s.queue) > 0 || !c.eng.Room(s.core, len(payload)) || ahead && c.full() {
+		if err = errNoRoom; !ahead {
 			err = s.awaitCredit(ctx, cfg, len(payload))
 		}
 	}
 	if err == nil {
-		leads, err = s.write(payload, h, to, cfg)
+		leads, err = s.write(payload, h, t, fn, cfg)
 	}
-	s.wakeSubmitters() // the next, when this one left room or failed
+	if len(s.queue) > 0 {
+		s.wakeSubmitters() // the next, when this one left room or failed
+	}
 	ring := false
 	if err == nil && !leads {
 		ring = c.poke()
@@ -325,17 +328,21 @@ func (s *Session) submit(ctx context.Context, payload []byte, to pending, cfg *t
 }
 
 // write hands a task to the engine. The caller holds the client's mu.
-func (s *Session) write(payload []byte, h zmqx.Handle, to pending, cfg *taskConfig) (leads bool, err error) {
+func (s *Session) write(payload []byte, h zmqx.Handle, t *Task, fn func(Result), cfg *taskConfig) (leads bool, err error) {
 	c := s.client
 	if err := s.refusal(); err != nil {
 		return false, err
 	}
+	var words *stream
+	if cfg != nil {
+		words = cfg.stream
+	}
 	// A Call drives the sockets when nobody has them and nothing else is unfinished.
-	leads = to.task != nil && to.task.call && to.stream == nil && c.driver == free && c.eng.Outstanding() == 0
+	leads = t != nil && t.call && words == nil && c.driver == free && c.eng.Outstanding() == 0
 	var id protocol.TaskID
 	switch {
 	case cfg != nil || s.ordered != nil:
-		id, err = cfg.start(payload, h, to)
+		id, err = cfg.start(s, t, payload, h)
 	case h != 0:
 		id, err = c.eng.SubmitHandle(s.core, h, len(payload))
 	default:
@@ -348,10 +355,11 @@ func (s *Session) write(payload []byte, h zmqx.Handle, to pending, cfg *taskConf
 	for at >= len(c.pending) {
 		c.pending = append(c.pending, pending{})
 	}
-	c.pending[at] = to
-	if to.task != nil {
-		to.task.id = id
-		if to.task.call {
+	p := &c.pending[at]
+	p.session, p.task, p.fn, p.stream = s, t, fn, words
+	if t != nil {
+		t.id = id
+		if t.call {
 			c.blocked++ // the driver looks anyhow, for the task
 		} else {
 			s.unclaimed++

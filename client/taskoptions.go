@@ -126,9 +126,8 @@ func (c *taskConfig) limited(ctx context.Context, s *Session, call bool) (*taskC
 
 // start hands a task to the engine of which there is more to be said than its payload; c may be nil. The caller holds the
 // client's mu.
-func (c *taskConfig) start(payload []byte, h zmqx.Handle, to pending) (protocol.TaskID, error) {
-	s := to.session
-	task := engine.Task{Payload: payload, Ordered: s.ordered != nil && (to.task == nil || to.task.ordered)}
+func (c *taskConfig) start(s *Session, t *Task, payload []byte, h zmqx.Handle) (protocol.TaskID, error) {
+	task := engine.Task{Payload: payload, Ordered: s.ordered != nil && (t == nil || t.ordered)}
 	if h != 0 {
 		task.Payload, task.Handle, task.Size = nil, h, len(payload)
 	}

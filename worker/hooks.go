@@ -15,7 +15,10 @@ func (s *server) prepare(h *hand) {
 	case instance.Exec:
 		t := &h.task
 		t.session, _ = h.job.Session.Shell.(*SessionContext)
-		t.ctx.begin(t.session, h.job.Limits.DueFrom(s.now))
+		t.ctx.begin(t.session)
+		if h.job.Limits != nil {
+			t.ctx.limit(h.job.Limits.DueFrom(s.now))
+		}
 		return
 	case instance.Bind:
 	case instance.Create, instance.Unbind, instance.Destroy:
@@ -32,7 +35,7 @@ func (s *server) prepare(h *hand) {
 // through notes that a hook has returned. The caller holds s.mu.
 func (h *hand) through() {
 	h.busy = false
-	if h.job.Kind == instance.Exec {
+	if h.job.Kind == instance.Exec && h.task.ctx.kept() {
 		h.task.ctx = h.task.ctx.end()
 	}
 }

@@ -13,7 +13,7 @@ import (
 // taskContext is the context of tasks, one after the other. Most tasks never look whether theirs has ended: only for one
 // that does, or whose time is limited, a context of the standard library is made, a child of its session's. It then
 // stands for that task alone, and the next one gets a new taskContext; so who keeps the context of a task that is over
-// finds it ended. It is safe for concurrent use, but for begin and end.
+// finds it ended. It is safe for concurrent use, but for begin, limit and end.
 type taskContext struct {
 	task    *TaskContext // what [TaskOf] gives
 	session atomic.Pointer[SessionContext]
@@ -28,14 +28,19 @@ type madeContext struct {
 	stop   context.CancelFunc // of its timer; nil: it has none
 }
 
-// begin has the context stand for a task of a session, which ends at due unless that is zero.
-func (c *taskContext) begin(s *SessionContext, due time.Time) {
+// begin has the context stand for a task of a session.
+func (c *taskContext) begin(s *SessionContext) {
 	if c.session.Load() != s {
 		c.session.Store(s)
 	}
+}
+
+// limit ends the context of a task that has just begun at due, unless that is zero.
+func (c *taskContext) limit(due time.Time) {
 	if due.IsZero() {
 		return
 	}
+	s := c.session.Load()
 	m := &madeContext{}
 	m.Context, m.cancel = context.WithCancelCause(s.ctx)
 	m.Context, m.stop = context.WithDeadlineCause(m.Context, due, errOverdue)
@@ -45,12 +50,12 @@ func (c *taskContext) begin(s *SessionContext, due time.Time) {
 // errOverdue is the cause of a context that has ended by itself.
 var errOverdue error = protocol.Errorf(protocol.CodeDeadline, "task", "its time is over")
 
-// end ends the task, and gives the context of the next.
+// kept says that it stands for one task alone: the next needs another, see end.
+func (c *taskContext) kept() bool { return c.made.Load() != nil }
+
+// end ends the task of a context that is kept, and gives the context of the next.
 func (c *taskContext) end() *taskContext {
 	m := c.made.Load()
-	if m == nil {
-		return c
-	}
 	m.cancel(nil)
 	if m.stop != nil {
 		m.stop()

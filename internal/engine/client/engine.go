@@ -190,14 +190,12 @@ func (e *Engine) Take(b *Batch) bool {
 	return true
 }
 
-// completion adds a completion, which is all zero, to be filled in where it is: there is one for each task, and it need not
-// be copied.
+// completion gives the place of one more completion, all of which its caller sets: there is one for each task, and it need
+// not be copied.
 func (b *Batch) completion() *Completion {
 	n := len(b.Completions)
 	b.Completions = slices.Grow(b.Completions, 1)[:n+1]
-	done := &b.Completions[n]
-	*done = Completion{}
-	return done
+	return &b.Completions[n]
 }
 
 // move appends src to dst, and empties it. Where dst is empty they change places.

@@ -282,7 +282,8 @@ func (c *conn) plainly(at uint32, rec *protocol.Record, h protocol.Handle) {
 	e.free = append(e.free, at)
 	done := e.out.completion()
 	done.Session, done.Task, done.Payload, done.Handle, done.Size = s, protocol.TaskID(rec.Task), rec.Payload, h, rec.Size
-	done.Source = Source{conn: c.id, generation: c.generation}
+	done.Source.conn, done.Source.generation = c.id, c.generation
+	done.Err, done.Early, done.Foreign = nil, false, false
 	if !pending(s) {
 		s.drained()
 	}

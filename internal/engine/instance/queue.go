@@ -11,7 +11,6 @@ type task struct {
 	task    uint64 // the manager's name for it; 0: recalled
 	id      protocol.TaskID
 	payload []byte
-	size    uint32
 	handle  protocol.Handle
 	attempt uint8
 	limits  *Limits // nil: none
@@ -28,18 +27,25 @@ type queue struct {
 // push gives the place of one more task, all zero, to be filled in where it is: there is one for each task, and it need not
 // be copied.
 func (q *queue) push() *task {
-	if q.head > 0 && len(q.items) == cap(q.items) {
-		n := copy(q.items, q.items[q.head:])
-		clear(q.items[n:])
-		q.items = q.items[:n]
-		q.hint, q.head = q.hint-q.head, 0
+	if len(q.items) == cap(q.items) {
+		q.widen()
 	}
 	n := len(q.items)
-	q.items = slices.Grow(q.items, 1)[:n+1]
+	q.items = q.items[:n+1]
 	q.live++
-	t := &q.items[n]
-	*t = task{}
-	return t
+	return &q.items[n] // what is behind the end is all zero
+}
+
+// widen makes room for a task at the end.
+func (q *queue) widen() {
+	if q.head == 0 {
+		q.items = slices.Grow(q.items, 1)
+		return
+	}
+	n := copy(q.items, q.items[q.head:])
+	clear(q.items[n:])
+	q.items = q.items[:n]
+	q.hint, q.head = q.hint-q.head, 0
 }
 
 // first is the first task, to be read before the next call of pop. There must be one.

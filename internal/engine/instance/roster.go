@@ -190,7 +190,7 @@ func (r *roster) dispatch(now time.Time, rec *protocol.Record, handle protocol.H
 		return
 	}
 	t := s.queue.push()
-	t.task, t.payload, t.size, t.handle = rec.Task, rec.Payload, rec.Size, handle
+	t.task, t.payload, t.handle = rec.Task, rec.Payload, handle
 	if id, plain := rec.PlainID(); plain {
 		t.id, t.attempt = id, 1
 	} else {

@@ -29,13 +29,20 @@ func (t *turns) pass() {
 	s := t.active[0]
 	t.served++
 	s.served = t.served
-	switch last := len(t.active) - 1; {
-	case s.queue.live == 0:
-		t.active = slices.Delete(t.active, 0, 1)
-	case last > 0:
-		copy(t.active, t.active[1:])
-		t.active[last] = s
+	if s.queue.live == 0 || len(t.active) > 1 {
+		t.rotate()
 	}
+}
+
+// rotate puts the first session behind the others, or drops it when it has no tasks.
+func (t *turns) rotate() {
+	s := t.active[0]
+	if s.queue.live == 0 {
+		t.active = slices.Delete(t.active, 0, 1)
+		return
+	}
+	copy(t.active, t.active[1:])
+	t.active[len(t.active)-1] = s
 }
 
 // call has a hook of a session run when it is its turn.
