@@ -73,6 +73,14 @@ bench: build ## Measure: benchmarks of the packages, then the fabric as a whole
 	go test -run '^$$' -bench . -benchmem ./...
 	$(BIN)/weft-bench run
 
+# The commit to compare with, how often, and what to measure.
+BEFORE ?= HEAD~1
+PASSES ?= 7
+COMPARE ?= --payload 16 --window 4096 --seconds 2
+.PHONY: bench-before
+bench-before: setup ## Measure the throughput of commit BEFORE and of the working tree in turns
+	@tools/compare-before $(BEFORE) $(PASSES) $(COMPARE)
+
 .PHONY: fmt
 fmt: $(TOOLS)/gofumpt ## Format the code
 	$(TOOLS)/gofumpt -w .
