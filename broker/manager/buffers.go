@@ -10,7 +10,9 @@ import (
 const (
 	minClass = 6  // 64 B
 	maxClass = 21 // 2 MiB, protocol.MaxRecords
-	keepFree = 64 // buffers kept for use again, of each size
+	keepFree = 64 // buffers kept for use again, of each size at most
+
+	keepBytes = 32 << 20 // and of all sizes together
 )
 
 // buffer is a reference counted copy of a frame's records.
@@ -23,7 +25,8 @@ type buffer struct {
 }
 
 type buffers struct {
-	free   [maxClass + 1][]*buffer
+	free   [maxClass + 1][]*buffer // for use again
+	spare  int64 // bytes of those
 	pinned int64 // bytes of all buffers in use
 	live   int64 // bytes of payloads in them
 }
@@ -37,6 +40,7 @@ func (p *buffers) copyOf(b []byte, at time.Time) *buffer {
 		buf = p.free[class][n]
 		p.free[class][n] = nil
 		p.free[class] = p.free[class][:n]
+		p.spare -= int64(cap(buf.data))
 	} else {
 		buf = &buffer{data: make([]byte, 0, 1<<class), class: uint8(class)}
 	}
@@ -61,9 +65,23 @@ func (p *buffers) drop(b *buffer, n uint32) {
 	if b.refs > 0 {
 		return
 	}
-	p.pinned -= int64(cap(b.data))
-	if b.class <= maxClass && len(p.free[b.class]) < keepFree {
+	p.recycle(b)
+}
+
+// recycle keeps a buffer for use again that is not in use any more, unless there are enough.
+func (p *buffers) recycle(b *buffer) {
+	n := int64(cap(b.data))
+	p.pinned -= n
+	if b.class <= maxClass && len(p.free[b.class]) < keepFree && p.spare+n <= keepBytes {
 		p.free[b.class] = append(p.free[b.class], b)
+		p.spare += n
+	}
+}
+
+// dropSpare gives up what is kept for use again.
+func (p *buffers) dropSpare() {
+	if p.spare > 0 {
+		p.free, p.spare = [maxClass + 1][]*buffer{}, 0
 	}
 }
 

@@ -41,7 +41,9 @@ func (m endings) bound(k uint32, e *protocol.Execution) {
 			e.Timeout = max(x.deadline.Sub(m.core.now), time.Microsecond)
 		}
 		if x.stream != nil {
+			held := x.stream.held
 			e.Attempt = x.stream.begins(e.Attempt)
+			m.slab.said += x.stream.held - held
 		}
 	}
 	e.Watch = e.Run > 0

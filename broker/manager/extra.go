@@ -44,6 +44,15 @@ func (s *slab) needExtra(i uint32) *extra {
 	return x
 }
 
+// dropExtra drops the extra of a task that has one.
+func (s *slab) dropExtra(i uint32) {
+	if t := s.extras[i].stream; t != nil {
+		s.said -= t.held
+	}
+	delete(s.extras, i)
+	s.slots[i].special = false
+}
+
 // optioned takes what a task says of itself. What cannot be read is as if it were not there.
 func (m *manager) optioned(k uint32, rec *protocol.Record) {
 	o, _ := rec.Options()

@@ -68,6 +68,15 @@ func (c *Core) Verify() error {
 		if err := m.verify(); err != nil {
 			return fmt.Errorf("manager %d: %w", m.id, err)
 		}
+		said := int64(0)
+		for _, x := range m.slab.extras { // order does not matter: it is a sum
+			if x.stream != nil {
+				said += x.stream.held
+			}
+		}
+		if said != m.slab.said {
+			return fmt.Errorf("manager %d keeps %d bytes of parts by the count, its tasks %d", m.id, m.slab.said, said)
+		}
 	}
 	if err := verifyPromises(c); err != nil {
 		return err

@@ -68,8 +68,7 @@ func (s keeper) retain(k uint32, kind protocol.Kind, payload []byte, size uint32
 	t.move(state)
 	t.size, t.off, t.suspect = size, 0, false
 	if t.special {
-		delete(m.slab.extras, k)
-		t.special = false
+		m.slab.dropExtra(k)
 	}
 	t.buf, t.handle = nil, 0
 	if h != 0 {

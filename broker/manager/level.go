@@ -64,6 +64,9 @@ func (l level) next(m Memory) level {
 func (c gauge) remember(m Memory) {
 	p := &c.pressure
 	p.Memory, p.level = m, p.level.next(m)
+	if p.level >= levelHigh {
+		c.buffers.dropSpare()
+	}
 	p.roof = c.cfg.QueuedBytes
 	switch {
 	case m.Limit == 0:
@@ -112,16 +115,19 @@ func (c gauge) later() time.Duration {
 	return d - time.Duration(c.chance.Int64N(int64(d/2)))
 }
 
-// slotBytes is what a slot takes in memory.
-const slotBytes = 64
+// What a slot takes in memory, and an extra with its places in the map and among the alarms.
+const (
+	slotBytes  = 64
+	extraBytes = 320
+)
 
 // Holds is what a core holds in memory, for the shell to add up: bytes beside payload frames, which the shell knows,
 // and bytes of the results that it expects of the tasks at instances.
 func Holds(c *Core) (bytes, promised int64) {
 	// Of frames that peers have not acknowledged the transport may have a copy.
-	bytes = c.buffers.pinned + 2*c.node.Kept() + c.data
+	bytes = c.buffers.pinned + c.buffers.spare + 2*c.node.Kept() + c.data
 	for _, m := range c.managers {
-		bytes += int64(cap(m.slab.slots)) * slotBytes
+		bytes += int64(cap(m.slab.slots))*slotBytes + int64(len(m.slab.extras))*extraBytes + m.slab.said
 	}
 	return bytes, c.promised
 }

@@ -98,6 +98,7 @@ type slab struct {
 	base uint32 // generation of slots that are made
 
 	extras map[uint32]*extra // of tasks that are special, by slot
+	said   int64             // weight of the parts that are kept in them
 }
 
 func newSlab() slab { return slab{slots: make([]slot, 1, 64)} }
@@ -119,7 +120,7 @@ func (s *slab) put(i uint32) {
 	t := &s.slots[i]
 	t.move(taskFree)
 	if t.special {
-		delete(s.extras, i)
+		s.dropExtra(i)
 	}
 	next := t.gen + 1
 	if planted.Is(planted.GenerationKept) {

@@ -149,3 +149,30 @@ func TestSlabGivesMemoryBack(t *testing.T) {
 		s.put(all[0])
 	}
 }
+
+// TestSpareBuffersAreBounded: what is kept for use again counts, is bounded, is used, and goes when memory is short.
+func TestSpareBuffersAreBounded(t *testing.T) {
+	var p buffers
+	var all []*buffer
+	for range keepFree {
+		all = append(all, p.copyOf(make([]byte, 1<<20), time.Time{}))
+	}
+	for _, b := range all {
+		p.drop(b, 0)
+	}
+	if p.pinned != 0 || p.spare != keepBytes {
+		t.Fatalf("%d bytes in use and %d to spare, want 0 and %d", p.pinned, p.spare, keepBytes)
+	}
+	b := p.copyOf(make([]byte, 1<<20), time.Time{})
+	if p.pinned != 1<<20 || p.spare != keepBytes-1<<20 {
+		t.Fatalf("%d bytes in use and %d to spare after one was used again", p.pinned, p.spare)
+	}
+	p.drop(b, 0)
+	c := New(Config{QueuedBytes: 1 << 20})
+	c.buffers = p
+	before, _ := Holds(c)
+	c.Step(time.Unix(1, 0), Event{Kind: EventMemory, Memory: &Memory{Limit: 100, Used: highFrom}})
+	if after, _ := Holds(c); before-after != keepBytes || c.buffers.spare != 0 {
+		t.Errorf("of %d bytes %d are held when memory is short", before, after)
+	}
+}

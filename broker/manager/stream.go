@@ -87,8 +87,10 @@ func (m streams) part(i *instance, rec *protocol.Record) {
 		m.passPart(k, t, rec.Payload)
 		return
 	}
+	w := protocol.PartialWeight(len(rec.Payload))
 	t.kept = append(t.kept, bytes.Clone(rec.Payload))
-	t.held += protocol.PartialWeight(len(rec.Payload))
+	t.held += w
+	m.slab.said += w
 	t.stall(s, k)
 }
 
@@ -178,7 +180,9 @@ func (m streams) passKept(k uint32, t *stream) {
 	part := t.kept[0]
 	t.kept[0] = nil
 	t.kept = t.kept[1:]
-	t.held -= protocol.PartialWeight(len(part))
+	w := protocol.PartialWeight(len(part))
+	t.held -= w
+	m.slab.said -= w
 	m.passPart(k, t, part)
 }
 

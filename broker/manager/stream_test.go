@@ -432,3 +432,47 @@ func TestDataOfSessionsCountsAsMemory(t *testing.T) {
 		t.Fatalf("at the end %d bytes are counted", w.core.data)
 	}
 }
+
+// TestKeptPartsCountAsMemory: those that a client that takes nothing was not sent, until it was, or until nobody waits for
+// them: after the next attempt, a move of the manager, and the end of the session.
+func TestKeptPartsCountAsMemory(t *testing.T) {
+	part := strings.Repeat("p", 10_000)
+	weight := protocol.PartialWeight(len(part))
+	for name, end := range map[string]func(w *world, c, i *party){
+		"taken":    func(_ *world, c, _ *party) { c.take() },
+		"answered": func(_ *world, _, i *party) { i.run(2) },
+		"begun anew": func(w *world, _, i *party) {
+			i.die()
+			j := w.instance("j", 3, nil)
+			w.settle()
+			j.run(1) // tasks under which an instance died run one at a time
+		},
+		"moved and taken": func(w *world, c, _ *party) {
+			w.relocate()
+			c.refuse() // its next conversation knows nothing of that
+			if said := w.core.managers[0].slab.said; said != 3*weight {
+				t.Errorf("%d bytes are counted after a move, want %d", said, 3*weight)
+			}
+			c.take()
+		},
+		"killed": func(w *world, _, _ *party) {
+			w.order(session.Order{Close: &session.Close{Session: 1, Kill: true}})
+		},
+	} {
+		w, c, i := speaking(t, 2, nil)
+		c.refuse()
+		before, _ := Holds(w.core)
+		i.emit(0, 0, part)
+		i.emit(0, 1, part)
+		i.emit(1, 0, part)
+		if after, _ := Holds(w.core); after < before+3*weight {
+			t.Errorf("%s: memory in use grew by %d bytes, the parts have %d", name, after-before, 3*weight)
+		}
+		end(w, c, i)
+		w.settle()
+		m := w.core.managers[0]
+		if err := w.core.Verify(); err != nil || m.slab.said != 0 {
+			t.Errorf("%s: %d bytes of parts are counted at the end: %v", name, m.slab.said, err)
+		}
+	}
+}
