@@ -120,7 +120,7 @@ type CloseSession struct {
 	Reason  string `json:"reason,omitempty"` // for people
 }
 
-// States of a session that SPEC S5 names.
+// States of a session, as lists and SESSION-STATE name them.
 const (
 	SessionQueued    = "queued"    // no container was given to its service yet
 	SessionScheduled = "scheduled" // a container was given, no instance is bound yet

@@ -72,7 +72,7 @@ type Capacity struct {
 	DiskIO  int64 `json:"disk_io,omitempty"` // bytes/s
 }
 
-// ContainerRequest says what one container of the service needs and where it may run (SPEC R2). Its count is the
+// ContainerRequest says what one container of the service needs and where it may run. Its count is the
 // service's Instances.
 type ContainerRequest struct {
 	Capacity Capacity `json:"capacity,omitzero"`   // of each container

@@ -143,17 +143,14 @@ func (s *source) spec(file string, decl *ast.GenDecl, spec ast.Spec) {
 	}
 }
 
-var (
-	link        = regexp.MustCompile(`\[([A-Z]\w*(\.\w+)?)\]`)
-	requirement = regexp.MustCompile(` \(SPEC [A-Z0-9, ]+\)| that SPEC [A-Z0-9]+ names?`)
-)
+var link = regexp.MustCompile(`\[([A-Z]\w*(\.\w+)?)\]`)
 
 // text gives the first of two comments that is there, in one line, fit for a cell of a table.
 func text(groups ...*ast.CommentGroup) string {
 	for _, g := range groups {
 		if g != nil {
 			one := strings.Join(strings.Fields(g.Text()), " ")
-			return strings.ReplaceAll(requirement.ReplaceAllString(link.ReplaceAllString(one, "$1"), ""), "|", "\\|")
+			return strings.ReplaceAll(link.ReplaceAllString(one, "$1"), "|", "\\|")
 		}
 	}
 	return ""

@@ -1,4 +1,4 @@
-// Package sched decides which container runs on which node (SPEC R2 to R5). [Scheduler] is its seam; [FIFO] fills it in
+// Package sched decides which container runs on which node. [Scheduler] is its seam; [FIFO] fills it in
 // the simplest way: one queue, in which the service that was submitted first goes first and preference does not block:
 // what finds no room lets the next one try.
 //

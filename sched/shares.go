@@ -10,7 +10,7 @@ import (
 	"github.com/weft-fabric/weft/sched/resource"
 )
 
-// Shares hands out the management node to its session managers (SPEC S1). What a loop has, its millicores, a manager
+// Shares hands out the management node to its session managers. What a loop has, its millicores, a manager
 // takes from the one loop on which it runs, since a loop is one thread; what the node has, its bytes, all loops share.
 // Who asks waits in line: the first in line goes first, and nobody overtakes it. Make it with [NewShares].
 type Shares struct {

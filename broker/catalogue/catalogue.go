@@ -1,4 +1,4 @@
-// Package catalogue keeps the registered services (SPEC S3) by name and version, and finds them by name, by tag and by
+// Package catalogue keeps the registered services by name and version, and finds them by name, by tag and by
 // the words of their function. It holds them in memory; what makes them outlive the broker are the records that the
 // control loop writes for every change.
 //

@@ -1,4 +1,4 @@
-// Package control is the core of the control loop: the session controller (SPEC S1), put together from the service
+// Package control is the core of the control loop: the session controller, put together from the service
 // catalogue, the fleet of nodes and containers, and the scheduler. It speaks with clients, agents and instances over
 // protocol/link, and with the manager loops by broker/session's orders and notes.
 //

@@ -96,6 +96,7 @@ func (i *instance) refused(number protocol.SessionNumber, body []byte) {
 			e = protocol.Errorf(protocol.CodeBindFailed, "OnSessionBind", "instance %s refused session %d", i.container, number)
 		}
 		s.stats.failing.note(s, i, "OnSessionBind", 0, body)
+		s.broke = true
 		s.close(true, e)
 	}
 	i.vacated()

@@ -50,6 +50,7 @@ type hosted struct {
 	told         bool            // in Core.changed
 	cancelled    uint64          // of failed: cancelled, or their time was over
 	killed       bool            // is closed, and its unfinished tasks were given up
+	broke        bool            // it cannot go on
 
 	stats  counts
 	floods []flood
@@ -401,7 +402,11 @@ func (s *hosted) gone(why *protocol.Error) {
 	s.figures()
 	s.stats.failing.tell(s, true)
 	c.note(session.Note{Counted: &session.Counted{Session: s.number, Stats: s.stats.report(s)}})
-	c.note(session.Note{Changed: &session.Changed{Session: s.number, State: protocol.SessionClosed, Error: why}})
+	state := protocol.SessionClosed
+	if s.broke {
+		state = protocol.SessionFailed
+	}
+	c.note(session.Note{Changed: &session.Changed{Session: s.number, State: state, Error: why}})
 }
 
 // touch notes that a session's figures changed.

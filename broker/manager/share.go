@@ -8,7 +8,7 @@ import (
 	"github.com/weft-fabric/weft/protocol"
 )
 
-// A manager has a share of the management node (SPEC S1). Its bytes bound its unfinished tasks. Its millicores are what
+// A manager has a share of the management node. Its bytes bound its unfinished tasks. Its millicores are what
 // it may use of its loop, which is one thread, before others go first: the shell tells how long the loop was busy, and
 // the core apportions that to managers by the records of theirs that it handled. No clock is read for that.
 

@@ -5,7 +5,7 @@ import (
 	"github.com/weft-fabric/weft/protocol"
 )
 
-// State is where a session is in its life (SPEC S5).
+// State is where a session is in its life.
 type State uint8
 
 // The states; [State.String] gives their names on the wire.

@@ -68,6 +68,9 @@ func TestReasons(t *testing.T) {
 	why(refused, "it says that OnSessionBind failed", func(l *protocol.Failure) bool {
 		return l.Hook == "OnSessionBind" && l.Error.Msg == "the market is closed"
 	})
+	if i := f.session(c, refused); i.State != protocol.SessionFailed || i.Reason != "OnSessionBind: BindFailed: the market is closed" {
+		t.Errorf("a session that was refused is %s: %q", i.State, i.Reason)
+	}
 
 	broken := f.service("broken", progVerbs, 1)
 	broken.Env[varBroken] = "no licence"

@@ -1,4 +1,4 @@
-// Package resource holds vectors of resources (SPEC R1): what nodes have, what containers take.
+// Package resource holds vectors of resources: what nodes have, what containers take.
 //
 // Values are plain numbers in the units of [Dimension]; the package is pure.
 package resource
