@@ -78,8 +78,8 @@ func WithAttachedWindow(tasks int, bytes int64) AttachOption {
 func (c *Client) Attach(ctx context.Context, number protocol.SessionNumber, opts ...AttachOption) (*Session, error) {
 	const op = "attach session"
 	var cfg attachConfig
-	for _, o := range opts {
-		o(&cfg)
+	if err := apply(op, &cfg, opts); err != nil {
+		return nil, err
 	}
 	switch {
 	case number == 0:

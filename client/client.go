@@ -58,8 +58,8 @@ type Client struct {
 // in time, or why the broker refused. ctx bounds Dial only, not the client.
 func Dial(ctx context.Context, endpoints string, opts ...Option) (*Client, error) {
 	cfg := defaults()
-	for _, o := range opts {
-		o(&cfg)
+	if err := apply("dial", &cfg, opts); err != nil {
+		return nil, err
 	}
 	if err := cfg.validate(); err != nil {
 		return nil, err

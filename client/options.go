@@ -43,6 +43,17 @@ func (c *config) validate() error {
 	return nil
 }
 
+// apply has options say their part. The error names the place of one that is nil.
+func apply[C any, O ~func(*C)](op string, c *C, opts []O) error {
+	for i, o := range opts {
+		if o == nil {
+			return protocol.Errorf(protocol.CodeInvalid, op, "option %d of %d is nil; leave it out", i+1, len(opts))
+		}
+		o(c)
+	}
+	return nil
+}
+
 // Option changes how [Dial] makes a client.
 type Option func(*config)
 

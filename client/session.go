@@ -77,8 +77,8 @@ func (r *shelf) wake() {
 // once, and wait until there is an instance. The error is [ErrNoService], [ErrNoEnvironment], [ErrNoCapacity] and the like.
 func (c *Client) OpenSession(ctx context.Context, service string, opts ...SessionOption) (*Session, error) {
 	cfg := sessionConfig{spec: protocol.OpenSession{Service: service}}
-	for _, o := range opts {
-		o(&cfg)
+	if err := apply("open session", &cfg, opts); err != nil {
+		return nil, err
 	}
 	if err := cfg.validate(); err != nil {
 		return nil, err

@@ -28,8 +28,8 @@ func taskConfigOf(opts []TaskOption) *taskConfig {
 		return nil
 	}
 	cfg := &taskConfig{}
-	for _, o := range opts {
-		o(cfg)
+	if err := apply("submit", cfg, opts); err != nil {
+		cfg.err = err
 	}
 	return cfg
 }
