@@ -251,7 +251,7 @@ func goldenOperatorController() []golden {
 		{"GetStats", "Request 18 asks for the statistics of session 7.", client(19, 11), with(KindGetStats, 7, 18, GetStats{Session: 7}), nil},
 		{"Stats", "They are these.", broker(12, 19), with(KindStats, 7, 18, Stats{
 			Since: time.Unix(1_700_000_000, 0), At: time.Unix(1_700_000_060, 0), Submitted: 5, Done: 3, Failed: 1, Flying: 1,
-			Executing: Histogram{Counts: []uint64{0, 0, 4}, Sum: 12 * time.Microsecond}, Instances: 1, Most: 1, Slots: 1,
+			Executing: Histogram{Counts: []uint64{0, 0, 4}, Sum: 12 * time.Microsecond, Max: 3 * time.Microsecond}, Instances: 1, Most: 1, Slots: 1,
 		}), nil},
 	}
 }

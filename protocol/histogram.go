@@ -10,6 +10,7 @@ import (
 type Histogram struct {
 	Counts []uint64      `json:"counts,omitempty"` // by bucket; those at the end that are 0 may be left out
 	Sum    time.Duration `json:"sum,omitempty"`    // of all
+	Max    time.Duration `json:"max,omitempty"`    // the longest; 0 when it is not known
 }
 
 // HistogramBuckets is how many buckets a histogram has at most: the last begins at 2^42 microseconds, about 51 days.
@@ -27,6 +28,7 @@ func (h *Histogram) Add(d time.Duration, n uint64) {
 	}
 	h.Counts[i] += n
 	h.Sum += d * time.Duration(n)
+	h.Max = max(h.Max, d)
 }
 
 // Merge adds what another has counted.
@@ -41,6 +43,7 @@ func (h *Histogram) Merge(of Histogram) {
 		h.Counts[i] += n
 	}
 	h.Sum += of.Sum
+	h.Max = max(h.Max, of.Max)
 }
 
 // N is how many were counted.
@@ -61,8 +64,16 @@ func (h Histogram) Mean() time.Duration {
 }
 
 // Quantile gives the duration below which the part q (0 to 1) of all is; 0 when there are none. Within its bucket it is
-// interpolated, as evenly spread as the sum of all allows.
+// interpolated, as evenly spread as the sum of all allows. It is never above the longest, where that is known.
 func (h Histogram) Quantile(q float64) time.Duration {
+	if at := h.estimate(q); h.Max == 0 || at < h.Max {
+		return at
+	}
+	return h.Max
+}
+
+// estimate is the quantile as the buckets and the sum have it.
+func (h Histogram) estimate(q float64) time.Duration {
 	n := h.N()
 	if n == 0 {
 		return 0

@@ -23,7 +23,7 @@ func TestHistogram(t *testing.T) {
 	for _, c := range []struct {
 		q         float64
 		low, high time.Duration
-	}{{0, 2 * time.Microsecond, 2 * time.Microsecond}, {0.5, 3 * time.Microsecond, 3 * time.Microsecond}, {1, 4 * time.Microsecond, 4 * time.Microsecond}, {7, 4 * time.Microsecond, 4 * time.Microsecond}} {
+	}{{0, 2 * time.Microsecond, 2 * time.Microsecond}, {0.5, 3 * time.Microsecond, 3 * time.Microsecond}, {1, 3 * time.Microsecond, 3 * time.Microsecond}, {7, 3 * time.Microsecond, 3 * time.Microsecond}} {
 		if got := one.Quantile(c.q); got < c.low || got > c.high {
 			t.Errorf("quantile %v is %v", c.q, got)
 		}
@@ -73,7 +73,20 @@ func TestQuantilesOfWhatLiesTogether(t *testing.T) {
 			t.Errorf("quantile %v of 0 to 1 s is %v", q, got)
 		}
 	}
-	wrong := Histogram{Counts: []uint64{0, 0, 5}} // of a peer that gives no sum
+	for n := uint64(1); n < 200; n += 7 {
+		var h Histogram
+		h.Add(time.Millisecond, 10*n)
+		h.Add(33*time.Millisecond, n)
+		var both Histogram
+		both.Merge(h)
+		both.Merge(Histogram{})
+		for _, q := range []float64{0.9, 0.95, 0.99, 1} {
+			if got := both.Quantile(q); got > 33*time.Millisecond {
+				t.Errorf("quantile %v is %v, above the longest of all", q, got)
+			}
+		}
+	}
+	wrong := Histogram{Counts: []uint64{0, 0, 5}} // of a peer that gives neither sum nor maximum
 	if got := wrong.Quantile(0.5); got < 2*time.Microsecond || got > 4*time.Microsecond {
 		t.Errorf("without a sum: %v", got)
 	}

@@ -24,7 +24,7 @@ type sessionAnalysis struct {
 const stepsHelp = `The steps of a task: queued until it is given to an instance; in flight from there until its result is at the broker;
 executing, which is the hook alone; returning from the broker to the client. TIMED is how many were measured: of those in
 flight and returning only samples are. Means are exact; P50, P95 and P99 are estimates, from counts of durations between
-powers of two, and may be wrong by that factor where there are few.`
+powers of two: they may be wrong by that factor where there are few, and are never above the longest that was counted.`
 
 func newSessionAnalyze(a *app) *cobra.Command {
 	cmd := &cobra.Command{
