@@ -62,7 +62,8 @@ func (o *Operator) RetryDeadLetter(ctx context.Context, id uint64) (result []byt
 	closed := s.Close(context.WithoutCancel(ctx)) // then the list has the new entry, if there is one
 	switch {
 	case err == nil:
-		return result, errors.Join(closed, o.DropDeadLetters(ctx, protocol.DropDead{IDs: []uint64{id}}))
+		_, err = o.DropDeadLetters(ctx, protocol.DropDead{IDs: []uint64{id}})
+		return result, errors.Join(closed, err)
 	case errors.Is(err, ErrAttemptsSpent), errors.Is(err, ErrHostLossSpent):
 		err = o.supersede(ctx, id, s.Number(), err)
 	}
@@ -73,7 +74,7 @@ func (o *Operator) RetryDeadLetter(ctx context.Context, id uint64) (result []byt
 func (o *Operator) supersede(ctx context.Context, id uint64, by protocol.SessionNumber, why error) error {
 	for l, err := range o.DeadLetters(ctx, Filter{Session: by}) {
 		if err == nil {
-			err = o.DropDeadLetters(ctx, protocol.DropDead{IDs: []uint64{id}})
+			_, err = o.DropDeadLetters(ctx, protocol.DropDead{IDs: []uint64{id}})
 		}
 		if err != nil {
 			return errors.Join(why, err)
@@ -83,10 +84,11 @@ func (o *Operator) supersede(ctx context.Context, id uint64, by protocol.Session
 	return why
 }
 
-// DropDeadLetters takes entries off the dead-letter list; what is named beside IDs narrows it. One that was dropped before
-// is of no effect. The error is [ErrInvalid] when nothing is named, or of protocol.CodeNotFound for an id that there never
-// was.
-func (o *Operator) DropDeadLetters(ctx context.Context, which protocol.DropDead) error {
-	_, err := o.client.request(ctx, protocol.KindDropDead, which)
-	return err
+// DropDeadLetters takes entries off the dead-letter list, and gives how many; what is named beside IDs narrows it. One that
+// was dropped before is of no effect, and a service that has none is no error. The error is [ErrInvalid] when nothing is named,
+// or of protocol.CodeNotFound for an id that there never was.
+func (o *Operator) DropDeadLetters(ctx context.Context, which protocol.DropDead) (int, error) {
+	var dropped protocol.DeadDropped
+	err := fetch(ctx, o.client, protocol.KindDropDead, which, protocol.KindDeadDropped, &dropped)
+	return dropped.Count, err
 }

@@ -118,6 +118,8 @@ func newTaskBody(k Kind) any {
 		return new(DeadPart)
 	case KindDropDead:
 		return new(DropDead)
+	case KindDeadDropped:
+		return new(DeadDropped)
 	case KindGetStats:
 		return new(GetStats)
 	case KindStats:

@@ -248,8 +248,9 @@ func goldenOperatorController() []golden {
 		{"GetDead", "Request 16 asks for that entry.", client(17, 10), with(KindGetDead, 0, 16, GetDead{ID: 3}), nil},
 		{"DeadPart", "The entry, with its whole payload.", broker(11, 17), with(KindDeadPart, 0, 16, DeadPart{Letter: goldenLetter(), Payload: []byte("hello")}), nil},
 		{"DropDead", "Request 17 drops it.", client(18, 11), with(KindDropDead, 0, 17, DropDead{IDs: []uint64{3}}), nil},
-		{"GetStats", "Request 18 asks for the statistics of session 7.", client(19, 11), with(KindGetStats, 7, 18, GetStats{Session: 7}), nil},
-		{"Stats", "They are these.", broker(12, 19), with(KindStats, 7, 18, Stats{
+		{"DeadDropped", "It was on the list.", broker(12, 18), with(KindDeadDropped, 0, 17, DeadDropped{Count: 1}), nil},
+		{"GetStats", "Request 18 asks for the statistics of session 7.", client(19, 12), with(KindGetStats, 7, 18, GetStats{Session: 7}), nil},
+		{"Stats", "They are these.", broker(13, 19), with(KindStats, 7, 18, Stats{
 			Since: time.Unix(1_700_000_000, 0), At: time.Unix(1_700_000_060, 0), Submitted: 5, Done: 3, Failed: 1, Flying: 1,
 			Executing: Histogram{Counts: []uint64{0, 0, 4}, Sum: 12 * time.Microsecond, Max: 3 * time.Microsecond}, Instances: 1, Most: 1, Slots: 1,
 		}), nil},

@@ -100,9 +100,10 @@ const (
 	KindDeadPage      Kind = 89 // broker: DeadPage, the answer to ListDead
 	KindGetDead       Kind = 90 // operator: GetDead; answer DeadPart
 	KindDeadPart      Kind = 91 // broker: DeadPart, the answer to GetDead
-	KindDropDead      Kind = 92 // operator: DropDead; answer Done
+	KindDropDead      Kind = 92 // operator: DropDead; answer DeadDropped
 	KindGetStats      Kind = 93 // operator: GetStats; answer Stats
 	KindStats         Kind = 94 // broker: Stats, the answer to GetStats
+	KindDeadDropped   Kind = 95 // broker: DeadDropped, the answer to DropDead
 )
 
 var kindNames = map[Kind]string{
@@ -129,6 +130,7 @@ var kindNames = map[Kind]string{
 	KindCancelTask: "CancelTask", KindGetTask: "GetTask", KindTaskInfo: "TaskInfo", KindListTasks: "ListTasks",
 	KindTaskPage: "TaskPage", KindListDead: "ListDead", KindDeadPage: "DeadPage", KindGetDead: "GetDead",
 	KindDeadPart: "DeadPart", KindDropDead: "DropDead", KindGetStats: "GetStats", KindStats: "Stats",
+	KindDeadDropped: "DeadDropped",
 }
 
 // String gives the kind's name in docs/rfc, or "kind 99".

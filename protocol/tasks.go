@@ -174,3 +174,8 @@ type DropDead struct {
 	Service string   `json:"service,omitempty"` // those of this service
 	All     bool     `json:"all,omitempty"`     // all
 }
+
+// DeadDropped answers DropDead.
+type DeadDropped struct {
+	Count int `json:"count"` // entries that were on the list, and are off it now
+}

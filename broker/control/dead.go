@@ -135,7 +135,7 @@ func getDead(c *Core, p *party, r *protocol.Record) error {
 	return nil
 }
 
-// dropDead takes entries off the list. One that was there once is off it already.
+// dropDead takes entries off the list, and answers with how many there were. One that was there once is off it already.
 func dropDead(c *Core, p *party, r *protocol.Record) error {
 	req, err := body[protocol.DropDead](r)
 	if err != nil {
@@ -156,11 +156,13 @@ func dropDead(c *Core, p *party, r *protocol.Record) error {
 			ids = append(ids, id)
 		}
 	}
+	var gone protocol.DeadDropped
 	for _, id := range ids {
 		if d, ok := t.list.Get(id); ok && (req.Service == "" || d.letter.Service == req.Service) {
 			t.drop(id)
+			gone.Count++
 		}
 	}
-	p.answer(c.out, 0, protocol.KindDone, r.Task, nil)
+	p.answer(c.out, 0, protocol.KindDeadDropped, r.Task, gone)
 	return nil
 }

@@ -56,13 +56,22 @@ func TestDeadLetters(t *testing.T) {
 	if n, err := c.LostDeadLetters(t.Context()); n != 0 || err != nil {
 		t.Errorf("%d are lost, %v", n, err)
 	}
-	if err := c.DropDeadLetters(t.Context(), protocol.DropDead{IDs: []uint64{1}}); err != nil {
-		t.Fatal(err)
+	drops := func(which protocol.DropDead, want int) {
+		t.Helper()
+		if n, err := c.DropDeadLetters(t.Context(), which); n != want || err != nil {
+			t.Fatalf("%+v: %d were dropped, %v; want %d", which, n, err, want)
+		}
 	}
+	drops(protocol.DropDead{Service: "nobody"}, 0)
+	drops(protocol.DropDead{IDs: []uint64{1}}, 1)
+	drops(protocol.DropDead{IDs: []uint64{1}}, 0)
+	drops(protocol.DropDead{IDs: []uint64{2}, Service: "nobody"}, 0)
 	if _, _, err := c.DeadLetter(t.Context(), 1); protocol.CodeOf(err) != protocol.CodeNotFound {
 		t.Errorf("a dropped entry: %v", err)
 	}
-	if err := c.DropDeadLetters(t.Context(), protocol.DropDead{}); !errors.Is(err, client.ErrInvalid) {
+	drops(protocol.DropDead{Service: "fails"}, 1)
+	drops(protocol.DropDead{All: true}, 0)
+	if _, err := c.DropDeadLetters(t.Context(), protocol.DropDead{}); !errors.Is(err, client.ErrInvalid) {
 		t.Errorf("nothing is named: %v", err)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -106,8 +107,14 @@ func (s *scripted) RetryDeadLetter(ctx context.Context, id uint64) ([]byte, erro
 	return fmt.Appendf(nil, "result %d", id), s.tell("retry %d", id)
 }
 
-func (s *scripted) DropDeadLetters(_ context.Context, which protocol.DropDead) error {
-	return s.tell("drop %v %q %t", which.IDs, which.Service, which.All)
+// DropDeadLetters drops of those that there are.
+func (s *scripted) DropDeadLetters(_ context.Context, which protocol.DropDead) (n int, err error) {
+	for _, l := range someDeadLetters() {
+		if (len(which.IDs) == 0 || slices.Contains(which.IDs, l.ID)) && (which.Service == "" || which.Service == l.Service) {
+			n++
+		}
+	}
+	return n, s.tell("drop %v %q %t", which.IDs, which.Service, which.All)
 }
 
 func (s *scripted) Close() error { return s.tell("bye") }
@@ -238,9 +245,12 @@ func TestCommands(t *testing.T) {
 		{"task cancel 7/13", "task 7/13: is asked to stop on c2\n", `cancel task 7/13 ""`},
 		{"task cancel 7/13 9/1 --reason lunch", "task 7/13: is asked to stop on c2\ntask 9/1: is over\n", `cancel task 7/13 "lunch"; cancel task 9/1 "lunch"`},
 		{"task retry 3 5", "result 3\nresult 5\n", "retry 3; retry 5"},
-		{"task drop 3 5", "task 3: dropped\ntask 5: dropped\n", `drop [3 5] "" false`},
-		{"task drop --service price", "tasks of service price: dropped\n", `drop [] "price" false`},
-		{"task drop --all", "all tasks: dropped\n", `drop [] "" true`},
+		{"task drop 3 5", "2 tasks dropped\n", `drop [3 5] "" false`},
+		{"task drop 3 4", "1 task dropped; 1 not on the dead-letter list any more\n", `drop [3 4] "" false`},
+		{"task drop 3 5 --service price", "1 task of service price dropped; 1 not on the dead-letter list any more, or of another service\n", `drop [3 5] "price" false`},
+		{"task drop --service price", "1 task of service price dropped\n", `drop [] "price" false`},
+		{"task drop --service by-hand", "1 task of service by-hand dropped\n", `drop [] "by-hand" false`},
+		{"task drop --all", "2 tasks dropped\n", `drop [] "" true`},
 		{"environment create ci", "environment ci created\n", "create ci map[]"},
 		{"environment create ci --label a=1 --label b=x=y", "environment ci created\n", "create ci map[a:1 b:x=y]"},
 		{"environment delete ci", "environment ci deleted\n", "delete ci false"},
@@ -437,6 +447,7 @@ func TestBadUsage(t *testing.T) {
 		{"task retry 0", 2, `"0" is not the number of a task that was given up`},
 		{"task retry 4", 3, "task 4: get dead letter: NotFound"},
 		{"task drop", 2, "ID is missing"},
+		{"task drop --service prise", 3, `no service "prise" is registered: did you mean "price"?`},
 		{"task drop 3 --all", 2, "--all: does not go with numbers"},
 		{"task list", 2, "SESSION is missing"},
 		{"task list 7 --service price", 2, "--service, --environment: only with --dead"},

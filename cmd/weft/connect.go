@@ -67,7 +67,7 @@ type deadOperator interface {
 	LostDeadLetters(ctx context.Context) (uint64, error)
 	DeadLetter(ctx context.Context, id uint64) (protocol.DeadLetter, []byte, error)
 	RetryDeadLetter(ctx context.Context, id uint64) ([]byte, error)
-	DropDeadLetters(ctx context.Context, which protocol.DropDead) error
+	DropDeadLetters(ctx context.Context, which protocol.DropDead) (int, error)
 }
 
 type environmentOperator interface {

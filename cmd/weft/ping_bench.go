@@ -277,10 +277,3 @@ func byNode(r pingReport) string {
 	}
 	return text
 }
-
-func plural(n int, thing string) string {
-	if n == 1 {
-		return "1 " + thing
-	}
-	return humanCount(n) + " " + thing + "s"
-}

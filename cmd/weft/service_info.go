@@ -66,10 +66,10 @@ func notRegistered(ctx context.Context, c operator, ref protocol.ServiceRef) err
 		hint = fmt.Sprintf(": did you mean %q?", near)
 	}
 	if len(versions) > 0 {
-		return protocol.Errorf(protocol.CodeUnknownService, "service info", "service %q has no version %q; there are %s",
+		return protocol.Errorf(protocol.CodeUnknownService, "service", "service %q has no version %q; there are %s",
 			ref.Name, ref.Version, strings.Join(versions, ", "))
 	}
-	return protocol.Errorf(protocol.CodeUnknownService, "service info", "no service %q is registered%s", ref.Name, hint)
+	return protocol.Errorf(protocol.CodeUnknownService, "service", "no service %q is registered%s", ref.Name, hint)
 }
 
 func printServices(a *app, found []protocol.ServiceInfo) error {

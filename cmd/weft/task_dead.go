@@ -143,7 +143,8 @@ func newTaskDrop(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "drop ID...",
 		Short: "Take tasks off the dead-letter list",
-		Long:  "Take tasks off the list of those that were given up after their attempts: those with these numbers, those of a\nservice, or all.",
+		Long: "Take tasks off the list of those that were given up after their attempts: those with these numbers, those of a\n" +
+			"service, or all; and say how many that were. With --service, numbers are only taken off if they are of that service.",
 		Args: func(cmd *cobra.Command, args []string) error {
 			if which.All || which.Service != "" {
 				return nil
@@ -159,10 +160,14 @@ func newTaskDrop(a *app) *cobra.Command {
 				return badInput("--all: does not go with numbers, nor with --service")
 			}
 			return a.ask(cmd.Context(), func(ctx context.Context, c operator) error {
-				if err := c.DropDeadLetters(ctx, which); err != nil {
+				n, err := c.DropDeadLetters(ctx, which)
+				if err == nil && n == 0 && which.Service != "" && len(which.IDs) == 0 {
+					err = registered(ctx, c, which.Service)
+				}
+				if err != nil {
 					return err
 				}
-				_, err := fmt.Fprint(a.out, droppedText(&which))
+				_, err = fmt.Fprintln(a.out, droppedText(&which, n))
 				return err
 			})
 		},
@@ -172,19 +177,32 @@ func newTaskDrop(a *app) *cobra.Command {
 	return cmd
 }
 
-// droppedText says what was dropped.
-func droppedText(which *protocol.DropDead) string {
+// registered gives an error for the name of a service that there is not.
+func registered(ctx context.Context, c operator, name string) error {
+	found, err := collect(c.Services(ctx, client.Filter{Name: name}))
+	if err == nil && len(found) == 0 {
+		err = notRegistered(ctx, c, protocol.ServiceRef{Name: name})
+	}
+	return err
+}
+
+// droppedText says how many were dropped.
+func droppedText(which *protocol.DropDead, n int) string {
+	text := plural(n, "task")
+	if which.Service != "" {
+		text += " of service " + which.Service
+	}
+	text += " dropped"
+	left := len(which.IDs) - n
 	switch {
-	case which.All:
-		return "all tasks: dropped\n"
-	case len(which.IDs) == 0:
-		return "tasks of service " + which.Service + ": dropped\n"
+	case left > 0 && which.Service != "":
+		text += fmt.Sprintf("; %d not on the dead-letter list any more, or of another service", left)
+	case left > 0:
+		text += fmt.Sprintf("; %d not on the dead-letter list any more", left)
+	case n == 0:
+		text += ": there are none on the dead-letter list"
 	}
-	var b strings.Builder
-	for _, id := range which.IDs {
-		fmt.Fprintf(&b, "task %d: dropped\n", id)
-	}
-	return b.String()
+	return text
 }
 
 // deadColumns is the table of the tasks that were given up.

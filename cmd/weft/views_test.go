@@ -229,3 +229,15 @@ func TestStateSaysWhatASessionWasSteeredTo(t *testing.T) {
 		}
 	}
 }
+
+func TestWhatIsSaidWhenNothingIsDropped(t *testing.T) {
+	for want, which := range map[string]protocol.DropDead{
+		"0 tasks dropped: there are none on the dead-letter list":                  {All: true},
+		"0 tasks of service price dropped: there are none on the dead-letter list": {Service: "price"},
+		"0 tasks dropped; 2 not on the dead-letter list any more":                  {IDs: []uint64{3, 5}},
+	} {
+		if got := droppedText(&which, 0); got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+}

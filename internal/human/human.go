@@ -61,6 +61,14 @@ func Count[T int | int64 | uint64](n T) string {
 	return sign + s
 }
 
+// Plural gives a number of things: 1 task, 0 tasks, 1,234 tasks.
+func Plural[T int | int64 | uint64](n T, thing string) string {
+	if n == 1 {
+		return "1 " + thing
+	}
+	return Count(n) + " " + thing + "s"
+}
+
 // threeDigits gives v with three significant digits, and no zeros at the end.
 func threeDigits(v float64) string {
 	decimals := 0

@@ -107,7 +107,8 @@ func (e *Engine) controlled(now time.Time, c *conn, rec *protocol.Record) {
 	case protocol.KindSessionOpened, protocol.KindDone, protocol.KindError,
 		protocol.KindServicePage, protocol.KindSessionPage, protocol.KindNodePage,
 		protocol.KindEnvironmentPage, protocol.KindEventPage,
-		protocol.KindTaskInfo, protocol.KindTaskPage, protocol.KindDeadPage, protocol.KindDeadPart, protocol.KindStats:
+		protocol.KindTaskInfo, protocol.KindTaskPage, protocol.KindDeadPage, protocol.KindDeadPart, protocol.KindDeadDropped,
+		protocol.KindStats:
 		e.answered(rec)
 	case protocol.KindBye: // its connection breaks next; the conversation begins anew then
 	default:

@@ -261,7 +261,8 @@ var asked = map[protocol.Kind]protocol.Kind{
 	protocol.KindListSessions: protocol.KindSessionPage, protocol.KindListEnvironments: protocol.KindEnvironmentPage,
 	protocol.KindListEvents: protocol.KindEventPage, protocol.KindGetTask: protocol.KindTaskInfo,
 	protocol.KindListTasks: protocol.KindTaskPage, protocol.KindListDead: protocol.KindDeadPage,
-	protocol.KindGetDead: protocol.KindDeadPart, protocol.KindGetStats: protocol.KindStats,
+	protocol.KindGetDead: protocol.KindDeadPart, protocol.KindDropDead: protocol.KindDeadDropped,
+	protocol.KindGetStats: protocol.KindStats,
 }
 
 func (b *modelBroker) open(client, key uint64) *hosted {
