@@ -78,7 +78,8 @@ func (t tenancies) leave(n *session.Leave) {
 // ends says that the session is being given up, with what it has.
 func (s *sess) ends() bool { return s.closing == protocol.CloseKill || s.failure != nil }
 
-// overFor says that the session is over, or will be in a moment.
+// overFor says that the session is over, or will be in a moment, and why. It does not come back: a code that asks to try
+// again later would be wrong.
 func (s *sess) overFor(op string) error {
 	why := s.verdict
 	for _, e := range []*protocol.Error{s.failure, s.ending} {
@@ -88,6 +89,9 @@ func (s *sess) overFor(op string) error {
 	}
 	if why == nil {
 		return protocol.Errorf(protocol.CodeSessionClosed, op, "session %d is over", s.number)
+	}
+	if why.Code.Retryable() {
+		return protocol.Errorf(protocol.CodeSessionClosed, op, "session %d is over: %v", s.number, why)
 	}
 	return protocol.Errorf(why.Code, op, "session %d is over: %s", s.number, why.Msg)
 }

@@ -1,6 +1,7 @@
 package control_test
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -39,5 +40,32 @@ func TestClientThatCameBackIsNotForgotten(t *testing.T) {
 	w.note(0, session.Note{Changed: &session.Changed{Session: 3, State: protocol.SessionClosed}})
 	if n := forgotten(); n != 1 {
 		t.Fatalf("a client that is gone was forgotten %d times", n)
+	}
+}
+
+// TestAttachToWhatIsOver: who attaches to a session that is over hears why it ended, and is not asked to try again later.
+func TestAttachToWhatIsOver(t *testing.T) {
+	for ended, want := range map[protocol.Code]protocol.Code{
+		protocol.CodeOverloaded:     protocol.CodeSessionClosed, // as a start may fail
+		protocol.CodeUnavailable:    protocol.CodeSessionClosed,
+		protocol.CodeSessionExpired: protocol.CodeSessionExpired,
+	} {
+		w := newWorld(t, nil)
+		w.quiet = true
+		given(w, 1, 1)
+		why := protocol.Errorf(ended, "start container c1", "no disk")
+		w.note(0, session.Note{Changed: &session.Changed{Session: 1, State: protocol.SessionFailed, Error: why}})
+		var got *protocol.Error
+		w.on = func(_ *peer, rec protocol.Record) {
+			if rec.Kind == protocol.KindError {
+				e := decode[protocol.Error](t, rec)
+				got = &e
+			}
+		}
+		w.send(w.join("next", protocol.Hello{Role: protocol.RoleClient, Name: "next"}, 3), protocol.KindAttachSession, 7,
+			protocol.AttachSession{Key: 1, Session: 1})
+		if got == nil || got.Code != want || !strings.HasPrefix(got.Msg, "session 1 is over: ") || !strings.HasSuffix(got.Msg, "no disk") {
+			t.Errorf("after %v: %v, want %v", why, got, want)
+		}
 	}
 }

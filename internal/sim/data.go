@@ -14,12 +14,13 @@ type registers struct {
 	cells [3][]*put
 }
 
-// put is one value that was put under a key, or 0 where it was taken away.
+// put is one value that was put under a key, or 0 where it was taken away. No two sessions have a value in common.
 type put struct {
 	value  uint64
+	size   int
 	asked  int64
-	done   int64 // when it was acknowledged; 0: it was not
-	behind int64 // when another one was acknowledged that was asked for after that; 0: none was
+	done   int64 // when it was acknowledged, or was seen; 0: it was not
+	behind int64 // when another one was so that was asked for after that; 0: none was
 }
 
 // askers is what an instance has asked for of the data of its sessions.
@@ -59,8 +60,8 @@ func (a *askers) ask(h *hookRun) {
 	switch n := draw.n(8); {
 	case n < 3:
 		w.tally.add(DataPut)
-		q.put = &put{value: uint64(q.asked), asked: q.asked}
-		value := append(binary.BigEndian.AppendUint64(nil, q.put.value), w.zeros[:draw.n(100)]...)
+		value := append(binary.BigEndian.AppendUint64(nil, uint64(number)<<32|uint64(q.asked)), w.zeros[:draw.n(100)]...)
+		q.put = &put{value: binary.BigEndian.Uint64(value), size: len(value), asked: q.asked}
 		id = engine.Put(i.engine, h.job.Session, protocol.PutData{Key: key, Value: value})
 	case n < 4:
 		q.put = &put{asked: q.asked}
@@ -88,20 +89,14 @@ func (a *askers) answered(i *instance, answer *engine.Answer) {
 	}
 	delete(a.open, answer.Request)
 	if err := answer.Err; err != nil {
-		if err.Code != protocol.CodeUnavailable && err.Code != protocol.CodeSessionClosed {
+		if err.Code != protocol.CodeUnavailable && err.Code != protocol.CodeSessionClosed || w.plan.calm && !q.of.over {
 			w.fail("data", "%s: data of a session: %v", i.process.name, err)
 		}
 		return
 	}
 	r := &q.of.data
-	now := r.tick()
 	if q.put != nil {
-		q.put.done = now
-		for _, p := range r.cells[q.cell] {
-			if p.done > 0 && p.done < q.asked && p.behind == 0 {
-				p.behind = now
-			}
-		}
+		r.happened(q.cell, q.put, r.tick())
 		return
 	}
 	value := uint64(0)
@@ -109,10 +104,25 @@ func (a *askers) answered(i *instance, answer *engine.Answer) {
 		value = binary.BigEndian.Uint64(answer.Value)
 	}
 	for _, p := range r.cells[q.cell] {
-		if p.value == value && (p.behind == 0 || p.behind > q.asked) {
+		if p.value == value && p.size == len(answer.Value) && answer.Found == (p.size > 0) && (p.behind == 0 || p.behind > q.asked) {
+			if value != 0 { // otherwise there may be several that it is
+				r.happened(q.cell, p, r.tick())
+			}
 			return
 		}
 	}
-	w.fail("data", "%s looks up key-%d of session data and finds %d (%v), which nobody has put, or over which another one was put before that was asked for",
-		i.process.name, q.cell, value, answer.Found)
+	w.fail("data", "%s looks up key-%d of session data and finds %d with %d bytes (%v), which nobody has put, or over which another one was put before that was asked for",
+		i.process.name, q.cell, value, len(answer.Value), answer.Found)
+}
+
+// happened notes that something was put by now: what was there before it was asked for is there no more.
+func (r *registers) happened(cell int, by *put, now int64) {
+	if by.done == 0 {
+		by.done = now
+	}
+	for _, p := range r.cells[cell] {
+		if p.done > 0 && p.done < by.asked && p.behind == 0 {
+			p.behind = now
+		}
+	}
 }

@@ -49,6 +49,11 @@ func (g *goals) unsettled() string {
 			return fmt.Sprintf("session %d (service %s) has no client", h.number, h.holder.service.name)
 		}
 	}
+	for _, i := range w.instances {
+		if n := len(i.data.open); n > 0 {
+			return fmt.Sprintf("%s has %d questions about data of sessions without an answer", i.process.name, n)
+		}
+	}
 	if w.open != 0 {
 		return fmt.Sprintf("%d tasks are open, and no client waits for them", w.open)
 	}

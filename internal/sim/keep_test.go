@@ -1,0 +1,263 @@
+package sim
+
+import (
+	"encoding/binary"
+	"testing"
+	"time"
+
+	"github.com/weft-fabric/weft/broker/session"
+	engine "github.com/weft-fabric/weft/internal/engine/client"
+	"github.com/weft-fabric/weft/protocol"
+)
+
+// stage is a kept session, number 3, to which a client has attached; others have submitted to it before.
+type stage struct {
+	w *World
+	*appSession
+	h *hosted
+}
+
+func (w *World) stage() stage {
+	h := &hosted{holder: &holder{service: w.services[0]}}
+	h.kept = &kept{number: 3, epoch: w.broker.epoch, open: &session.Open{}, tasks: map[uint64]*task{}}
+	w.broker.shares.sessions[3] = h
+	a := &w.seats[0].client.app
+	helm{a}.attach(h, false)
+	s := a.sessions[len(a.sessions)-1]
+	s.opened = true
+	w.at += int64(time.Second)
+	return stage{w: w, appSession: s, h: h}
+}
+
+// knows has a task have reached the session, and an instance, which has answered so.
+func (s stage) meets(t *task) {
+	s.h.meets(t, uint64(t.id))
+	t.session.keeps = true
+	t.successes = 1
+	t.answered, t.answeredAs = s.h.epoch, s.h.number
+	t.attempts.last = dispatch{epoch: s.h.epoch, session: s.h.number}
+}
+
+// another is one more task of the session that the first one is of.
+func (s stage) another(t *task) *task {
+	u := s.w.newTask(t.session, 16)
+	u.id, u.act, u.retry = protocol.NewTaskID(2, 1), actEcho, t.retry
+	s.w.checker.submitted(u)
+	return u
+}
+
+// result brings a result of the task with an id.
+func (s stage) result(id protocol.TaskID, said content, size uint32) {
+	payload := append(binary.BigEndian.AppendUint64(nil, uint64(said)), make([]byte, size)...)[:size]
+	s.app.relayed(&engine.Completion{Task: id, Session: s.session, Payload: payload, Foreign: true})
+}
+
+// error brings the error of a task.
+func (s stage) error(id protocol.TaskID, code protocol.Code) {
+	s.app.relayed(&engine.Completion{Task: id, Session: s.session, Err: protocol.Errorf(code, "x", "y"), Foreign: true})
+}
+
+// left has the session be left in order, after a task's answer was taken.
+func (s stage) leftWith(took ...*task) {
+	s.left, s.took = true, took
+	s.w.checker.sessionEnds(s.appSession, protocol.Errorf(protocol.CodeDetached, "x", "y"))
+}
+
+// ends has the session be closed in order.
+func (s stage) ends() {
+	s.closing = true
+	s.w.checker.sessionEnds(s.appSession, nil)
+}
+
+var relays = map[string]rule{
+	"the result of another's task": {"", func(w *World, t *task) {
+		s := w.stage()
+		s.meets(t)
+		s.result(t.id, resultOf(t.content), t.resultSize)
+	}},
+	"the results of two": {"", func(w *World, t *task) {
+		s := w.stage()
+		u := s.another(t)
+		s.meets(t)
+		s.meets(u)
+		s.result(t.id, resultOf(t.content), t.resultSize)
+		s.result(u.id, resultOf(u.content), u.resultSize)
+	}},
+	"a result whose id two tasks have": {"", func(w *World, t *task) {
+		s := w.stage()
+		u := s.another(t)
+		u.id = t.id
+		s.meets(t)
+		s.meets(u)
+		s.result(t.id, resultOf(t.content), t.resultSize)
+	}},
+	"for who has attached to nothing": {"relay", func(w *World, t *task) {
+		s := w.stage()
+		s.meets(t)
+		s.attached = nil
+		s.result(t.id, resultOf(t.content), t.resultSize)
+	}},
+	"twice": {"relay", func(w *World, t *task) {
+		s := w.stage()
+		s.meets(t)
+		s.result(t.id, resultOf(t.content), t.resultSize)
+		s.result(t.id, resultOf(t.content), t.resultSize)
+	}},
+	"a result under the id of another task": {"relay", func(w *World, t *task) {
+		s := w.stage()
+		u := s.another(t)
+		s.meets(t)
+		s.meets(u)
+		s.result(t.id, resultOf(u.content), u.resultSize)
+	}},
+	"a result of no task": {"relay", func(w *World, t *task) {
+		s := w.stage()
+		s.result(t.id, resultOf(t.content+1<<40), t.resultSize)
+	}},
+	"a result that was cut": {"relay", func(w *World, t *task) {
+		s := w.stage()
+		s.meets(t)
+		s.result(t.id, resultOf(t.content), t.resultSize-1)
+	}},
+	"a result that no hook has returned": {"relay", func(w *World, t *task) {
+		s := w.stage()
+		s.meets(t)
+		t.successes = 0
+		s.result(t.id, resultOf(t.content), t.resultSize)
+	}},
+	"an error of no hook": {"error", func(w *World, t *task) {
+		s := w.stage()
+		s.meets(t)
+		s.error(t.id, protocol.CodeTaskFailed)
+	}},
+	"the error of a hook": {"", func(w *World, t *task) {
+		s := w.stage()
+		s.meets(t)
+		t.failures = 1
+		s.error(t.id, protocol.CodeTaskFailed)
+	}},
+	"taken by one who has left in order": {"relay", func(w *World, t *task) {
+		before := w.stage()
+		before.meets(t)
+		before.leftWith(t)
+		w.at += int64(time.Second)
+		w.seats[0].client.app.sessions = nil
+		s := w.stage()
+		s.h.tasks = before.h.tasks
+		s.result(t.id, resultOf(t.content), t.resultSize)
+	}},
+	"taken by one who is still leaving": {"", func(w *World, t *task) {
+		before := w.stage()
+		before.meets(t)
+		before.left, before.took = true, []*task{t}
+		w.seats[0].client.app.sessions = nil
+		s := w.stage()
+		s.h.tasks = before.h.tasks
+		s.result(t.id, resultOf(t.content), t.resultSize)
+	}},
+	"taken by one who was lost while it left": {"", func(w *World, t *task) {
+		before := w.stage()
+		before.meets(t)
+		before.excused = "its client is gone"
+		before.leftWith(t)
+		w.at += int64(time.Second)
+		w.seats[0].client.app.sessions = nil
+		s := w.stage()
+		s.h.tasks = before.h.tasks
+		s.result(t.id, resultOf(t.content), t.resultSize)
+	}},
+	"taken under another broker": {"", func(w *World, t *task) {
+		s := w.stage()
+		s.meets(t)
+		t.surely, t.answered = 1, s.h.epoch-1
+		s.result(t.id, resultOf(t.content), t.resultSize)
+	}},
+}
+
+// An answer that is relayed is that of a task of the session, comes once, and has not been taken for sure.
+func TestRelays(t *testing.T) { judge(t, relays) }
+
+var keptEnds = map[string]rule{
+	"closed with all": {"", func(w *World, t *task) {
+		s := w.stage()
+		s.meets(t)
+		s.result(t.id, resultOf(t.content), t.resultSize)
+		s.ends()
+	}},
+	"closed without an answer": {"relay", func(w *World, t *task) {
+		s := w.stage()
+		s.meets(t)
+		s.ends()
+	}},
+	"closed without one that another has taken": {"", func(w *World, t *task) {
+		s := w.stage()
+		s.meets(t)
+		t.taken = true
+		s.ends()
+	}},
+	"closed without one that was not begun": {"", func(w *World, t *task) {
+		s := w.stage()
+		s.meets(t)
+		t.attempts.last = dispatch{}
+		s.ends()
+	}},
+	"closed without one of its own": {"", func(w *World, t *task) {
+		s := w.stage()
+		s.meets(t)
+		t.session = s.appSession
+		s.ends()
+	}},
+	"closed without one of two with one id": {"", func(w *World, t *task) {
+		s := w.stage()
+		u := s.another(t)
+		u.id = t.id
+		s.meets(t)
+		s.meets(u)
+		s.ends()
+	}},
+	"closed by nobody": {"session", func(w *World, _ *task) {
+		s := w.stage()
+		w.checker.sessionEnds(s.appSession, nil)
+	}},
+	"taken by nobody's force": {"session", func(w *World, _ *task) {
+		s := w.stage()
+		w.checker.sessionEnds(s.appSession, protocol.Errorf(protocol.CodeDetached, "x", "y"))
+	}},
+	"taken by force": {"", func(w *World, _ *task) {
+		s := w.stage()
+		w.forced[3] = true
+		w.checker.sessionEnds(s.appSession, protocol.Errorf(protocol.CodeDetached, "x", "y"))
+	}},
+	"left": {"", func(w *World, _ *task) { w.stage().leftWith() }},
+	"not there": {"", func(w *World, _ *task) {
+		s := w.stage()
+		s.opened = false
+		w.checker.sessionEnds(s.appSession, protocol.Errorf(protocol.CodeUnknownSession, "x", "y"))
+	}},
+	"not there any more, and nothing has happened": {"session", func(w *World, _ *task) {
+		s := w.stage()
+		w.checker.sessionEnds(s.appSession, protocol.Errorf(protocol.CodeUnknownSession, "x", "y"))
+	}},
+	"unknown to the next broker": {"", func(w *World, _ *task) {
+		s := w.stage()
+		w.reigns = 2
+		w.checker.sessionEnds(s.appSession, protocol.Errorf(protocol.CodeUnknownSession, "x", "y"))
+	}},
+	"in use": {"", func(w *World, _ *task) {
+		s := w.stage()
+		s.opened = false
+		w.checker.sessionEnds(s.appSession, protocol.Errorf(protocol.CodeInUse, "x", "y"))
+	}},
+	"in use by itself": {"session", func(w *World, _ *task) {
+		s := w.stage()
+		w.checker.sessionEnds(s.appSession, protocol.Errorf(protocol.CodeInUse, "x", "y"))
+	}},
+	"refused for ever as for now": {"session", func(w *World, _ *task) {
+		s := w.stage()
+		s.opened = false
+		w.checker.sessionEnds(s.appSession, protocol.Errorf(protocol.CodeOverloaded, "x", "y"))
+	}},
+}
+
+// A kept session ends for a reason, and who sees it closed in order has all that nobody has taken.
+func TestKeptEnds(t *testing.T) { judge(t, keptEnds) }
