@@ -29,7 +29,7 @@ func (w *World) stage() stage {
 	return stage{w: w, appSession: s, h: h}
 }
 
-// knows has a task have reached the session, and an instance, which has answered so.
+// meets has a task have reached the session, and an instance, which has answered so.
 func (s stage) meets(t *task) {
 	s.h.meets(t, uint64(t.id))
 	t.session.keeps = true
@@ -57,7 +57,7 @@ func (s stage) error(id protocol.TaskID, code protocol.Code) {
 	s.app.relayed(&engine.Completion{Task: id, Session: s.session, Err: protocol.Errorf(code, "x", "y"), Foreign: true})
 }
 
-// left has the session be left in order, after a task's answer was taken.
+// leftWith has the session be left in order, after a task's answer was taken.
 func (s stage) leftWith(took ...*task) {
 	s.left, s.took = true, took
 	s.w.checker.sessionEnds(s.appSession, protocol.Errorf(protocol.CodeDetached, "x", "y"))
@@ -166,6 +166,12 @@ var relays = map[string]rule{
 		s.h.tasks = before.h.tasks
 		s.result(t.id, resultOf(t.content), t.resultSize)
 	}},
+	"taken by one who was heard to leave afterwards": {"", func(w *World, t *task) {
+		s := w.stage()
+		s.meets(t)
+		t.surely = w.at
+		s.result(t.id, resultOf(t.content), t.resultSize)
+	}},
 	"taken under another broker": {"", func(w *World, t *task) {
 		s := w.stage()
 		s.meets(t)
@@ -187,6 +193,12 @@ var keptEnds = map[string]rule{
 	"closed without an answer": {"relay", func(w *World, t *task) {
 		s := w.stage()
 		s.meets(t)
+		s.ends()
+	}},
+	"closed without an answer while its client may have been given up": {"", func(w *World, t *task) {
+		s := w.stage()
+		s.meets(t)
+		s.app.c.place.doubted = w.at + 1
 		s.ends()
 	}},
 	"closed without one that another has taken": {"", func(w *World, t *task) {
