@@ -93,7 +93,7 @@ func (c *Core) serviceInfo(e *catalogue.Entry) protocol.ServiceInfo {
 		if len(i.Reason) > protocol.MaxText {
 			continue
 		}
-		if why := m.explain(c.managers, true); why != "" && !strings.Contains(i.Reason, why) {
+		if why := m.explain(c.managers, true); why != "" && m.lacks() && !strings.Contains(i.Reason, why) {
 			if i.Reason != "" {
 				i.Reason += "; "
 			}

@@ -434,6 +434,16 @@ func (m *manager) explain(t *managers, exact bool) string {
 	}
 }
 
+// lacks says whether one of its sessions could do with an instance; without sessions it does, for the next one.
+func (m *manager) lacks() bool {
+	for _, s := range m.sessions.All() {
+		if s.lacks() {
+			return true
+		}
+	}
+	return m.sessions.Len() == 0
+}
+
 // starting says how far the containers are that are being started, of a manager that has none which serves.
 func (m *manager) starting() string {
 	for _, c := range m.containers.All() {

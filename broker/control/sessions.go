@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/weft-fabric/weft/broker/fleet"
 	"github.com/weft-fabric/weft/broker/session"
 	"github.com/weft-fabric/weft/internal/ordered"
 	"github.com/weft-fabric/weft/internal/planted"
@@ -436,6 +437,24 @@ func (s *sess) stays() bool {
 	return !s.state.Over() && s.closing == protocol.CloseFinish && s.steering.suspended && s.seen.Queued > 0
 }
 
+// lacks says whether the session is open and could do with an instance: it has had none yet, tasks of it wait, or there are
+// fewer than it is to have in any case. Otherwise what stands in the way of more does not matter to it: its manager would
+// have them still, until it has idled for a while.
+func (s *sess) lacks() bool {
+	m := s.manager
+	switch {
+	case s.state.Over():
+		return false
+	case s.state != session.Running, m.hosting == 0, s.seen.Queued > 0:
+		return true
+	}
+	least := s.request.MinInst
+	if least == 0 {
+		least = m.service.Instances.Min
+	}
+	return m.count[fleet.Serving]+m.byHand[fleet.Serving] < least
+}
+
 // info is what can be seen of a session.
 func (t *sessions) info(s *sess) protocol.SessionInfo {
 	i := protocol.SessionInfo{
@@ -461,7 +480,7 @@ func (t *sessions) info(s *sess) protocol.SessionInfo {
 		i.Reason = cut(s.verdict.Error())
 	case s.stays():
 		i.Reason = staysOpen
-	case !s.state.Over():
+	case s.lacks():
 		i.Reason = cut(s.manager.explain(t.c.managers, true))
 	}
 	return i
