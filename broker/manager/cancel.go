@@ -94,7 +94,7 @@ func (m endings) cancel(s *hosted, o *session.Cancel) {
 		}
 	}
 	if asked+over > 0 {
-		s.happened(protocol.EventCancel, "all tasks: %d were not at an instance and are over, %d are asked to stop: %s", over, asked, o.Error.Msg)
+		s.happened(protocol.EventCancel, "all tasks, %d not at an instance and over, %d asked to stop: %s", over, asked, o.Error.Msg)
 	}
 }
 

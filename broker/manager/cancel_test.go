@@ -130,7 +130,7 @@ func TestCancelOfTasksThatWait(t *testing.T) {
 	}
 	want := []string{
 		"cancel: task 2 was not at an instance and is over: cancelled by its client",
-		"cancel: all tasks: 1 were not at an instance and are over, 2 are asked to stop: cancelled by its client",
+		"cancel: all tasks, 1 not at an instance and over, 2 asked to stop: cancelled by its client",
 		"cancel: task 1: its hook's context has ended on a on node node-a",
 	}
 	if got := w.events(1); !slices.Equal(got, want) {

@@ -65,7 +65,7 @@ func (f *flood) settle(s *hosted, now time.Time) {
 // tell tells how many events were not told.
 func (f *flood) tell(s *hosted) {
 	if f.more > 0 {
-		s.tellEvent(f.kind, fmt.Sprintf("and %d more", f.more))
+		s.tellEvent(f.kind, fmt.Sprintf("%d more like these", f.more))
 	}
 	f.more = 0
 }

@@ -135,7 +135,7 @@ func TestEventsDoNotFlood(t *testing.T) {
 		t.Fatalf("told were %q", got)
 	}
 	w.pass(200 * time.Millisecond)
-	if got := w.events(1); !slices.Equal(got[4:], []string{"retry: and 99997 more"}) {
+	if got := w.events(1); !slices.Equal(got[4:], []string{"retry: 99997 more like these"}) {
 		t.Fatalf("then told were %q", got[4:])
 	}
 	before := len(w.events(1))
@@ -157,7 +157,7 @@ func TestEventsDoNotFlood(t *testing.T) {
 	s.happened(protocol.EventRetry, "the end")
 	w.order(session.Order{Close: &session.Close{Session: 1}})
 	got := w.events(1)
-	if tail := got[len(got)-4:]; !slices.Equal(tail, []string{"retry: after a while", "retry: after a while", "retry: after a while", "retry: and 1 more"}) {
+	if tail := got[len(got)-4:]; !slices.Equal(tail, []string{"retry: after a while", "retry: after a while", "retry: after a while", "retry: 1 more like these"}) {
 		t.Fatalf("at the end %q", tail)
 	}
 }

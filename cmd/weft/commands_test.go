@@ -254,7 +254,7 @@ func TestCommands(t *testing.T) {
 		{"environment create ci", "environment ci created\n", "create ci map[]"},
 		{"environment create ci --label a=1 --label b=x=y", "environment ci created\n", "create ci map[a:1 b:x=y]"},
 		{"environment delete ci", "environment ci deleted\n", "delete ci false"},
-		{"environment delete risk --force", "environment risk: deleting, 2 sessions are being killed\n", "delete risk true"},
+		{"environment delete risk --force", "environment risk: deleting, 2 sessions being killed\n", "delete risk true"},
 	}
 	for _, c := range cases {
 		b := &scripted{}
@@ -326,7 +326,7 @@ func TestFollowEvents(t *testing.T) {
 	want := ""
 	for i, e := range someEvents() {
 		if i == 5 {
-			want += "(3 events were dropped)\n"
+			want += "(3 events dropped)\n"
 		}
 		want += eventLine(e, noon()) + "\n"
 	}

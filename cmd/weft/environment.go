@@ -120,7 +120,7 @@ func newEnvironmentDelete(a *app) *cobra.Command {
 				case err != nil:
 					return err
 				case len(left) > 0:
-					_, err = fmt.Fprintf(a.out, "environment %s: deleting, %s sessions are being killed\n", args[0], humanCount(left[0].Sessions))
+					_, err = fmt.Fprintf(a.out, "environment %s: deleting, %s being killed\n", args[0], plural(left[0].Sessions, "session"))
 				default:
 					_, err = fmt.Fprintf(a.out, "environment %s deleted\n", args[0])
 				}

@@ -16,6 +16,9 @@ func newSession(a *app) *cobra.Command {
 	return cmd
 }
 
+// ageHelp says how old the figures of sessions are.
+const ageHelp = "The numbers of tasks, and the nodes, are those of at most half a second ago."
+
 // noSession says that there is no such session.
 func noSession(number protocol.SessionNumber) error {
 	return protocol.Errorf(protocol.CodeUnknownSession, "session", "there is no session %d (see: weft session list --all)", number)

@@ -23,8 +23,9 @@ type sessionAnalysis struct {
 // stepsHelp explains the table of steps.
 const stepsHelp = `The steps of a task: queued until it is given to an instance; in flight from there until its result is at the broker;
 executing, which is the hook alone; returning from the broker to the client. TIMED is how many were measured: of those in
-flight and returning only samples are. Means are exact; P50, P95 and P99 are estimates, from counts of durations between
-powers of two: they may be wrong by that factor where there are few, and are never above the longest that was counted.`
+flight and returning only samples are; of those executing, what an instance reports together counts at its mean. Means are
+exact; P50, P95 and P99 are estimates, from counts of durations between powers of two: they may be wrong by that factor where
+there are few, and are never above the longest that was counted.`
 
 func newSessionAnalyze(a *app) *cobra.Command {
 	cmd := &cobra.Command{
@@ -151,12 +152,12 @@ func describeStats(s *protocol.Stats, a analyze.Analysis) []pair {
 			{s.Cancelled, "cancelled"},
 			{s.Dead, "in the dead-letter list"},
 			{s.Refused, "refused"},
-			{s.Retried, "repeats"},
-			{s.Late, "late results dropped"},
+			repeats(s.Retried),
+			late(s.Late),
 		})},
 		{"bytes", fmt.Sprintf("payloads %s, results %s", humanBytes(int64(s.BytesIn)), humanBytes(int64(s.BytesOut)))},
 		{"rates", rates},
-		{"instances", fmt.Sprintf("%s now, at most %s, %s at once each", humanCount(s.Instances), humanCount(s.Most), humanCount(s.Slots))},
+		{"instances", fmt.Sprintf("%s now, at most %s, with %s each", humanCount(s.Instances), humanCount(s.Most), plural(s.Slots, "slot"))},
 	}
 	if s.Active > 0 {
 		pairs = append(pairs, pair{"time", fmt.Sprintf("%s with something to do; of that %s without room at any instance, %s waiting for the client",
@@ -171,6 +172,20 @@ func describeStats(s *protocol.Stats, a analyze.Analysis) []pair {
 type tally struct {
 	n    uint64
 	what string
+}
+
+func repeats(n uint64) tally {
+	if n == 1 {
+		return tally{n, "repeat"}
+	}
+	return tally{n, "repeats"}
+}
+
+func late(n uint64) tally {
+	if n == 1 {
+		return tally{n, "late result dropped"}
+	}
+	return tally{n, "late results dropped"}
 }
 
 // counted writes what there is any of.

@@ -18,6 +18,8 @@ func newSessionEvents(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "events NUMBER",
 		Short: "Show what happened to a session: its last events",
+		Long: fmt.Sprintf("Show what happened to a session: its last %s events, the oldest first. Of what happens often only the first few are\n"+
+			"told by themselves; then, less and less often, how many more like these there were.", humanCount(protocol.MaxEvents)),
 		Args:  takes("NUMBER"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			number, err := sessionNumber(args[0])
@@ -39,7 +41,7 @@ func newSessionEvents(a *app) *cobra.Command {
 			})
 		},
 	}
-	cmd.Flags().BoolVarP(&follow, "follow", "f", false, "go on with what happens, until the session is over or Ctrl-C")
+	cmd.Flags().BoolVarP(&follow, "follow", "f", false, "go on with what happens, asked for every --interval, until the session is over or Ctrl-C")
 	a.formFlag(cmd)
 	return cmd
 }
@@ -94,7 +96,7 @@ func printEvent(a *app, e protocol.SessionEvent, last uint64) error {
 		return err
 	}
 	if last > 0 && e.Number > last+1 {
-		if _, err := fmt.Fprintf(a.out, "(%d events were dropped)\n", e.Number-last-1); err != nil {
+		if _, err := fmt.Fprintf(a.out, "(%s dropped)\n", plural(e.Number-last-1, "event")); err != nil {
 			return err
 		}
 	}

@@ -19,6 +19,8 @@ func newSessionGet(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "get NUMBER",
 		Short: "Show one session in full, with its last events",
+		Long: "Show one session in full: its state and why, its tasks, its last failure with the output of the instance, and its last\n" +
+			"events.\n\n" + ageHelp,
 		Args:  takes("NUMBER"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			number, err := sessionNumber(args[0])

@@ -13,6 +13,9 @@ func newSessionList(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "list",
 		Short: "List the sessions",
+		Long: "List the sessions.\n\n" + ageHelp + "\n\n" +
+			"REASON says for what a session waits that has no instance, or too few while tasks are queued; of one that has failed or\n" +
+			"was killed, why.",
 		Args:  takes(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return a.ask(cmd.Context(), func(ctx context.Context, c operator) error {

@@ -19,7 +19,7 @@ func newTask(a *app) *cobra.Command {
 		Short: "See single tasks, cancel them, and run those again that were given up",
 		Long: "A task is named by its session's number and its place in the session, from 1, as SESSION/TASK: 7/12 is the\n" +
 			"twelfth task of session 7. Services know it by the same name (TaskContext.Key).\n\n" +
-			"Tasks that were given up after their attempts are in the broker's dead-letter list, each by a number of its own:\n" +
+			"Tasks that were given up after their attempts are in the broker's dead-letter list, each under a number of its own:\n" +
 			"weft task list --dead shows them, weft task retry runs them again, weft task drop takes them off the list.",
 	})
 	a.brokerFlag(cmd)
@@ -129,7 +129,7 @@ func newTaskCancel(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "cancel SESSION/TASK...",
 		Short: "Cancel tasks",
-		Long: "A task that was not begun never is. Of one that runs the context of its hook ends; when the hook does not return\n" +
+		Long: "Cancel tasks. One that was not begun never is. Of one that runs the context of its hook ends; when the hook does not return\n" +
 			"within the service's grace (limits.grace), its instance is killed, whose other tasks are run again. All tasks of a\n" +
 			"session: weft session cancel. Tasks that are over already are left as they are.",
 		Args: takesSome("SESSION/TASK"),
@@ -245,7 +245,7 @@ func describeTask(t protocol.TaskInfo, now time.Time) []pair {
 		{"instance", at},
 		{"size", humanBytes(t.Size)},
 		{"priority", priority},
-		{"attempts", fmt.Sprintf("%d that failed, %d lost instances", t.Attempts, t.Losses)},
+		{"attempts", fmt.Sprintf("%d that failed, %s", t.Attempts, plural(t.Losses, "lost instance"))},
 		{"deadline", since(t.Deadline, now)},
 		{"may execute", run},
 		{"next attempt", since(t.Next, now)},

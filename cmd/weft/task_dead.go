@@ -56,7 +56,7 @@ func listDead(ctx context.Context, a *app, filter client.Filter, args []string) 
 		}
 		lost, err := c.LostDeadLetters(ctx)
 		if err == nil && lost > 0 {
-			_, err = fmt.Fprintf(a.errOut, "%s older ones are lost: the broker keeps so many tasks, and no more bytes (weft broker --dead-letters, --dead-letter-bytes)\n", humanCount(lost))
+			_, err = fmt.Fprintf(a.errOut, "%s lost before these: the broker keeps only so many, and so many bytes (weft broker --dead-letters, --dead-letter-bytes)\n", plural(lost, "task"))
 		}
 		return err
 	})
@@ -141,7 +141,7 @@ func saveResult(out io.Writer, folder string, id uint64, result []byte) error {
 func newTaskDrop(a *app) *cobra.Command {
 	var which protocol.DropDead
 	cmd := &cobra.Command{
-		Use:   "drop ID...",
+		Use:   "drop ID... | --service NAME | --all",
 		Short: "Take tasks off the dead-letter list",
 		Long: "Take tasks off the list of those that were given up after their attempts: those with these numbers, those of a\n" +
 			"service, or all; and say how many that were. With --service, numbers are only taken off if they are of that service.",
@@ -254,7 +254,7 @@ func describeDead(l *protocol.DeadLetter, now time.Time) []pair {
 		{"parameters", parameters},
 		{"given up", since(l.At, now)},
 		{"size", humanBytes(l.Size)},
-		{"attempts", fmt.Sprintf("%d that failed, %d lost instances", l.Attempts, l.Losses)},
+		{"attempts", fmt.Sprintf("%d that failed, %s", l.Attempts, plural(l.Losses, "lost instance"))},
 		{"error", why},
 		{"last error", last},
 		{"last ran on", namesOf(l.Instances, "\n")},

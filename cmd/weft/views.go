@@ -89,7 +89,7 @@ func describeService(s protocol.ServiceInfo, now time.Time) []pair {
 
 // describeRetry says when a task is run again.
 func describeRetry(r protocol.Retry) string {
-	text := fmt.Sprintf("%d attempts, %d host losses, backoff %v to %v", r.Attempts, r.HostLosses,
+	text := fmt.Sprintf("%s, %s, backoff %v to %v", plural(r.Attempts, "attempt"), plural(r.HostLosses, "lost host"),
 		time.Duration(r.Backoff), time.Duration(r.MaxBackoff))
 	if len(r.On) > 0 {
 		text += ", on " + strings.Join(r.On, " and ")
@@ -138,9 +138,13 @@ func describeRequest(r protocol.ContainerRequest) string {
 }
 
 func describeCapacity(c protocol.Capacity) string {
-	parts := []string{humanCores(c.CPU) + " cores"}
+	cores := humanCores(c.CPU) + " cores"
+	if c.CPU == 1000 {
+		cores = "1 core"
+	}
+	parts := []string{cores}
 	if c.GPU > 0 {
-		parts = append(parts, fmt.Sprintf("%d GPUs", c.GPU))
+		parts = append(parts, plural(c.GPU, "GPU"))
 	}
 	parts = append(parts, humanBytes(c.Memory))
 	if c.Network > 0 {
@@ -199,7 +203,7 @@ func describeSession(s sessionInFull, now time.Time) []pair {
 		{"tasks", fmt.Sprintf("%s queued, %s in flight, %s done, %s failed",
 			humanCount(s.Queued), humanCount(s.InFlight), humanCount(s.Done), humanCount(s.Failed))},
 		{"of these", counted([]tally{
-			{s.Cancelled, "cancelled"}, {s.Dead, "in the dead-letter list"}, {s.Retried, "repeats"}, {s.Late, "late results dropped"},
+			{s.Cancelled, "cancelled"}, {s.Dead, "in the dead-letter list"}, repeats(s.Retried), late(s.Late),
 		})},
 		{"nodes", strings.Join(s.Nodes, " ")},
 		{"loop", loopOf(s.SessionInfo)},

@@ -241,3 +241,16 @@ func TestWhatIsSaidWhenNothingIsDropped(t *testing.T) {
 		}
 	}
 }
+
+func TestOneOfAThing(t *testing.T) {
+	for want, got := range map[string]string{
+		"1 cancelled, 1 repeat, 1 late result dropped":       counted([]tally{{1, "cancelled"}, repeats(1), late(1)}),
+		"2 cancelled, 1,000 repeats, 2 late results dropped": counted([]tally{{2, "cancelled"}, repeats(1000), late(2)}),
+		"": counted([]tally{repeats(0), late(0)}),
+		"1 attempt, 1 lost host, backoff 0s to 0s": describeRetry(protocol.Retry{Attempts: 1, HostLosses: 1}),
+	} {
+		if got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+}

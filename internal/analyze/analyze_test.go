@@ -38,18 +38,22 @@ func TestOf(t *testing.T) {
 		s    *protocol.Stats
 	}{
 		{"all is well", Nothing, []string{"executes for 40 us"}, healthy(nil)},
-		{"nothing at all", TooLittle, []string{"0 tasks were finished"}, &protocol.Stats{}},
-		{"the first tasks run", TooLittle, []string{"No task was finished in 30 s; 2 are being executed"}, &protocol.Stats{
+		{"nothing at all", TooLittle, []string{"0 tasks finished so far", "0 tasks wait, 0 in flight; 0 instances at work"}, &protocol.Stats{}},
+		{"the first tasks run", TooLittle, []string{"No task was finished in 30 s; 2 tasks in flight"}, &protocol.Stats{
 			Submitted: 2, Flying: 2, Active: 30 * time.Second, Serving: time.Minute, Busy: time.Minute, Instances: 2, Slots: 1,
 		}},
-		{"no instance comes", TooFewInstances, []string{"without any instance", "weft service info"}, &protocol.Stats{
+		{"no instance comes", TooFewInstances, []string{"without any instance", "weft service info", "100 tasks wait now"}, &protocol.Stats{
 			Submitted: 100, Waiting: 100, Active: 30 * time.Second, Starved: 30 * time.Second, Most: 4, Slots: 1,
 		}},
 		{"a queue", TooFewInstances, []string{"wait for 2.01 s", "executed for 10 ms", "more than 2", "100 %"}, healthy(func(s *protocol.Stats) {
 			s.Queued, s.InFlight, s.Executing = all(2000, 2*time.Second), all(900, 20*time.Millisecond), all(2000, 10*time.Millisecond)
 			s.Done, s.Starved, s.Busy, s.Most, s.Waiting = 2000, 10*time.Second, 20*time.Second, 2, 5000
 		})},
-		{"a queue, and nodes are missing", TooFewInstances, []string{"There may be 40 and are 2"}, healthy(func(s *protocol.Stats) {
+		{"a queue for one", TooFewInstances, []string{"while the only instance is at work", "; 1 task waits now", "with 1 slot each", "at most 10 ms, 99 of 100"}, healthy(func(s *protocol.Stats) {
+			s.Queued, s.InFlight, s.Executing = all(2000, 2*time.Second), all(900, 20*time.Millisecond), all(2000, 10*time.Millisecond)
+			s.Done, s.Starved, s.Busy, s.Serving, s.Instances, s.Most, s.Waiting = 2000, 10*time.Second, 10*time.Second, 10*time.Second, 1, 1, 1
+		})},
+		{"a queue, and nodes are missing", TooFewInstances, []string{"there may be 40", "while all 2 instances are at work"}, healthy(func(s *protocol.Stats) {
 			s.Queued, s.InFlight, s.Executing = all(2000, 2*time.Second), all(900, 20*time.Millisecond), all(2000, 10*time.Millisecond)
 			s.Done, s.Starved, s.Busy, s.Most = 2000, 10*time.Second, 20*time.Second, 40
 		})},

@@ -14,6 +14,14 @@ func bytes(v float64) string { return human.Bytes(int64(v)) }
 // times writes how often one duration goes into another.
 func times(a, b time.Duration) string { return fmt.Sprintf("%.1f", share(a, b)) }
 
+// waits writes how many tasks wait.
+func waits(n int) string {
+	if n == 1 {
+		return "1 task waits"
+	}
+	return human.Plural(n, "task") + " wait"
+}
+
 // unready is what there is to say before there is anything to judge.
 func (f *figures) unready() (Finding, bool) {
 	if f.finished >= leastTasks || f.finished > 0 && f.Active >= leastActive || f.waitsInVain() {
@@ -21,13 +29,13 @@ func (f *figures) unready() (Finding, bool) {
 	}
 	found := Finding{
 		Bottleneck: TooLittle,
-		Summary:    fmt.Sprintf("%s tasks were finished: that says nothing yet.", human.Count(f.finished)),
-		Evidence: []string{fmt.Sprintf("%s tasks wait, %s are at instances, of which %d serve the session",
-			human.Count(f.Waiting), human.Count(f.Flying), f.Instances)},
+		Summary:    fmt.Sprintf("%s finished so far: that says nothing yet.", human.Plural(f.finished, "task")),
+		Evidence: []string{fmt.Sprintf("%s, %s in flight; %s at work for the session",
+			waits(f.Waiting), human.Count(f.Flying), human.Plural(f.Instances, "instance"))},
 		Advice: []string{"Ask again when more tasks were finished."},
 	}
 	if f.Flying > 0 && f.Active >= leastActive {
-		found.Summary = fmt.Sprintf("No task was finished in %s; %s are being executed.", human.Duration(f.Active), human.Count(f.Flying))
+		found.Summary = fmt.Sprintf("No task was finished in %s; %s in flight.", human.Duration(f.Active), human.Plural(f.Flying, "task"))
 	}
 	return found, true
 }
@@ -49,8 +57,8 @@ func (f *figures) retries() (Finding, bool) {
 		Summary: fmt.Sprintf("%s of all attempts were repeats: tasks fail, or lose their instance, and are run again.",
 			percent(again)),
 		Evidence: []string{
-			fmt.Sprintf("%s repeats of %s tasks, of which %s failed in the end, %s for the dead-letter list",
-				human.Count(f.Retried), human.Count(f.finished), human.Count(f.Failed), human.Count(f.Dead)),
+			fmt.Sprintf("%s of %s; %s failed in the end, %s into the dead-letter list",
+				human.Plural(f.Retried, "repeat"), human.Plural(f.finished, "task"), human.Count(f.Failed), human.Count(f.Dead)),
 			fmt.Sprintf("the repeats executed for about %s", human.Duration(time.Duration(f.Retried)*f.exec)),
 		},
 		Advice: []string{
@@ -124,7 +132,7 @@ func (f *figures) noInstances() (Finding, bool) {
 		Summary:    fmt.Sprintf("For %s of the time tasks waited, mostly without any instance there.", percent(f.starved)),
 		Evidence: []string{
 			fmt.Sprintf("%.1f instances on average, %d now, at most %d", f.there, f.Instances, f.Most),
-			fmt.Sprintf("%s tasks wait", human.Count(f.Waiting)),
+			waits(f.Waiting) + " now",
 		},
 		Advice: []string{
 			"See why there are none: weft session get and weft service info give the reason.",
@@ -175,19 +183,19 @@ func (f *figures) tooFew() (Finding, bool) {
 	}
 	found := Finding{
 		Bottleneck: TooFewInstances,
-		Summary: fmt.Sprintf("Tasks wait for %s until they are executed for %s, while all %s instances are at work.",
-			human.Duration(f.wait), human.Duration(f.exec), human.Count(f.team())),
+		Summary: fmt.Sprintf("Tasks wait for %s until they are executed for %s, while %s at work.",
+			human.Duration(f.wait), human.Duration(f.exec), f.everyInstance()),
 		Evidence: []string{
-			fmt.Sprintf("tasks waited for an instance for %s of the time, %s wait now", percent(f.starved), human.Count(f.Waiting)),
-			fmt.Sprintf("instances executed for %s of their time; there were %.1f on average, which execute %d at once each, and at most %d may be",
-				percent(f.busy), f.there, max(1, f.Slots), f.Most),
+			fmt.Sprintf("tasks waited for an instance for %s of the time; %s now", percent(f.starved), waits(f.Waiting)),
+			fmt.Sprintf("instances executed for %s of their time; there were %.1f on average, with %s each; there may be %d",
+				percent(f.busy), f.there, human.Plural(max(1, f.Slots), "slot"), f.Most),
 			f.hookEvidence(),
 		},
 	}
 	if f.team() >= f.Most {
-		found.Advice = append(found.Advice, fmt.Sprintf("Let there be more than %d: instances.max of the service, or of the session.", f.Most))
+		found.Advice = append(found.Advice, fmt.Sprintf("Allow more than %d: instances.max of the service, or of the session.", f.Most))
 	} else {
-		found.Advice = append(found.Advice, fmt.Sprintf("There may be %d and are %d: weft session get says what is in the way; it may be that nodes are missing.", f.Most, f.team()))
+		found.Advice = append(found.Advice, fmt.Sprintf("See why there are not more: there may be %d. weft session get says what is in the way; it may be that nodes are missing.", f.Most))
 	}
 	found.Advice = append(found.Advice, "Let an instance execute more at once (slots), if its hook mostly waits.",
 		"A faster hook helps as much: each task executes for "+human.Duration(f.exec)+".")
@@ -197,9 +205,21 @@ func (f *figures) tooFew() (Finding, bool) {
 // team is how many instances there are, or were when it was at work.
 func (f *figures) team() int { return max(f.Instances, int(f.there+0.5)) }
 
+// everyInstance names all of them, with the verb.
+func (f *figures) everyInstance() string {
+	switch n := f.team(); n {
+	case 0:
+		return "its instances are"
+	case 1:
+		return "the only instance is"
+	default:
+		return fmt.Sprintf("all %s are", human.Plural(n, "instance"))
+	}
+}
+
 func (f *figures) hookEvidence() string {
 	p50, p99 := f.Executing.Quantile(0.5), f.Executing.Quantile(0.99)
-	text := fmt.Sprintf("OnTaskExec takes %s on average, %s in the middle, %s for the slowest hundredth", human.Duration(f.exec), human.Duration(p50), human.Duration(p99))
+	text := fmt.Sprintf("OnTaskExec takes %s on average; half of the tasks take at most %s, 99 of 100 at most %s", human.Duration(f.exec), human.Duration(p50), human.Duration(p99))
 	if p99 > 8*p50 {
 		text += ": few tasks take far longer than the others"
 	}
