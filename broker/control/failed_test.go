@@ -34,19 +34,9 @@ func TestStateInWhichASessionEnds(t *testing.T) {
 			told := tt.told
 			told.Session = 1
 			w.note(0, session.Note{Changed: &told})
-			var found protocol.SessionInfo
-			var last protocol.SessionEvent
-			w.on = func(_ *peer, r protocol.Record) {
-				switch r.Kind {
-				case protocol.KindSessionPage:
-					found = decode[protocol.SessionPage](t, r).Entries[0]
-				case protocol.KindEventPage:
-					events := decode[protocol.EventPage](t, r).Entries
-					last = events[len(events)-1]
-				}
-			}
-			w.send(w.peers["ops"], protocol.KindListSessions, 1, protocol.ListRequest{Session: 1, All: true})
-			w.send(w.peers["ops"], protocol.KindListEvents, 2, protocol.ListRequest{Session: 1})
+			found := answersTo[protocol.SessionPage](t, w, protocol.KindListSessions, protocol.KindSessionPage, protocol.ListRequest{Session: 1, All: true}).Entries[0]
+			events := answersTo[protocol.EventPage](t, w, protocol.KindListEvents, protocol.KindEventPage, protocol.ListRequest{Session: 1}).Entries
+			last := events[len(events)-1]
 			if found.State != tt.state || found.Reason != tt.reason {
 				t.Errorf("it is %s: %q; want %s: %q", found.State, found.Reason, tt.state, tt.reason)
 			}

@@ -20,7 +20,7 @@ func newSessionEvents(a *app) *cobra.Command {
 		Short: "Show what happened to a session: its last events",
 		Long: fmt.Sprintf("Show what happened to a session: its last %s events, the oldest first. Of what happens often only the first few are\n"+
 			"told by themselves; then, less and less often, how many more like these there were.", humanCount(protocol.MaxEvents)),
-		Args:  takes("NUMBER"),
+		Args: takes("NUMBER"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			number, err := sessionNumber(args[0])
 			if err != nil {

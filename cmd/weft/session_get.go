@@ -21,7 +21,7 @@ func newSessionGet(a *app) *cobra.Command {
 		Short: "Show one session in full, with its last events",
 		Long: "Show one session in full: its state and why, its tasks, its last failure with the output of the instance, and its last\n" +
 			"events.\n\n" + ageHelp,
-		Args:  takes("NUMBER"),
+		Args: takes("NUMBER"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			number, err := sessionNumber(args[0])
 			if err != nil {

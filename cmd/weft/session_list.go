@@ -16,7 +16,7 @@ func newSessionList(a *app) *cobra.Command {
 		Long: "List the sessions.\n\n" + ageHelp + "\n\n" +
 			"REASON says for what a session waits that has no instance, or too few while tasks are queued; of one that has failed or\n" +
 			"was killed, why.",
-		Args:  takes(),
+		Args: takes(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return a.ask(cmd.Context(), func(ctx context.Context, c operator) error {
 				sessions, err := collect(c.Sessions(ctx, filter))
