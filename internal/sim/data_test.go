@@ -55,17 +55,33 @@ func (b *notebook) finds(id, value uint64) {
 func value16(v uint64) *put { return &put{value: v, size: 16} }
 
 var dataRules = map[string]rule{
-	"nothing":                   {"", func(w *World, _ *task) { b := w.notebook(); b.finds(b.asks(nil), 0) }},
-	"what was put":              {"", func(w *World, _ *task) { b := w.notebook(); b.keeps(77); b.finds(b.asks(nil), 77) }},
-	"what was put last":         {"", func(w *World, _ *task) { b := w.notebook(); b.keeps(77); b.keeps(78); b.finds(b.asks(nil), 78) }},
-	"what was put and is lost":  {"data", func(w *World, _ *task) { b := w.notebook(); b.keeps(77); b.finds(b.asks(nil), 0) }},
-	"what was overwritten":      {"data", func(w *World, _ *task) { b := w.notebook(); b.keeps(77); b.keeps(78); b.finds(b.asks(nil), 77) }},
-	"what nobody has put":       {"data", func(w *World, _ *task) { b := w.notebook(); b.keeps(77); b.finds(b.asks(nil), 78) }},
-	"what was taken away":       {"data", func(w *World, _ *task) { b := w.notebook(); b.keeps(77); b.done(b.asks(&put{})); b.finds(b.asks(nil), 77) }},
-	"nothing, as it was":        {"", func(w *World, _ *task) { b := w.notebook(); b.keeps(77); b.done(b.asks(&put{})); b.finds(b.asks(nil), 0) }},
-	"the old one meanwhile":     {"", func(w *World, _ *task) { b := w.notebook(); b.keeps(77); b.asks(value16(78)); b.finds(b.asks(nil), 77) }},
-	"the new one meanwhile":     {"", func(w *World, _ *task) { b := w.notebook(); b.keeps(77); b.asks(value16(78)); b.finds(b.asks(nil), 78) }},
-	"the old one, asked before": {"", func(w *World, _ *task) { b := w.notebook(); b.keeps(77); id := b.asks(nil); b.keeps(78); b.finds(id, 77) }},
+	"nothing":                  {"", func(w *World, _ *task) { b := w.notebook(); b.finds(b.asks(nil), 0) }},
+	"what was put":             {"", func(w *World, _ *task) { b := w.notebook(); b.keeps(77); b.finds(b.asks(nil), 77) }},
+	"what was put last":        {"", func(w *World, _ *task) { b := w.notebook(); b.keeps(77); b.keeps(78); b.finds(b.asks(nil), 78) }},
+	"what was put and is lost": {"data", func(w *World, _ *task) { b := w.notebook(); b.keeps(77); b.finds(b.asks(nil), 0) }},
+	"what was overwritten":     {"data", func(w *World, _ *task) { b := w.notebook(); b.keeps(77); b.keeps(78); b.finds(b.asks(nil), 77) }},
+	"what nobody has put":      {"data", func(w *World, _ *task) { b := w.notebook(); b.keeps(77); b.finds(b.asks(nil), 78) }},
+	"what was taken away": {"data", func(w *World, _ *task) {
+		b := w.notebook()
+		b.keeps(77)
+		b.done(b.asks(&put{}))
+		b.finds(b.asks(nil), 77)
+	}},
+	"nothing, as it was": {"", func(w *World, _ *task) {
+		b := w.notebook()
+		b.keeps(77)
+		b.done(b.asks(&put{}))
+		b.finds(b.asks(nil), 0)
+	}},
+	"the old one meanwhile": {"", func(w *World, _ *task) { b := w.notebook(); b.keeps(77); b.asks(value16(78)); b.finds(b.asks(nil), 77) }},
+	"the new one meanwhile": {"", func(w *World, _ *task) { b := w.notebook(); b.keeps(77); b.asks(value16(78)); b.finds(b.asks(nil), 78) }},
+	"the old one, asked before": {"", func(w *World, _ *task) {
+		b := w.notebook()
+		b.keeps(77)
+		id := b.asks(nil)
+		b.keeps(78)
+		b.finds(id, 77)
+	}},
 	"either of two at once": {"", func(w *World, _ *task) {
 		b := w.notebook()
 		one, two := b.asks(value16(77)), b.asks(value16(78))
@@ -117,10 +133,22 @@ var dataRules = map[string]rule{
 		b.finds(id, 0)
 		b.finds(id, 0)
 	}},
-	"an error of no session":         {"data", func(w *World, _ *task) { b := w.notebook(); b.of.over = true; b.error(b.asks(nil), protocol.CodeInvalid) }},
-	"over":                           {"", func(w *World, _ *task) { b := w.notebook(); b.of.over = true; b.error(b.asks(nil), protocol.CodeSessionClosed) }},
-	"over, and it is not":            {"data", func(w *World, _ *task) { b := w.notebook(); b.error(b.asks(nil), protocol.CodeSessionClosed) }},
-	"its manager is gone":            {"", func(w *World, _ *task) { b := w.notebook(); w.plan.calm = false; b.error(b.asks(nil), protocol.CodeUnavailable) }},
+	"an error of no session": {"data", func(w *World, _ *task) {
+		b := w.notebook()
+		b.of.over = true
+		b.error(b.asks(nil), protocol.CodeInvalid)
+	}},
+	"over": {"", func(w *World, _ *task) {
+		b := w.notebook()
+		b.of.over = true
+		b.error(b.asks(nil), protocol.CodeSessionClosed)
+	}},
+	"over, and it is not": {"data", func(w *World, _ *task) { b := w.notebook(); b.error(b.asks(nil), protocol.CodeSessionClosed) }},
+	"its manager is gone": {"", func(w *World, _ *task) {
+		b := w.notebook()
+		w.plan.calm = false
+		b.error(b.asks(nil), protocol.CodeUnavailable)
+	}},
 	"its manager is gone by no deed": {"data", func(w *World, _ *task) { b := w.notebook(); b.error(b.asks(nil), protocol.CodeUnavailable) }},
 }
 

@@ -167,6 +167,7 @@ func (k *checker) ends(h *hookRun) {
 				k.w.promises.failedAttempt(t, h)
 			default:
 				t.successes++
+				t.sent, t.sentBy = h.said, h.run
 				if h.act == actSlow && k.w.at-h.begun > int64(protocol.PeerTimeout) {
 					k.w.tally.add(LongRuns)
 				}

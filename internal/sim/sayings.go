@@ -2,6 +2,7 @@ package sim
 
 import (
 	"encoding/binary"
+	"fmt"
 
 	clientengine "github.com/weft-fabric/weft/internal/engine/client"
 	engine "github.com/weft-fabric/weft/internal/engine/instance"
@@ -19,18 +20,55 @@ type speech struct {
 
 // sayings is what the client of a task has heard of it.
 type sayings struct {
+	base    int     // attempts under the brokers before
 	attempt int     // of the last part
 	next    int     // number of the next part of it
 	of      uint32  // run that said it
-	heard   int     // parts, of all attempts
 	percent float64 // of the last word of progress
 	toldOf  int     // attempt of that
 	spoke   bool    // a hook has said something: each further attempt has a number of its own, also where none counts as one
-	emitted int     // parts that its hooks have sent
+	sent    int     // parts, by the execution that was successful last
+	sentBy  uint32  // which that is
 }
 
-// partHead is what a part says: the content of its task, the execution, and its place.
-const partHead = 16
+// saying is what a part says of itself.
+type saying struct {
+	content content
+	run     uint32 // of its task, among its executions
+	attempt uint32
+	number  uint32
+	size    uint32
+}
+
+const sayingSize = 24
+
+// put writes it to the beginning of a part.
+func (s *saying) put(part []byte) {
+	binary.BigEndian.PutUint64(part, uint64(s.content))
+	for n, v := range [...]uint32{s.run, s.attempt, s.number, s.size} {
+		binary.BigEndian.PutUint32(part[8+4*n:], v)
+	}
+}
+
+// sayingOf reads what put has written; of less than that it is nothing.
+func sayingOf(part []byte) (s saying) {
+	if len(part) < sayingSize {
+		return s
+	}
+	s.content = contentOf(part)
+	for n, v := range [...]*uint32{&s.run, &s.attempt, &s.number, &s.size} {
+		*v = binary.BigEndian.Uint32(part[8+4*n:])
+	}
+	return s
+}
+
+// word is what an attempt of a task says of how far it is.
+const word = "attempt %d of %d"
+
+// tells says how far the task is.
+func (h *hookRun) tells(percent float64) {
+	engine.Progress(h.instance.engine, h.instance.process.now(), &h.job, percent, fmt.Sprintf(word, h.job.Attempt, uint64(h.task.content)))
+}
 
 // begins has a hook of a task say the first of what it has to say, and ask for data of its session.
 func (h *hookRun) begins() {
@@ -42,17 +80,17 @@ func (h *hookRun) begins() {
 	if !draw.chance(w.plan.parts) {
 		return
 	}
-	h.parts, h.size, h.run = draw.between(1, 8), pick(draw, partHead, partHead, 2000, 90<<10), uint32(h.task.executions)
+	h.parts, h.size, h.run = draw.between(1, 8), pick(draw, sayingSize, sayingSize, 2000, 90<<10), uint32(h.task.executions)
 	h.task.spoke = true
 	h.says((h.parts + 1) / 2)
-	engine.Progress(h.instance.engine, h.instance.process.now(), &h.job, float64(draw.between(1, 50)), "begun")
+	h.tells(float64(draw.between(1, 50)))
 }
 
 // concludes has it say the rest.
 func (h *hookRun) concludes() {
 	if h.parts > 0 && h.waits == nil {
 		h.says(h.parts)
-		engine.Progress(h.instance.engine, h.instance.process.now(), &h.job, 100, "done")
+		h.tells(100)
 	}
 	if h.waits != nil {
 		h.waits.Shell = nil
@@ -64,9 +102,8 @@ func (h *hookRun) says(upTo int) {
 	i, w := h.instance, h.instance.w
 	part := make([]byte, h.size)
 	for h.said < upTo {
-		binary.BigEndian.PutUint64(part, uint64(h.task.content))
-		binary.BigEndian.PutUint32(part[8:], h.run)
-		binary.BigEndian.PutUint32(part[12:], uint32(h.said))
+		says := saying{content: h.task.content, run: h.run, attempt: uint32(h.job.Attempt), number: uint32(h.said), size: uint32(h.size)}
+		says.put(part)
 		wait, err := engine.Emit(i.engine, &h.job, part)
 		switch {
 		case err != nil:
@@ -82,7 +119,6 @@ func (h *hookRun) says(upTo int) {
 			return
 		}
 		h.said++
-		h.task.emitted++
 		w.tally.add(PartsSent)
 	}
 }
@@ -94,8 +130,8 @@ func (h *hookRun) saysOn() {
 	h.instance.actor.ring()
 }
 
-// said takes what a task has said. Parts come in order, without gaps, each attempt from its first one on, and those of one
-// attempt are of one execution.
+// said takes what a task has said. Parts come whole, in order, without gaps, each attempt from its first one on, and those of
+// one attempt are of one execution. What is told of how far it is was said by the attempt that is named.
 func (a *app) said(s *clientengine.Said) {
 	c, w := a.c, a.c.w
 	at := int(s.Task.Slot())
@@ -107,35 +143,59 @@ func (a *app) said(s *clientengine.Said) {
 		w.fail("parts", "%s hears something of task %v, for which nobody waits", c.process.name, s.Task)
 		return
 	}
-	if p := s.Progress; p != nil {
+	if s.Progress != nil {
 		w.tally.add(Progressed)
-		if p.Attempt < t.toldOf || p.Attempt == t.toldOf && p.Percent < t.percent {
-			w.fail("parts", "%s hears that task %v is done to %v %% in attempt %d, after %v %% in attempt %d", c.process.name, s.Task, p.Percent, p.Attempt, t.percent, t.toldOf)
-		}
-		t.percent, t.toldOf = p.Percent, p.Attempt
+		a.progressed(t, s.Progress)
 		return
 	}
 	w.tally.add(PartsCame)
-	t.heard++
 	c.unread = append(c.unread, unread{source: s.Source, bytes: s.Weight})
-	if len(s.Payload) < partHead {
-		w.fail("parts", "%s gets a part of task %v with %d bytes", c.process.name, s.Task, len(s.Payload))
-		return
-	}
-	run, number := binary.BigEndian.Uint32(s.Payload[8:]), int(binary.BigEndian.Uint32(s.Payload[12:]))
+	is := sayingOf(s.Payload)
 	if s.Attempt > t.attempt {
-		t.attempt, t.next, t.of = s.Attempt, 0, run
+		t.attempt, t.next, t.of = s.Attempt, 0, is.run
 	}
-	if contentOf(s.Payload) != t.content || s.Attempt < t.attempt || run != t.of || s.Number != t.next || number != t.next {
-		w.fail("parts", "%s gets part %d of attempt %d of task %v, which its execution %d has sent as the %dth; the next is %d of attempt %d, of execution %d",
-			c.process.name, s.Number, s.Attempt, s.Task, run, number, t.next, t.attempt, t.of)
+	next := saying{content: t.content, run: t.of, attempt: uint32(t.attempt - t.base), number: uint32(t.next), size: uint32(len(s.Payload))}
+	if w.rebased(t, s.Attempt, int(is.attempt)) {
+		next.attempt = is.attempt
+	}
+	if is != next || s.Attempt != t.attempt || s.Number != t.next {
+		w.fail("parts", "%s gets as part %d of attempt %d of task %v what was sent as %+v; the next is %+v",
+			c.process.name, s.Number, s.Attempt, s.Task, is, next)
 	}
 	t.next++
 }
 
-// heardAll judges, where nothing disturbs, that a task which was executed once has all its parts heard before its result.
+// progressed takes how far a task is: as the attempt that is named has said, and never less than before.
+func (a *app) progressed(t *task, p *protocol.Progress) {
+	name, w := a.c.process.name, a.c.w
+	if p.Attempt < t.toldOf || p.Attempt == t.toldOf && p.Percent < t.percent {
+		w.fail("parts", "%s hears that task %v is done to %v %% in attempt %d, after %v %% in attempt %d", name, t.id, p.Percent, p.Attempt, t.percent, t.toldOf)
+	}
+	var attempt int
+	var of content
+	if n, _ := fmt.Sscanf(p.Text, word, &attempt, &of); n != 2 || of != t.content || attempt != p.Attempt-t.base && !w.rebased(t, p.Attempt, attempt) {
+		w.fail("parts", "%s hears of attempt %d of task %v what that has not said: %q; %d attempts were under brokers before", name, p.Attempt, t.id, p.Text, t.base)
+	}
+	t.percent, t.toldOf = p.Percent, p.Attempt
+}
+
+// rebased says whether it is since another broker has taken over that what is heard as of one attempt was said by another: its
+// clients add the attempts under those before.
+func (w *World) rebased(t *task, heard, said int) bool {
+	if w.reigns == 1 || heard-said <= t.base {
+		return false
+	}
+	t.base = heard - said
+	return true
+}
+
+// silencing are the classes after which a conversation may end in which parts are on their way.
+const silencing = Faults(1<<Partition | 1<<Pause | 1<<CrashBroker | 1<<Move | 1<<Clocks)
+
+// heardAll judges that all parts of what was executed with success are heard before its result.
 func (k *promises) heardAll(t *task) {
-	if k.w.plan.calm && t.executions == 1 && t.code == 0 && t.heard != t.emitted {
-		k.w.fail("parts", "task %v of session %d has a result, and %d of its %d parts were heard", t.id, t.session.index, t.heard, t.emitted)
+	if k.w.plan.on&silencing == 0 && t.successes == 1 && t.code == 0 && t.sent > 0 && (t.of != t.sentBy || t.next != t.sent) {
+		k.w.fail("parts", "task %v of session %d has a result, its execution %d has sent %d parts, and of execution %d there were %d heard",
+			t.id, t.session.index, t.sentBy, t.sent, t.of, t.next)
 	}
 }
