@@ -54,6 +54,12 @@ var partRules = map[string]rule{
 		w.parts(t, 2, 1)
 		w.part(t, 1, 1, t.says(1, 1))
 	}},
+	"of the attempt before, from its first": {"parts", func(w *World, t *task) { w.parts(t, 2, 1); w.parts(t, 1, 1) }},
+	"numbered otherwise than it says":       {"parts", func(w *World, t *task) { w.part(t, 1, 5, t.says(1, 0)) }},
+	"passed on as of the attempt before": {"parts", func(w *World, t *task) {
+		w.parts(t, 2, 1)
+		w.part(t, 1, 1, t.says(2, 1))
+	}},
 	"passed on as of the next attempt": {"parts", func(w *World, t *task) { w.part(t, 2, 0, t.says(1, 0)) }},
 	"of two executions in one attempt": {"parts", func(w *World, t *task) {
 		w.parts(t, 1, 1)
@@ -96,12 +102,24 @@ var partRules = map[string]rule{
 		w.part(t, 2, 0, t.says(1, 0))
 		w.part(t, 3, 0, t.says(3, 0))
 	}},
-	"one missing at the result":    {"parts", func(w *World, t *task) { w.parts(t, 1, 2); w.succeeds(t, 1, 3) }},
-	"all missing at the result":    {"parts", func(w *World, t *task) { w.succeeds(t, 1, 3) }},
-	"those of another execution":   {"parts", func(w *World, t *task) { w.parts(t, 1, 3); w.succeeds(t, 2, 3) }},
-	"one missing after a failure":  {"", func(w *World, t *task) { w.parts(t, 1, 2); t.sent, t.sentBy, t.code = 3, 1, 1; w.promises.heardAll(t) }},
-	"one missing after two":        {"", func(w *World, t *task) { w.parts(t, 1, 2); t.successes, t.sent, t.sentBy = 2, 3, 1; w.promises.heardAll(t) }},
-	"one missing after a crash":    {"", func(w *World, t *task) { w.plan.on = w.plan.on.With(CrashBroker); w.parts(t, 1, 2); w.succeeds(t, 1, 3) }},
+	"one missing at the result":  {"parts", func(w *World, t *task) { w.parts(t, 1, 2); w.succeeds(t, 1, 3) }},
+	"all missing at the result":  {"parts", func(w *World, t *task) { w.succeeds(t, 1, 3) }},
+	"those of another execution": {"parts", func(w *World, t *task) { w.parts(t, 1, 3); w.succeeds(t, 2, 3) }},
+	"one missing after a failure": {"", func(w *World, t *task) {
+		w.parts(t, 1, 2)
+		t.successes, t.sent, t.sentBy, t.code = 1, 3, 1, 1
+		w.promises.heardAll(t)
+	}},
+	"one missing after two": {"", func(w *World, t *task) {
+		w.parts(t, 1, 2)
+		t.successes, t.sent, t.sentBy = 2, 3, 1
+		w.promises.heardAll(t)
+	}},
+	"one missing after a crash": {"", func(w *World, t *task) {
+		w.plan.on = w.plan.on.With(CrashBroker)
+		w.parts(t, 1, 2)
+		w.succeeds(t, 1, 3)
+	}},
 	"one missing after a drop":     {"parts", func(w *World, t *task) { w.plan.on = w.plan.on.With(Drop); w.parts(t, 1, 2); w.succeeds(t, 1, 3) }},
 	"further and further":          {"", func(w *World, t *task) { w.progress(t, 1, 20, 1); w.progress(t, 1, 20, 1); w.progress(t, 1, 100, 1) }},
 	"less far":                     {"parts", func(w *World, t *task) { w.progress(t, 1, 20, 1); w.progress(t, 1, 19, 1) }},
