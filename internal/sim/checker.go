@@ -285,7 +285,7 @@ func (k *checker) leaves(c *conn, records []byte, payloads []payload) {
 			if owner == nil {
 				break
 			}
-			if t := k.w.broker.shares.sessions[rec.Session].knows(rec.Task); t != nil {
+			if t := k.w.broker.shares.keeping[rec.Session].knows(rec.Task); t != nil {
 				k.answers(t, h, &rec)
 				break
 			}

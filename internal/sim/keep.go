@@ -50,6 +50,7 @@ func (k *shares) keeps(o *session.Open) {
 	h := k.sessions[o.Session]
 	h.kept = &kept{number: o.Session, epoch: k.w.broker.epoch, client: o.Client, open: o, tasks: make(map[uint64]*task)}
 	k.kept = append(k.kept, h)
+	k.keeping[h.number] = h
 }
 
 // keepsNoMore notes that a session is over.

@@ -271,5 +271,22 @@ var keptEnds = map[string]rule{
 	}},
 }
 
+// An answer is noted when it is sent, also when it is sent again and the session is over.
+func TestAnswersOfWhatIsOver(t *testing.T) {
+	judge(t, map[string]rule{"": {"", func(w *World, one *task) {
+		k := &w.broker.shares
+		k.managers[1] = &holder{service: w.services[0]}
+		k.ordered(0, &session.Order{Open: &session.Open{Manager: 1, Session: 3, Keep: true}})
+		k.sessions[3].meets(one, uint64(one.id))
+		k.noted(&session.Note{Changed: &session.Changed{Session: 3, State: protocol.SessionClosed}})
+		frame := protocol.AppendHeader(nil, protocol.Header{Version: 1, Epoch: 7, Incarnation: 1})
+		frame = protocol.AppendBody(frame, protocol.KindFailure, 3, uint64(one.id), protocol.Errorf(protocol.CodeTaskFailed, "x", "y"))
+		w.checker.leaves(&conn{d: &dealer{process: w.seats[0].client.process}, r: w.broker.routers[1]}, frame, nil)
+		if one.answered != 7 || one.answeredAs != 3 {
+			t.Errorf("its answer is noted as of %v, session %d", one.answered, one.answeredAs)
+		}
+	}}})
+}
+
 // A kept session ends for a reason, and who sees it closed in order has all that nobody has taken.
 func TestKeptEnds(t *testing.T) { judge(t, keptEnds) }

@@ -18,6 +18,7 @@ type shares struct {
 	cpu      []int64                            // given of each loop
 	memory   int64                              // given of the node
 	kept     []*hosted                          // sessions that outlive their clients, and are not over
+	keeping  map[protocol.SessionNumber]*hosted // all that did, since what is known of their tasks may be said again
 }
 
 // holder is a session manager that has its share.
@@ -52,7 +53,7 @@ type lodging struct {
 func newShares(b *broker) shares {
 	return shares{
 		w: b.w, managers: make(map[uint32]*holder), sessions: make(map[protocol.SessionNumber]*hosted),
-		lodgings: make(map[string]*lodging), moving: make(map[any]*holder), cpu: make([]int64, b.w.plan.loops),
+		lodgings: make(map[string]*lodging), moving: make(map[any]*holder), keeping: make(map[protocol.SessionNumber]*hosted), cpu: make([]int64, b.w.plan.loops),
 	}
 }
 
