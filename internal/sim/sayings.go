@@ -155,7 +155,7 @@ func (a *app) said(s *clientengine.Said) {
 		t.attempt, t.next, t.of = s.Attempt, 0, is.run
 	}
 	next := saying{content: t.content, run: t.of, attempt: uint32(t.attempt - t.base), number: uint32(t.next), size: uint32(len(s.Payload))}
-	if w.rebased(t, s.Attempt, int(is.attempt)) {
+	if t.rebased(s.Attempt, int(is.attempt)) {
 		next.attempt = is.attempt
 	}
 	if is != next || s.Attempt != t.attempt || s.Number != t.next {
@@ -173,7 +173,7 @@ func (a *app) progressed(t *task, p *protocol.Progress) {
 	}
 	var attempt int
 	var of content
-	if n, _ := fmt.Sscanf(p.Text, word, &attempt, &of); n != 2 || of != t.content || attempt != p.Attempt-t.base && !w.rebased(t, p.Attempt, attempt) {
+	if n, _ := fmt.Sscanf(p.Text, word, &attempt, &of); n != 2 || of != t.content || attempt != p.Attempt-t.base && !t.rebased(p.Attempt, attempt) {
 		w.fail("parts", "%s hears of attempt %d of task %v what that has not said: %q; %d attempts were under brokers before", name, p.Attempt, t.id, p.Text, t.base)
 	}
 	t.percent, t.toldOf = p.Percent, p.Attempt
@@ -181,8 +181,8 @@ func (a *app) progressed(t *task, p *protocol.Progress) {
 
 // rebased says whether it is since another broker has taken over that what is heard as of one attempt was said by another: its
 // clients add the attempts under those before.
-func (w *World) rebased(t *task, heard, said int) bool {
-	if w.reigns == 1 || heard-said <= t.base {
+func (t *task) rebased(heard, said int) bool {
+	if t.session.app.c.w.reigns == 1 || heard-said <= t.base {
 		return false
 	}
 	t.base = heard - said
