@@ -40,8 +40,6 @@ type appSession struct {
 	run     time.Duration // of its tasks; 0: none
 	ranked  bool          // its tasks have priorities
 	ordered bool          // the ends of its tasks come in order
-	cancels bool          // all its tasks may have been cancelled
-	stopped bool          // its submission was to be stopped
 
 	keepsake                    // of one that may outlive its client
 	lastOrder, delivered uint64 // of its ordered tasks

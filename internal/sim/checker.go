@@ -152,7 +152,7 @@ func (k *checker) failed(t *task, err *protocol.Error) {
 	case protocol.CodeHostLossSpent:
 		explained = k.ended() >= limits.HostLosses
 	case protocol.CodeNotAccepting:
-		explained = s.stopped || w.plan.on.Has(Steering) && w.reigns > 1
+		explained = w.halted[s.session.Number()] || w.plan.on.Has(Steering) && w.reigns > 1
 	default:
 		explained = k.w.promises.explainsEnd(t, err) || k.explains(s, err)
 	}

@@ -75,7 +75,9 @@ func (w *World) attempt(t *task, c *conn, number uint8) {
 	if ok, err := r.Next(&rec); !ok || err != nil {
 		panic(err)
 	}
-	w.broker.shares.sessions[3] = &hosted{suspended: t.session.stopped}
+	if w.broker.shares.sessions[3] == nil {
+		w.broker.shares.sessions[3] = &hosted{}
+	}
 	w.promises.dispatched(t, c, &rec, 7)
 }
 
@@ -103,7 +105,7 @@ var broken = map[string]struct {
 		w.attempt(t, c, 2)
 	}},
 	"begun though its session is suspended": {"suspend", func(w *World, t *task, c *conn) {
-		t.session.stopped = true
+		w.broker.shares.sessions[3] = &hosted{suspended: true}
 		w.attempt(t, c, 1)
 	}},
 	"counted for the instance of another task": {"spared", func(w *World, t *task, c *conn) {
@@ -174,6 +176,7 @@ func TestPromises(t *testing.T) {
 		w := calmWorld(t)
 		w.at, w.now = int64(time.Minute), epochOfTime.Add(time.Minute)
 		s := &appSession{app: &w.seats[0].client.app, service: w.services[0]}
+		s.session = s.app.c.engine.Open(protocol.OpenSession{Service: s.service.name}, 0, 0)
 		one := w.newTask(s, 16)
 		one.retry = protocol.Retry{Attempts: 3, HostLosses: 3, Backoff: protocol.Duration(time.Second), MaxBackoff: protocol.Duration(time.Second)}
 		w.checker.submitted(one)
@@ -201,6 +204,7 @@ func TestCheckerComplains(t *testing.T) {
 	for name, c := range illegal {
 		w := calmWorld(t)
 		s := &appSession{app: &w.seats[0].client.app, service: w.services[0]}
+		s.session = s.app.c.engine.Open(protocol.OpenSession{Service: s.service.name}, 0, 0)
 		one := w.newTask(s, 16)
 		one.retry = protocol.Retry{Attempts: 3, HostLosses: 3, Backoff: protocol.Duration(time.Second), MaxBackoff: protocol.Duration(time.Second)}
 		w.checker.submitted(one)

@@ -90,16 +90,6 @@ func (h *hosted) knows(id uint64) *task {
 	return h.tasks[id]
 }
 
-// cancels notes that tasks of the session may be cancelled, those of other clients among them.
-func (h *hosted) cancels() {
-	if h == nil || h.kept == nil {
-		return
-	}
-	for _, t := range h.order {
-		t.session.cancels = true
-	}
-}
-
 // clientOf finds the client of an incarnation that lives; nil: none does.
 func (k *shares) clientOf(incarnation uint64) *client {
 	w := k.w
@@ -194,7 +184,6 @@ func (a helm) attach(h *hosted, force bool) {
 	if len(h.open.Bind.Parameters) > 0 {
 		s.excused = "its binding is refused"
 	}
-	s.stopped = w.plan.on.Has(Steering) // maybe by who had it
 	if force && s.excused == "" {
 		s.excused = "who had it may be closing it"
 	}

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"slices"
 	"time"
 
 	"github.com/weft-fabric/weft/broker/session"
@@ -216,7 +217,8 @@ func (k *shares) arrives(m *message) {
 			s.bytes += int64(t.size)
 			s.holder.bytes += int64(t.size)
 		}
-		t.refusable = t.refusable || s.holder.bytes > s.holder.share.Memory || len(k.kept) > 0 // whose answers count as well
+		t.refusable = t.refusable || s.holder.bytes > s.holder.share.Memory ||
+			slices.ContainsFunc(k.kept, func(of *hosted) bool { return of.holder == s.holder }) // whose answers count as well
 		s.meets(t, rec.Task)
 	})
 }

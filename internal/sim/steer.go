@@ -22,7 +22,7 @@ func (a helm) steer() {
 	}
 	action := pick(&w.drawApp, protocol.SteerStop, protocol.SteerAccept, protocol.SteerSuspend, protocol.SteerResume, protocol.SteerResume)
 	if action == protocol.SteerStop {
-		s.stopped = true
+		w.halted[s.session.Number()] = true
 	}
 	a.steerTo(s, action)
 }

@@ -163,7 +163,7 @@ func (a helm) cancel() {
 				a.gaveUp(t)
 			}
 		}
-		w.broker.shares.sessions[s.session.Number()].cancels()
+		w.cancelled[s.session.Number()] = true
 		s.session.CancelAll()
 	default:
 		a.cancelOf()
@@ -184,8 +184,7 @@ func (a helm) cancelOf() {
 	if number == 0 {
 		return
 	}
-	s.cancels = true
-	w.broker.shares.sessions[number].cancels()
+	w.cancelled[number] = true
 	w.cancelsByNumber = true
 	w.tally.add(Cancelled)
 	if w.drawApp.n(2) == 0 {
@@ -208,7 +207,7 @@ func (k *promises) explainsEnd(t *task, err *protocol.Error) bool {
 	passed := time.Duration(w.at - t.submitted)
 	switch err.Code { //nolint:exhaustive // the others are not about wishes
 	case protocol.CodeCancelled:
-		return t.cancelled > 0 || t.session.cancels || t.session.keeps && w.plan.on.Has(Cancels) || // by whoever has it, or has had it
+		return t.cancelled > 0 || w.cancelled[t.session.session.Number()] || // by whoever has it, or has had it
 			t.session.keeps && t.options.Timeout > 0 && (passed >= t.options.Timeout || w.plan.on.Has(Clocks)) || // by who left it then
 			w.cancelsByNumber && w.reigns > 1
 	case protocol.CodeDeadline:
