@@ -363,7 +363,7 @@ func (a *app) closeOther() {
 	for _, other := range place.client.app.sessions {
 		other.excused = "an operator may have closed it"
 	}
-	w.forced[s.session.Number()] = true
+	w.struck[s.session.Number()] = true
 	w.chaos.brokerLost()
 	w.tally.add(ClosedByOperator)
 	a.ask(protocol.KindCloseSession, protocol.CloseSession{Session: s.session.Number(), Mode: mode}, nil)

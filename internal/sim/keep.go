@@ -164,7 +164,6 @@ func (a helm) attach(h *hosted, force bool) {
 	}
 	if force {
 		w.tally.add(SessionsForced)
-		w.chaos.excuse(h.number, nil, "it may have been taken by force")
 		w.forced[h.number] = true
 	}
 	spec := &h.holder.service.spec
@@ -178,14 +177,11 @@ func (a helm) attach(h *hosted, force bool) {
 	if s.run == 0 {
 		s.run = time.Duration(spec.Limits.Run)
 	}
-	if s.excused = h.excused; w.forced[h.number] {
-		s.excused = "somebody may have forced its end"
+	if s.excused = h.excused; w.struck[h.number] {
+		s.excused = "an operator may have closed it"
 	}
 	if len(h.open.Bind.Parameters) > 0 {
 		s.excused = "its binding is refused"
-	}
-	if force && s.excused == "" {
-		s.excused = "who had it may be closing it"
 	}
 	s.session = engine.Attach(a.c.engine, h.number, force, 0, 0)
 	a.sessions = append(a.sessions, s)
@@ -298,7 +294,7 @@ func (s *appSession) explainsEnd(err *protocol.Error) bool {
 // had taken before; who has attached to it and sees it closed in order has got everything that nobody had taken.
 func (k *checker) keptEnds(s *appSession, err *protocol.Error) {
 	w := k.w
-	if err == nil && s.attached == nil || s.excused != "" || w.at < s.app.c.place.doubted {
+	if err == nil && s.attached == nil || w.forced[s.session.Number()] || s.excused != "" || w.at < s.app.c.place.doubted {
 		return
 	}
 	switch {

@@ -172,6 +172,17 @@ var relays = map[string]rule{
 		t.surely = w.at
 		s.result(t.id, resultOf(t.content), t.resultSize)
 	}},
+	"taken by one from whom it was taken by force while it left": {"", func(w *World, t *task) {
+		before := w.stage()
+		before.meets(t)
+		w.forced[3] = true
+		before.leftWith(t)
+		w.at += int64(time.Second)
+		w.seats[0].client.app.sessions = nil
+		s := w.stage()
+		s.h.tasks = before.h.tasks
+		s.result(t.id, resultOf(t.content), t.resultSize)
+	}},
 	"taken under another broker": {"", func(w *World, t *task) {
 		s := w.stage()
 		s.meets(t)
@@ -239,6 +250,16 @@ var keptEnds = map[string]rule{
 		s := w.stage()
 		w.forced[3] = true
 		w.checker.sessionEnds(s.appSession, protocol.Errorf(protocol.CodeDetached, "x", "y"))
+	}},
+	"killed, which force does not explain": {"session", func(w *World, _ *task) {
+		w.forced[3] = true
+		s := w.stage()
+		w.checker.sessionEnds(s.appSession, protocol.Errorf(protocol.CodeSessionKilled, "x", "y"))
+	}},
+	"killed by an operator": {"", func(w *World, _ *task) {
+		w.struck[3] = true
+		s := w.stage()
+		w.checker.sessionEnds(s.appSession, protocol.Errorf(protocol.CodeSessionKilled, "x", "y"))
 	}},
 	"left": {"", func(w *World, _ *task) { w.stage().leftWith() }},
 	"not there": {"", func(w *World, _ *task) {

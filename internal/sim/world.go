@@ -97,7 +97,8 @@ type World struct {
 	cancelled       map[protocol.SessionNumber]bool // sessions of which all tasks, or some by their sequence, were to be cancelled by some client
 	halted          map[protocol.SessionNumber]bool // sessions that some client has had take no more tasks
 	lastSession     uint32
-	forced          map[protocol.SessionNumber]bool // sessions that were to be taken by force, or closed by an operator, under this broker or the next ones
+	forced          map[protocol.SessionNumber]bool // sessions that were to be taken by force,
+	struck          map[protocol.SessionNumber]bool // or closed by an operator, under this broker or the next ones
 	incarnated      uint64
 	chaos           chaos
 	goals           goals
@@ -129,7 +130,9 @@ func (w *World) create() {
 	w.drawNet, w.drawFault, w.drawParty, w.drawApp = newSource(seed, 2), newSource(seed, 3), newSource(seed, 4), newSource(seed, 5)
 	p := &w.plan
 	w.chaos.w, w.goals.w, w.inspect.w, w.promises.w = w, w, w, w
-	w.forced, w.cancelled, w.halted = make(map[protocol.SessionNumber]bool), make(map[protocol.SessionNumber]bool), make(map[protocol.SessionNumber]bool)
+	for _, m := range []*map[protocol.SessionNumber]bool{&w.forced, &w.struck, &w.cancelled, &w.halted} {
+		*m = make(map[protocol.SessionNumber]bool)
+	}
 	w.checker = checker{w: w, containers: make(map[string]bool)}
 	w.net = network{w: w, hosts: make([]host, 2+p.clients+p.nodes)}
 	byHand := w.drawParty.chance(350)
