@@ -74,6 +74,13 @@ var shareRules = map[string]rule{
 		k.moves(1, 1)
 		k.serve(1, 2, 60, 1)
 	}},
+	"what a manager gives back where it has gone": {"", func(w *World, _ *task) {
+		k := w.node()
+		k.serve(0, 1, 60, 1)
+		k.moves(1, 1)
+		k.retires(1)
+		k.serve(1, 2, 100, 1)
+	}},
 	"adopted from nowhere": {"share", func(w *World, _ *task) {
 		w.node().ordered(1, &session.Order{Adopt: &session.Adopt{State: nil}})
 	}},
