@@ -218,6 +218,12 @@ var keptEnds = map[string]rule{
 		t.taken = true
 		s.ends()
 	}},
+	"closed without one that its client has given up": {"", func(w *World, t *task) {
+		s := w.stage()
+		s.meets(t)
+		t.code = protocol.CodeIndeterminate
+		s.ends()
+	}},
 	"closed without one that was not begun": {"", func(w *World, t *task) {
 		s := w.stage()
 		s.meets(t)
