@@ -105,6 +105,7 @@ type SessionOpened struct {
 	// nobody has taken.
 	Next   uint64 `json:"next,omitempty"`
 	Untold int    `json:"untold,omitempty"`
+	Tenure uint64 `json:"tenure,omitempty"` // how often the session was given to a client before
 }
 
 // Ways to close a session.

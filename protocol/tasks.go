@@ -47,8 +47,9 @@ type AttachSession struct {
 
 // DetachSession leaves a session, which is kept for Grace whatever its policy was.
 type DetachSession struct {
-	Session uint32        `json:"session"`         // its number
-	Grace   time.Duration `json:"grace,omitempty"` // for which it waits for AttachSession; 0: as it was opened, or as the broker says
+	Session uint32        `json:"session"`          // its number
+	Grace   time.Duration `json:"grace,omitempty"`  // for which it waits for AttachSession; 0: as it was opened, or as the broker says
+	Tenure  uint64        `json:"tenure,omitempty"` // as SessionOpened said
 }
 
 // Ways to steer a session. Each may be asked for again without effect.

@@ -22,8 +22,9 @@ type tenure struct {
 	grace time.Duration // for which it waits for one then
 	// left are the clients that it was taken off, until its manager has done so.
 	left      []*party
+	number    uint64   // how often it was given to a client before
 	referrals uint64   // that its client was told since it has it
-	before    []uint64 // incarnations of all clients that it was taken off
+	before    []uint64 // incarnations of the clients that it was taken off and that are here, each once
 	callers   []caller // who have asked to attach and were not answered
 }
 
@@ -31,6 +32,7 @@ type tenure struct {
 type caller struct {
 	party   *party
 	request uint64
+	tenure  uint64 // that it was given
 }
 
 // tenancies see to who has which session.
@@ -60,17 +62,18 @@ func detachSession(c *Core, p *party, r *protocol.Record) error {
 	case over || s.ends():
 		return s.overFor(op)
 	}
-	if !s.tenure.away {
+	if !s.tenure.away && req.Tenure == s.tenure.number { // otherwise it has left already
 		tenancies{c.sessions}.detach(s, req.Grace, "left by its client")
 	}
 	p.answer(c.out, 0, protocol.KindDone, r.Task, nil)
 	return nil
 }
 
-// leave takes a client's word, which came behind all its tasks, that it leaves a session; unless it was said before it had
-// learned where the session is served: where it was, tasks were dropped maybe. It says so again then.
+// leave takes a client's word, which came behind all its tasks, that it leaves a session; unless it means a time before, or
+// was said before it had learned where the session is served: where it was, tasks were dropped maybe. It says so again then.
 func (t tenancies) leave(n *session.Leave) {
-	if s, ok := t.open.Get(n.Session); ok && s.client.incarnation == n.Client && !s.ends() && n.Referrals == s.tenure.referrals && !s.tenure.away {
+	if s, ok := t.open.Get(n.Session); ok && s.client.incarnation == n.Client && !s.ends() &&
+		n.Tenure == s.tenure.number && n.Referrals == s.tenure.referrals && !s.tenure.away {
 		t.detach(s, n.Grace, "left by its client")
 	}
 }
@@ -119,7 +122,10 @@ func (t tenancies) part(s *sess) {
 	if s.tenure.away {
 		return
 	}
-	s.tenure.before = append(s.tenure.before, p.incarnation)
+	s.tenure.before = append(slices.DeleteFunc(s.tenure.before, func(had uint64) bool {
+		_, here := t.c.lobby.parties.Get(had)
+		return !here || had == p.incarnation
+	}), p.incarnation)
 	p.client.open.Delete(s.number)
 	delete(p.client.keys, s.request.Key)
 	if s.manager.hosting != 0 {
@@ -207,12 +213,13 @@ func (t tenancies) attach(s *sess, p *party, req *protocol.AttachSession) {
 	if t.present(s) {
 		detail += ", by force: it was " + s.client.name() + "'s"
 		if s.manager.hosting == 0 { // otherwise its manager tells, behind the last result
-			s.tell(t.c.out, protocol.Errorf(protocol.CodeDetached, "session", "session %d goes on without this client", s.number))
+			s.client.dismiss(t.c.out, s)
 		}
 	}
 	t.part(s)
 	before := s.client
 	s.client, s.request.Key, s.tenure.away = p, req.Key, false
+	s.tenure.number++
 	p.client.own(s)
 	if s.request.Idle == 0 && s.request.Lifetime == 0 {
 		t.expiry.timed.Delete(s.number)
@@ -222,6 +229,14 @@ func (t tenancies) attach(s *sess, p *party, req *protocol.AttachSession) {
 		p.client.hostedBy(s.manager.loop)
 	}
 	t.forget(before)
+}
+
+// dismiss tells a client that a session which nobody serves has nothing to do with it any more. A manager says it as well.
+func (p *party) dismiss(o *outbox, s *sess) {
+	if !p.gone {
+		p.link.AppendAfter(o.gate(s.position), protocol.KindError, s.number, s.tenure.number, protocol.Marshal(protocol.Errorf(
+			protocol.CodeDetached, "session", "session %d goes on without this client", s.number)))
+	}
 }
 
 // answer answers who asked to attach, at once or when the session's manager has told what there is for him.
@@ -234,8 +249,8 @@ func (t tenancies) answer(s *sess, p *party, request uint64) {
 		t.tellWhere(s)
 		return
 	}
-	s.tenure.callers = append(s.tenure.callers, caller{p, request})
-	t.c.managers.order(s.manager, session.Order{Attach: &session.Attach{Session: s.number, Client: p.incarnation}})
+	s.tenure.callers = append(s.tenure.callers, caller{p, request, s.tenure.number})
+	t.c.managers.order(s.manager, session.Order{Attach: &session.Attach{Session: s.number, Client: p.incarnation, Tenure: s.tenure.number}})
 }
 
 // attached takes the word of a manager that a session is a client's.
@@ -244,14 +259,14 @@ func (t tenancies) attached(n *session.Attached) {
 	if !ok {
 		return
 	}
-	i := slices.IndexFunc(s.tenure.callers, func(w caller) bool { return w.party.incarnation == n.Client })
+	i := slices.IndexFunc(s.tenure.callers, func(w caller) bool { return w.tenure == n.Tenure })
 	if i < 0 {
 		return
 	}
 	w := s.tenure.callers[i]
 	s.tenure.callers = slices.Delete(s.tenure.callers, i, i+1)
-	if !s.has(w.party) { // somebody else has taken it meanwhile
-		w.party.refuse(t.c.out, w.request, protocol.Errorf(protocol.CodeDetached, opAttach, "session %d was taken by another client meanwhile", s.number))
+	if w.tenure != s.tenure.number || s.tenure.away { // it was taken off it meanwhile
+		w.party.refuse(t.c.out, w.request, protocol.Errorf(protocol.CodeDetached, opAttach, "session %d was taken from this client meanwhile", s.number))
 		return
 	}
 	s.tenure.referrals = 0

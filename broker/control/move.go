@@ -90,6 +90,10 @@ func (t *managers) moved(n *session.Moved) {
 			s.client.client.hostedBy(m.loop)
 			t.c.sessions.refer(s)
 		}
+		for _, p := range s.tenure.left { // who hears there that it has it no more
+			p.client.hostedBy(m.loop)
+			t.refer(p, s.position, m, s.number)
+		}
 	}
 	for _, c := range m.containers.All() {
 		if c.Hosting != m.hosting { // it was let go before this manager was made

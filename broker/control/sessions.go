@@ -83,7 +83,7 @@ func (s *sess) opening() protocol.SessionOpened {
 	svc := &s.manager.service
 	return protocol.SessionOpened{
 		Session: s.number, Service: svc.Name, Version: svc.Version,
-		TaskCredit: s.taskCredit, ByteCredit: s.byteCredit, MaxPayload: svc.Limits.Payload, Interface: svc.Interface,
+		TaskCredit: s.taskCredit, ByteCredit: s.byteCredit, MaxPayload: svc.Limits.Payload, Interface: svc.Interface, Tenure: s.tenure.number,
 	}
 }
 
@@ -193,7 +193,7 @@ func (t *sessions) serve(s *sess) {
 		t.happened(s, protocol.EventScheduled, "its service has containers")
 	}
 	c.managers.order(m, session.Order{Open: &session.Open{
-		Manager: m.hosting, Session: s.number, Client: s.client.incarnation,
+		Manager: m.hosting, Session: s.number, Client: s.client.incarnation, Tenure: s.tenure.number,
 		Bind: protocol.Bind{
 			Session: s.number, Name: req.Name, Environment: s.environment.name,
 			Principal: s.client.hello.Principal, Parameters: req.Parameters,

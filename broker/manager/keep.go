@@ -136,8 +136,8 @@ func (s keeper) detach() {
 }
 
 // attach gives the session to a client, which is sent what nobody has taken.
-func (s keeper) attach(incarnation uint64) {
-	c := s.manager.core
+func (s keeper) attach(o *session.Attach) {
+	c, incarnation := s.manager.core, o.Client
 	if s.closed {
 		if cl := s.client; !cl.absent() && cl.other != incarnation {
 			s.dismiss() // the control loop tells the end to the other one only
@@ -147,6 +147,7 @@ func (s keeper) attach(incarnation uint64) {
 	s.kept.on = true
 	if s.client.absent() || s.client.other != incarnation {
 		s.leave()
+		s.tenure = o.Tenure
 		cl := c.clientOf(incarnation)
 		s.client = cl
 		cl.sessions = append(cl.sessions, s.hosted)
@@ -159,7 +160,7 @@ func (s keeper) attach(incarnation uint64) {
 		cl.passStalled()
 	}
 	c.note(session.Note{Attached: &session.Attached{
-		Session: s.number, Client: incarnation, Next: s.seen.highest() + 1, Untold: s.unfinished() + s.kept.tasks.n,
+		Session: s.number, Client: incarnation, Tenure: o.Tenure, Next: s.seen.highest() + 1, Untold: s.unfinished() + s.kept.tasks.n,
 	}})
 	s.fill()
 }
@@ -196,9 +197,10 @@ func (s keeper) leave() {
 	s.manager.core.note(session.Note{Left: &session.Left{Session: s.number, Client: cl.other}})
 }
 
-// dismiss tells its client that the session has nothing to do with it any more.
+// dismiss tells its client that the session has nothing to do with it any more, and which time it means: the same client
+// may have come back before it hears that.
 func (s keeper) dismiss() {
-	s.client.link.Append(protocol.KindError, s.number, 0, protocol.Marshal(protocol.Errorf(
+	s.client.link.Append(protocol.KindError, s.number, s.tenure, protocol.Marshal(protocol.Errorf(
 		protocol.CodeDetached, "session", "session %d goes on without this client", s.number)))
 }
 
@@ -239,7 +241,7 @@ func (cl *client) leaves(rec *protocol.Record) error {
 		return err
 	}
 	if s := cl.core.sessions[rec.Session]; s != nil && s.client == cl && !s.closed {
-		cl.core.note(session.Note{Leave: &session.Leave{Session: s.number, Client: cl.other, Grace: max(body.Grace, 0), Referrals: rec.Task}})
+		cl.core.note(session.Note{Leave: &session.Leave{Session: s.number, Client: cl.other, Tenure: body.Tenure, Grace: max(body.Grace, 0), Referrals: rec.Task}})
 	}
 	return nil
 }

@@ -57,7 +57,7 @@ func (c *Core) obey(o session.Order) {
 		}
 	case o.Attach != nil:
 		if s := c.sessions[o.Attach.Session]; s != nil {
-			keeper{s}.attach(o.Attach.Client)
+			keeper{s}.attach(o.Attach)
 		}
 	case o.Taken != nil:
 		if s := c.sessions[o.Taken.Session]; s != nil && s.client.other == o.Taken.Client {

@@ -51,6 +51,7 @@ type hosted struct {
 	cancelled    uint64          // of failed: cancelled, or their time was over
 	killed       bool            // is closed, and its unfinished tasks were given up
 	broke        bool            // it cannot go on
+	tenure       uint64          // how often it was given to a client before
 
 	stats  counts
 	floods []flood
@@ -88,7 +89,7 @@ func (c *Core) open(o *session.Open) {
 	s := &hosted{
 		number: o.Session, manager: m, client: cl, binding: protocol.Marshal(o.Bind),
 		minInst: o.MinInst, maxInst: o.MaxInst, credit: o.TaskCredit, allowed: o.ByteCredit, retry: o.Retry.Or(m.service.Retry),
-		kept: keep{on: o.Keep}, stopped: o.Stopped, suspended: o.Suspended,
+		kept: keep{on: o.Keep}, stopped: o.Stopped, suspended: o.Suspended, tenure: o.Tenure,
 	}
 	s.timeout, s.run = m.limitsOf(o.Timeout, o.Run)
 	s.stats.Since = c.now

@@ -43,6 +43,7 @@ type Open struct {
 	Manager    uint32
 	Session    protocol.SessionNumber
 	Client     uint64 // incarnation
+	Tenure     uint64 // how often the session was given to a client before
 	Bind       protocol.Bind
 	TaskCredit int
 	ByteCredit int64
@@ -77,6 +78,7 @@ type Detach struct{ Session protocol.SessionNumber }
 type Attach struct {
 	Session protocol.SessionNumber
 	Client  uint64 // incarnation
+	Tenure  uint64 // how often the session was given to a client before
 }
 
 // Taken says that a client has taken results of a kept session. It is a note of a loop that does not host it any more, and
@@ -213,6 +215,7 @@ type Misdirected struct {
 type Attached struct {
 	Session protocol.SessionNumber
 	Client  uint64 // incarnation
+	Tenure  uint64 // as in [Attach]
 	Next    uint64 // the first sequence that no task of it has had
 	Untold  int    // tasks whose results nobody has taken, unfinished ones among them
 }
@@ -221,6 +224,7 @@ type Attached struct {
 type Leave struct {
 	Session protocol.SessionNumber
 	Client  uint64 // incarnation
+	Tenure  uint64 // that it means
 	Grace   time.Duration
 	// Referrals is how often the client was told where the session is served, by its own count.
 	Referrals uint64

@@ -118,7 +118,7 @@ func (a helm) come() {
 	if len(all) == 0 {
 		return
 	}
-	if h := all[draw.n(len(all))]; (h.client == 0 || draw.n(5) == 0 && w.broker.shares.holds(h)) && !slices.Contains(h.had, a.c.number) {
+	if h := all[draw.n(len(all))]; (h.client == 0 || draw.n(5) == 0) && h.client != a.c.number {
 		a.attach(h, h.client != 0)
 	}
 }
@@ -131,18 +131,12 @@ func (a helm) comeForAll() {
 	}
 	for _, h := range w.broker.shares.kept {
 		// Who has had it comes again only when nothing can be on its way from that time.
-		if h.client != 0 || w.at-h.called < int64(10*time.Second) || slices.Contains(h.had, a.c.number) && w.at-w.goals.begun < int64(30*time.Second) {
+		if h.client != 0 || w.at-h.called < int64(10*time.Second) {
 			continue
 		}
 		h.called = w.at
 		a.attach(h, false)
 	}
-}
-
-// holds says whether the client of a session has heard that it is open.
-func (k *shares) holds(h *hosted) bool {
-	c := k.clientOf(h.client)
-	return c != nil && slices.ContainsFunc(c.app.sessions, func(s *appSession) bool { return s.opened && s.session.Number() == h.number })
 }
 
 // excuse notes that something is done to a session, by who has it, or has had it, that others who have it feel.
@@ -282,6 +276,10 @@ func (s *appSession) explainsEnd(err *protocol.Error) bool {
 		switch err.Code { //nolint:exhaustive // the others are none
 		case protocol.CodeInUse, protocol.CodeUnknownSession, protocol.CodeSessionExpired, protocol.CodeSessionKilled, protocol.CodeSessionClosed, protocol.CodeDetached:
 			return true
+		case protocol.CodeInvalid: // its number means another session to the broker that is there now
+			return s.app.c.w.reigns > 1
+		case protocol.CodeOverloaded: // it is over since no instance could be started
+			return s.app.c.w.plan.on.Has(InstanceTrouble) && s.attached.over
 		}
 	}
 	if err.Code == protocol.CodeUnknownSession && s.app.c.w.reigns > 1 {

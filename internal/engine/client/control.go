@@ -104,7 +104,13 @@ func (e *Engine) controlled(now time.Time, c *conn, rec *protocol.Record) {
 		if s := e.numbers[body.Session]; s != nil {
 			s.changed(now, body)
 		}
-	case protocol.KindSessionOpened, protocol.KindDone, protocol.KindError,
+	case protocol.KindError:
+		if rec.Session != 0 {
+			detached(e, rec)
+			return
+		}
+		e.answered(rec)
+	case protocol.KindSessionOpened, protocol.KindDone,
 		protocol.KindServicePage, protocol.KindSessionPage, protocol.KindNodePage,
 		protocol.KindEnvironmentPage, protocol.KindEventPage,
 		protocol.KindTaskInfo, protocol.KindTaskPage, protocol.KindDeadPage, protocol.KindDeadPart, protocol.KindDeadDropped,
@@ -133,8 +139,11 @@ func (e *Engine) answered(rec *protocol.Record) {
 		e.out.Answers = append(e.out.Answers, Answer{Request: r.id, Kind: rec.Kind, Body: rec.Payload, Err: refused})
 	case r.kind == protocol.KindOpenSession, r.kind == protocol.KindAttachSession:
 		r.session.sessionOpened(rec, refused)
+		if !e.opening() {
+			clear(e.gone)
+		}
 	case r.kind == protocol.KindDetachSession && refused == nil && !r.session.ended:
-		r.session.end(protocol.Errorf(protocol.CodeDetached, "session", "session %d goes on without this client", r.session.number))
+		r.session.end(goesOn(r.session.number))
 	case refused != nil && !r.session.ended: // it cannot be closed because it is over already
 		r.session.end(refused)
 	}
@@ -156,7 +165,7 @@ func (s *Session) sessionOpened(rec *protocol.Record, refused *protocol.Error) {
 		}
 		return
 	case s.ended && s.tenure != nil && s.tenure.attached: // given up meanwhile
-		e.ask(protocol.KindDetachSession, s, protocol.DetachSession{Session: body.Session})
+		e.ask(protocol.KindDetachSession, s, protocol.DetachSession{Session: body.Session, Tenure: body.Tenure})
 		return
 	case s.ended:
 		e.ask(protocol.KindCloseSession, s, protocol.CloseSession{Session: body.Session, Mode: protocol.CloseKill})
@@ -165,9 +174,14 @@ func (s *Session) sessionOpened(rec *protocol.Record, refused *protocol.Error) {
 	if e.numbers[s.number] == s {
 		delete(e.numbers, s.number)
 	}
+	if had := e.numbers[body.Session]; had != nil && had != s { // asked for before this one was known to be here
+		had.end(inUse(body.Session))
+	}
 	if s.opened && s.epoch != e.node.Epoch {
 		s.beginAnew()
 	}
+	missed := s.missed(&body)
+	s.stay = body.Tenure
 	s.number, s.anew, s.epoch, s.referrals = body.Session, false, e.node.Epoch, 0
 	e.numbers[s.number] = s
 	s.version, s.maxPayload = body.Version, body.MaxPayload
@@ -184,6 +198,15 @@ func (s *Session) sessionOpened(rec *protocol.Record, refused *protocol.Error) {
 		s.declared = body.Interface
 		s.spec.Version = body.Version // a broker that takes over is asked for the same
 		e.out.Notes = append(e.out.Notes, Note{Session: s})
+	}
+	if missed {
+		s.dismissed(goesOn(s.number))
+		e.ask(protocol.KindDetachSession, s, protocol.DetachSession{Session: s.number, Tenure: s.stay})
+		return
+	}
+	if tenure, over := e.gone[s.number]; over && tenure >= s.stay {
+		s.dismissed(goesOn(s.number))
+		return
 	}
 	s.sendClose()
 	if s.conn == nil && s.tasks == 0 { // with tasks it is said when it is known to whom

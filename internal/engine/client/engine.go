@@ -36,6 +36,7 @@ type Engine struct {
 
 	sessions []*Session // that are not over, in the order of their keys
 	numbers  map[protocol.SessionNumber]*Session
+	gone     map[protocol.SessionNumber]uint64 // tenures that are over, of sessions that may be opening, see detached
 	lastKey  uint64
 	telling  []*Session // with answers that were taken, to be told
 
@@ -112,6 +113,7 @@ func New(cfg Config) *Engine {
 		node:    link.NewNode(0, cfg.Incarnation),
 		random:  rand.New(rand.NewPCG(cfg.Seed, cfg.Incarnation)),
 		numbers: map[protocol.SessionNumber]*Session{},
+		gone:    map[protocol.SessionNumber]uint64{},
 		every:   protocol.Heartbeat / 2,
 	}
 }

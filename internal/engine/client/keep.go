@@ -57,11 +57,16 @@ func Attach(e *Engine, number protocol.SessionNumber, force bool, tasks int, byt
 	switch had := e.numbers[number]; {
 	case s.ended:
 	case had != nil:
-		s.end(protocol.Errorf(protocol.CodeInUse, "attach session", "session %d is open in this client", number))
+		s.end(inUse(number))
 	default:
 		ask(s)
 	}
 	return s
+}
+
+// inUse is why a session is not attached to that this client has.
+func inUse(number protocol.SessionNumber) *protocol.Error {
+	return protocol.Errorf(protocol.CodeInUse, "attach session", "session %d is open in this client", number)
 }
 
 // ask asks the broker for the session.
@@ -187,7 +192,7 @@ func tellTaken(e *Engine) {
 		k.say()
 		if k.left && !k.parted && s.conn != nil && s.conn.phase == up {
 			k.parted = true
-			s.link.Append(protocol.KindDetachSession, s.number, s.referrals, protocol.Marshal(protocol.DetachSession{Session: s.number, Grace: k.grace}))
+			s.link.Append(protocol.KindDetachSession, s.number, s.referrals, protocol.Marshal(protocol.DetachSession{Session: s.number, Grace: k.grace, Tenure: s.stay}))
 		}
 		k.heard()
 		if k.listed = (len(k.unsaid)+len(k.said) > 0 || k.left && !k.parted) && !s.ended; k.listed {
@@ -286,23 +291,52 @@ func (k *tenure) farewell() {
 		return
 	}
 	if k.conn == nil && k.tasks == 0 {
-		k.engine.ask(protocol.KindDetachSession, k.Session, protocol.DetachSession{Session: k.number, Grace: k.grace})
+		k.engine.ask(protocol.KindDetachSession, k.Session, protocol.DetachSession{Session: k.number, Grace: k.grace, Tenure: k.stay})
 		return
 	}
 	k.parted = false
 	k.list()
 }
 
-// detached takes the word that a session goes on without this client.
+// detached takes the word that a session goes on without this client. It may be late, and mean a time before; and it may
+// overtake the word that the session is open, which goes another way: what it means is known then.
 func detached(e *Engine, rec *protocol.Record) {
-	s := e.numbers[rec.Session]
-	if s == nil || s.ended {
+	why := decodeError(rec.Payload)
+	if why.Code != protocol.CodeDetached {
 		return
 	}
-	if why := decodeError(rec.Payload); why.Code == protocol.CodeDetached {
-		if s.tenure != nil {
-			s.tenure.withdraw()
+	switch s := e.numbers[rec.Session]; {
+	case s != nil && s.opened && !s.anew:
+		if rec.Task >= s.stay {
+			s.dismissed(why)
 		}
-		s.end(why)
+	case e.opening():
+		e.gone[rec.Session] = max(e.gone[rec.Session], rec.Task)
 	}
+}
+
+// opening says whether the broker has not answered yet whether a session is open.
+func (e *Engine) opening() bool {
+	return slices.ContainsFunc(e.requests, func(r *request) bool {
+		return r.kind == protocol.KindOpenSession || r.kind == protocol.KindAttachSession
+	})
+}
+
+// missed says that others had the session while the broker had lost this client, which asked for it again: what they have
+// submitted has the sequences that this one would go on with.
+func (s *Session) missed(body *protocol.SessionOpened) bool {
+	return s.opened && s.epoch == s.engine.node.Epoch && s.number == body.Session && body.Tenure > s.stay+1
+}
+
+// goesOn is why a session ends that others have, or may have.
+func goesOn(number protocol.SessionNumber) *protocol.Error {
+	return protocol.Errorf(protocol.CodeDetached, "session", "session %d goes on without this client", number)
+}
+
+// dismissed ends a session that goes on without this client.
+func (s *Session) dismissed(why *protocol.Error) {
+	if s.tenure != nil {
+		s.tenure.withdraw()
+	}
+	s.end(why)
 }

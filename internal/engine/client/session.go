@@ -45,6 +45,7 @@ type Session struct {
 
 	tenure    *tenure
 	referrals uint64 // since it was opened
+	stay      uint64 // how often the session was given to a client before, as the broker told
 }
 
 // Number is the session's number; 0 until it is open. A broker that takes over may give it another.
