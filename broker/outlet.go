@@ -10,8 +10,8 @@ import (
 	"github.com/weft-fabric/weft/protocol/link"
 )
 
-// outlet sends what a core has ready over its loop's ROUTER: a frame that waits for the store is kept, in order, until
-// its position is durable; nothing else waits for it.
+// outlet sends what a core has ready over its loop's ROUTER: a frame that waits for the store is kept until its position
+// is durable; nothing else waits for it, but those that wait for the same one leave in order.
 type outlet struct {
 	socket    *zmqx.Socket
 	payloads  *zmqx.Payloads
@@ -38,14 +38,13 @@ func (o *outlet) frames(frames []*link.Frame) error {
 // durable sends what waited for positions up to this one.
 func (o *outlet) durable(position uint64) error {
 	o.committed = max(o.committed, position)
-	n := 0
-	for n < len(o.gated) && o.gated[n].After <= o.committed {
-		if err := o.leave(o.gated[n]); err != nil {
+	var ready []*link.Frame
+	ready, o.gated = link.Ready(o.gated, o.committed)
+	for _, f := range ready {
+		if err := o.leave(f); err != nil {
 			return err
 		}
-		n++
 	}
-	o.gated = append(o.gated[:0], o.gated[n:]...)
 	return nil
 }
 

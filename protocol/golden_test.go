@@ -99,7 +99,7 @@ func goldenClientController() []golden {
 		{"SessionState closed", "A push: the session is over.", broker(7, 4), with(KindSessionState, 7, 0, SessionState{Session: 7, State: SessionClosed}), nil},
 		{"DetachSession", "Request 4 leaves session 7, which is kept for an hour.", client(5, 8), with(KindDetachSession, 7, 4, DetachSession{Session: 7, Grace: time.Hour}), nil},
 		{"AttachSession", "Request 5, maybe of another process, comes back to it. It is answered as OPEN-SESSION is.", client(6, 8), with(KindAttachSession, 7, 5, AttachSession{Key: 2, Session: 7}), nil},
-		{"SessionOpened again", "The session has had 41 tasks, and the results of 3 were not taken.", broker(8, 6), with(KindSessionOpened, 7, 5, SessionOpened{Session: 7, Service: "price", Version: "1", TaskCredit: DefaultTaskCredit, ByteCredit: DefaultByteCredit, MaxPayload: DefaultMaxPayload, Next: 42, Untold: 3}), nil},
+		{"SessionOpened again", "The session was given to one client before, has had 41 tasks, and the results of 3 were not taken.", broker(8, 6), with(KindSessionOpened, 7, 5, SessionOpened{Session: 7, Service: "price", Version: "1", TaskCredit: DefaultTaskCredit, ByteCredit: DefaultByteCredit, MaxPayload: DefaultMaxPayload, Next: 42, Untold: 3, Tenure: 1}), nil},
 		{"SessionState queued", "A push: session 8, of another service, waits, and why.", broker(8, 4), with(KindSessionState, 8, 0, SessionState{Session: 8, State: SessionQueued, Reason: "not enough cpu of a manager loop for its session manager: 0.05 needed, 0 of 1 free; to be freed by closing all sessions of risk"}), nil},
 	}
 }
@@ -136,6 +136,7 @@ func goldenClientManager() []golden {
 		{"Result after parts", "The result of a task of which three parts of its first attempt were sent.", broker(3, 3), AppendNumbered(nil, KindResult, 7, id, []byte("HELLO"), 1, 3), nil},
 		{"AskCredit", "The manager asks to be told when 6 bytes of results were consumed.", broker(4, 3), plain(KindAskCredit, 0, 6, ""), nil},
 		{"Taken", "Of a kept session: the application has taken the results of tasks 1 and 2.", client(7, 3), with(KindTaken, 7, 0, Taken{Tasks: []uint64{id, next}}), nil},
+		{"Error Detached", "Session 7 goes on without this client: its third tenure is over.", broker(5, 4), with(KindError, 7, 2, Error{Code: CodeDetached, Op: "session", Msg: "session 7 goes on without this client"}), nil},
 		{"Error", "A bare frame: this loop serves nothing of the client. It asks its control connection again.", from(theBroker, 0, 0, 0), with(KindError, 0, 0, Error{Code: CodeUnknownSession, Op: "Hello", Msg: "ask the control endpoint again"}), nil},
 	}
 }

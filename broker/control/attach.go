@@ -212,9 +212,9 @@ func (t tenancies) attach(s *sess, p *party, req *protocol.AttachSession) {
 	detail := "by " + p.name()
 	if t.present(s) {
 		detail += ", by force: it was " + s.client.name() + "'s"
-		if s.manager.hosting == 0 { // otherwise its manager tells, behind the last result
-			s.client.dismiss(t.c.out, s)
-		}
+	}
+	if !s.tenure.away && s.manager.hosting == 0 { // otherwise its manager tells, behind the last result
+		s.client.dismiss(t.c.out, s)
 	}
 	t.part(s)
 	before := s.client

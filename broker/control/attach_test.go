@@ -1,10 +1,13 @@
 package control_test
 
 import (
+	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	. "github.com/weft-fabric/weft/broker/control"
 	"github.com/weft-fabric/weft/broker/session"
 	"github.com/weft-fabric/weft/protocol"
 )
@@ -67,5 +70,160 @@ func TestAttachToWhatIsOver(t *testing.T) {
 		if got == nil || got.Code != want || !strings.HasPrefix(got.Msg, "session 1 is over: ") || !strings.HasSuffix(got.Msg, "no disk") {
 			t.Errorf("after %v: %v, want %v", why, got, want)
 		}
+	}
+}
+
+// relayed is a broker with a kept session, number 2 of the client app, that goes from client to client.
+type relayed struct {
+	*world
+	keys uint64
+	seen int // orders that were looked at
+}
+
+func newRelayed(t *testing.T) *relayed {
+	w := newWorld(t, nil)
+	w.quiet = true
+	given(w, 1, 1)
+	r := &relayed{world: w, keys: 10}
+	w.send(w.peers["app"], protocol.KindOpenSession, 2, protocol.OpenSession{Key: 2, Service: "price", Disconnect: protocol.DisconnectKeep})
+	r.ordered()
+	return r
+}
+
+// ordered gives the orders to attach that came since the last call.
+func (r *relayed) ordered() (all []session.Attach) {
+	for ; r.seen < len(r.orders); r.seen++ {
+		if o := r.orders[r.seen].Order.Attach; o != nil {
+			all = append(all, *o)
+		}
+	}
+	return all
+}
+
+// comes has a client ask for the session by force, and gives its tenure.
+func (r *relayed) comes(p *peer) uint64 {
+	r.t.Helper()
+	r.keys++
+	r.send(p, protocol.KindAttachSession, r.keys, protocol.AttachSession{Key: r.keys, Session: 2, Force: true})
+	o := r.ordered()
+	if len(o) != 1 || o[0].Session != 2 {
+		r.t.Fatalf("ordered was %+v", o)
+	}
+	return o[0].Tenure
+}
+
+// has has the manager tell that the session is a client's.
+func (r *relayed) has(client, tenure uint64) {
+	r.note(0, session.Note{Attached: &session.Attached{Session: 2, Client: client, Tenure: tenure, Next: 1}})
+}
+
+// hears gives what peers are told of some kinds while something is done: by whom, with the task field.
+func (r *relayed) hears(do func(), kinds ...protocol.Kind) (all []string) {
+	r.on = func(p *peer, rec protocol.Record) {
+		if slices.Contains(kinds, rec.Kind) {
+			said := fmt.Sprintf("%s %v %d", p.name, rec.Kind, rec.Task)
+			if rec.Kind == protocol.KindRefer {
+				said += " " + decode[protocol.Refer](r.t, rec).Endpoint
+			}
+			all = append(all, said)
+		}
+	}
+	do()
+	r.on = nil
+	return all
+}
+
+// detached is how often the manager was told that the session has no client.
+func (r *relayed) detached() (n int) {
+	for _, o := range r.orders {
+		if o.Order.Detach != nil {
+			n++
+		}
+	}
+	return n
+}
+
+// TestWordsOfATenureBefore: what a client, or a manager, says of a time before is not taken for the one that it has now.
+func TestWordsOfATenureBefore(t *testing.T) {
+	r := newRelayed(t)
+	app := r.peers["app"]
+	late := r.join("late", protocol.Hello{Role: protocol.RoleClient, Name: "late"}, 3)
+	if first, second := r.comes(late), r.comes(app); first != 1 || second != 2 {
+		t.Fatalf("the tenures are %d and %d", first, second)
+	}
+	if got := r.hears(func() { r.has(3, 1) }, protocol.KindSessionOpened, protocol.KindError); !slices.Equal(got, []string{"late Error 11"}) {
+		t.Fatalf("told was %v", got)
+	}
+	if got := r.hears(func() { r.has(2, 2) }, protocol.KindSessionOpened, protocol.KindError); !slices.Equal(got, []string{"app SessionOpened 12"}) {
+		t.Fatalf("told was %v", got)
+	}
+	r.note(0, session.Note{Leave: &session.Leave{Session: 2, Client: 2, Tenure: 0, Referrals: 1}})
+	r.send(app, protocol.KindDetachSession, 50, protocol.DetachSession{Session: 2, Tenure: 1})
+	if r.detached() != 0 {
+		t.Fatal("it was left by a word of a time before")
+	}
+	r.note(0, session.Note{Leave: &session.Leave{Session: 2, Client: 2, Tenure: 2, Referrals: 1}})
+	if r.detached() != 1 {
+		t.Fatal("it was not left")
+	}
+	r.comes(app)
+	r.send(app, protocol.KindDetachSession, 51, protocol.DetachSession{Session: 2, Tenure: 3})
+	if r.detached() != 2 {
+		t.Fatal("it was not left where there is a manager")
+	}
+}
+
+// TestWhoLosesASessionThatIsMovedIsReferred: a session is taken by force while its manager is on its way. Its client of before
+// hears where the manager has gone to, since that is where it hears that it has the session no more.
+func TestWhoLosesASessionThatIsMovedIsReferred(t *testing.T) {
+	r := newRelayed(t)
+	late := r.join("late", protocol.Hello{Role: protocol.RoleClient, Name: "late"}, 3)
+	r.send(r.peers["app"], protocol.KindMoveService, 60, protocol.MoveService{Name: "price", Loop: 1})
+	r.send(late, protocol.KindAttachSession, 61, protocol.AttachSession{Key: 61, Session: 2, Force: true})
+	got := r.hears(func() { r.note(0, session.Note{Moved: &session.Moved{Manager: 1, State: uint32(1)}}) }, protocol.KindRefer)
+	count := func(who string) (n int) {
+		for _, said := range got {
+			if said == who+" Refer 0 tcp://broker:7711" {
+				n++
+			}
+		}
+		return n
+	}
+	if count("app") != 2 || count("late") != 1 { // it has another session of the service
+		t.Fatalf("told was %v", got)
+	}
+}
+
+// TestWhoHadASessionIsKnown: the clients that a session was taken off are remembered, each once, for as long as they are here.
+func TestWhoHadASessionIsKnown(t *testing.T) {
+	r := newRelayed(t)
+	app := r.peers["app"]
+	var all []*peer
+	for i := range 3 {
+		all = append(all, r.join(fmt.Sprint("late", i), protocol.Hello{Role: protocol.RoleClient}, uint64(30+i)))
+	}
+	for range 20 {
+		for _, p := range all {
+			r.comes(p)
+		}
+	}
+	r.comes(app)
+	misdirected := func(client uint64) []string {
+		return r.hears(func() { r.note(0, session.Note{Misdirected: &session.Misdirected{Client: client, Session: 2}}) }, protocol.KindSessionState)
+	}
+	if n := HadBefore(r.core, 2); n != 4 {
+		t.Fatalf("%d clients are remembered", n)
+	}
+	for _, p := range all {
+		if got := misdirected(p.node.Incarnation); len(got) != 0 {
+			t.Fatalf("told was %v", got)
+		}
+	}
+	for _, p := range all[:2] {
+		r.send(p, protocol.KindBye, 0, nil)
+	}
+	r.comes(all[2])
+	if n := HadBefore(r.core, 2); n != 2 {
+		t.Fatalf("%d clients are remembered when two are gone", n)
 	}
 }

@@ -65,7 +65,7 @@ type LoopOrder struct {
 }
 
 // Batch is what a core wants done. The shell hands over the records first, then the orders, then sends the frames as
-// protocol/link says: a frame whose After is above the committed position waits, in order.
+// protocol/link says: a frame whose After is above the committed position waits ([link.Ready]).
 type Batch struct {
 	Records  [][]byte // for the store, in order: each has the next position, from 1
 	Orders   []LoopOrder

@@ -103,6 +103,41 @@ func TestWhoIsClosingHearsThatItsSessionWasTaken(t *testing.T) {
 	}
 }
 
+// Who has a session no more is told which of its times is over: it may have come back by then.
+func TestWhoLosesASessionHearsWhichTenure(t *testing.T) {
+	w := newWorld(t)
+	w.serve(nil)
+	a := w.keeping(100, 1)
+	give := func(client, tenure uint64) {
+		w.order(session.Order{Attach: &session.Attach{Session: 1, Client: client, Tenure: tenure}})
+		if n := w.notes[len(w.notes)-1].Attached; n == nil || n.Tenure != tenure || n.Client != client {
+			t.Fatalf("told was %+v", w.notes[len(w.notes)-1])
+		}
+	}
+	give(101, 1)
+	b := w.client(101)
+	give(100, 2)
+	give(100, 2) // it has asked again
+	w.detach(1)
+	give(101, 3)
+	a.link.Append(protocol.KindDetachSession, 1, 7, protocol.Marshal(protocol.DetachSession{Session: 1, Tenure: 2})) // late
+	b.link.Append(protocol.KindDetachSession, 1, 1, protocol.Marshal(protocol.DetachSession{Session: 1, Tenure: 3}))
+	w.settle()
+	var said []session.Leave
+	for _, n := range w.notes {
+		if n.Leave != nil {
+			said = append(said, *n.Leave)
+		}
+	}
+	if !slices.Equal(said, []session.Leave{{Session: 1, Client: 101, Tenure: 3, Referrals: 1}}) {
+		t.Fatalf("passed on was %+v", said)
+	}
+	w.settle()
+	if !slices.Equal(a.tenures, []uint64{0, 2}) || !slices.Equal(b.tenures, []uint64{1}) {
+		t.Fatalf("told was %v and %v", a.tenures, b.tenures)
+	}
+}
+
 func TestKeptResultsAreForWhoeverComes(t *testing.T) {
 	w := newWorld(t)
 	w.serve(nil)

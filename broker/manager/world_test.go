@@ -42,6 +42,7 @@ type party struct {
 	hello      protocol.Hello
 	answers    map[protocol.TaskID][]string // of a client: results and failures by task
 	refused    []string                     // errors outside of the conversation
+	tenures    []uint64                     // that are over, as errors within it say
 	tasks      []given                      // of an instance: dispatched and unanswered, in order
 	bound      map[uint32]bool
 	left       bool
@@ -364,6 +365,7 @@ func (p *party) record(rec *protocol.Record, payload []byte) {
 		}
 	case protocol.KindError:
 		p.refused = append(p.refused, "record")
+		p.tenures = append(p.tenures, rec.Task)
 		p.hears(rec, payload)
 	default:
 	}

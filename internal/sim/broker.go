@@ -78,14 +78,13 @@ func (o *outlet) frames(frames []*link.Frame) bool {
 // durable sends what waited for positions up to this one.
 func (o *outlet) durable(position uint64) bool {
 	o.committed = max(o.committed, position)
-	n := 0
-	for n < len(o.gated) && o.gated[n].After <= o.committed {
-		if !o.leave(o.gated[n]) {
+	var ready []*link.Frame
+	ready, o.gated = link.Ready(o.gated, o.committed)
+	for _, f := range ready {
+		if !o.leave(f) {
 			return false
 		}
-		n++
 	}
-	o.gated = append(o.gated[:0], o.gated[n:]...)
 	return true
 }
 

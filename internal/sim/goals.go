@@ -63,7 +63,8 @@ func (g *goals) unsettled() string {
 func firstOpen(c *client) string {
 	for _, t := range c.pending {
 		if t != nil {
-			return fmt.Sprintf(", such as %v of session %d (service %s), executed %d times", t.id, t.session.index, t.session.service.name, t.executions)
+			return fmt.Sprintf(", such as %v of session %d, which the broker calls %d (service %s), executed %d times",
+				t.id, t.session.index, t.session.session.Number(), t.session.service.name, t.executions)
 		}
 	}
 	return ""

@@ -278,8 +278,6 @@ func (s *appSession) explainsEnd(err *protocol.Error) bool {
 			return true
 		case protocol.CodeInvalid: // its number means another session to the broker that is there now
 			return s.app.c.w.reigns > 1
-		case protocol.CodeOverloaded: // it is over since no instance could be started
-			return s.app.c.w.plan.on.Has(InstanceTrouble) && s.attached.over
 		}
 	}
 	if err.Code == protocol.CodeUnknownSession && s.app.c.w.reigns > 1 {

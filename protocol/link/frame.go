@@ -29,6 +29,21 @@ type Frame struct {
 	over     bool   // see Over
 }
 
+// Ready splits frames that wait into those that may leave when the store has come to a position, and the others, each in
+// order. Who waits for less does not wait for the others: what is said later of the same would leave before it.
+func Ready(waiting []*Frame, committed uint64) (ready, others []*Frame) {
+	others = waiting[:0]
+	for _, f := range waiting {
+		if f.After <= committed {
+			ready = append(ready, f)
+		} else {
+			others = append(others, f)
+		}
+	}
+	clear(waiting[len(others):])
+	return ready, others
+}
+
 // Leave stamps the frame with the next sequence of its link and returns what is to be sent, to whom. ok is false when
 // the frame is not to be sent: the link has no peer at the moment, and keeps the frame until the conversation is
 // resumed; or the frame is obsolete.

@@ -567,3 +567,26 @@ func TestLeft(t *testing.T) {
 	p.b.cut()
 	want("when it cannot leave", false)
 }
+
+// Who waits for less does not wait for the others.
+func TestReady(t *testing.T) {
+	l := NewNode(7, 1).Link()
+	var waiting []*Frame
+	for _, after := range []uint64{4, 2, 6, 2, 4} {
+		waiting = append(waiting, l.node.frame(l))
+		waiting[len(waiting)-1].After = after
+	}
+	all := slices.Clone(waiting)
+	for _, step := range []struct {
+		committed uint64
+		ready     []*Frame
+	}{{1, nil}, {3, []*Frame{all[1], all[3]}}, {4, []*Frame{all[0], all[4]}}, {9, []*Frame{all[2]}}, {10, nil}} {
+		var ready []*Frame
+		if ready, waiting = Ready(waiting, step.committed); !slices.Equal(ready, step.ready) {
+			t.Fatalf("%d frames may leave at %d", len(ready), step.committed)
+		}
+	}
+	if len(waiting) != 0 {
+		t.Fatalf("%d frames wait", len(waiting))
+	}
+}

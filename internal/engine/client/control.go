@@ -139,7 +139,7 @@ func (e *Engine) answered(rec *protocol.Record) {
 		e.out.Answers = append(e.out.Answers, Answer{Request: r.id, Kind: rec.Kind, Body: rec.Payload, Err: refused})
 	case r.kind == protocol.KindOpenSession, r.kind == protocol.KindAttachSession:
 		r.session.sessionOpened(rec, refused)
-		if !e.opening() {
+		if !awaitsSession(e) {
 			clear(e.gone)
 		}
 	case r.kind == protocol.KindDetachSession && refused == nil && !r.session.ended:
@@ -180,7 +180,7 @@ func (s *Session) sessionOpened(rec *protocol.Record, refused *protocol.Error) {
 	if s.opened && s.epoch != e.node.Epoch {
 		s.beginAnew()
 	}
-	missed := s.missed(&body)
+	taken := othersHadIt(s, &body)
 	s.stay = body.Tenure
 	s.number, s.anew, s.epoch, s.referrals = body.Session, false, e.node.Epoch, 0
 	e.numbers[s.number] = s
@@ -199,13 +199,13 @@ func (s *Session) sessionOpened(rec *protocol.Record, refused *protocol.Error) {
 		s.spec.Version = body.Version // a broker that takes over is asked for the same
 		e.out.Notes = append(e.out.Notes, Note{Session: s})
 	}
-	if missed {
-		s.dismissed(goesOn(s.number))
+	if taken {
+		letGo(s, goesOn(s.number))
 		e.ask(protocol.KindDetachSession, s, protocol.DetachSession{Session: s.number, Tenure: s.stay})
 		return
 	}
 	if tenure, over := e.gone[s.number]; over && tenure >= s.stay {
-		s.dismissed(goesOn(s.number))
+		letGo(s, goesOn(s.number))
 		return
 	}
 	s.sendClose()

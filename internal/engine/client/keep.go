@@ -308,23 +308,23 @@ func detached(e *Engine, rec *protocol.Record) {
 	switch s := e.numbers[rec.Session]; {
 	case s != nil && s.opened && !s.anew:
 		if rec.Task >= s.stay {
-			s.dismissed(why)
+			letGo(s, why)
 		}
-	case e.opening():
+	case awaitsSession(e):
 		e.gone[rec.Session] = max(e.gone[rec.Session], rec.Task)
 	}
 }
 
-// opening says whether the broker has not answered yet whether a session is open.
-func (e *Engine) opening() bool {
+// awaitsSession says whether the broker has not answered yet whether a session is open.
+func awaitsSession(e *Engine) bool {
 	return slices.ContainsFunc(e.requests, func(r *request) bool {
 		return r.kind == protocol.KindOpenSession || r.kind == protocol.KindAttachSession
 	})
 }
 
-// missed says that others had the session while the broker had lost this client, which asked for it again: what they have
-// submitted has the sequences that this one would go on with.
-func (s *Session) missed(body *protocol.SessionOpened) bool {
+// othersHadIt says that others had the session while the broker had lost this client, which asked for it again: what they
+// have submitted has the sequences that this one would go on with.
+func othersHadIt(s *Session, body *protocol.SessionOpened) bool {
 	return s.opened && s.epoch == s.engine.node.Epoch && s.number == body.Session && body.Tenure > s.stay+1
 }
 
@@ -333,8 +333,8 @@ func goesOn(number protocol.SessionNumber) *protocol.Error {
 	return protocol.Errorf(protocol.CodeDetached, "session", "session %d goes on without this client", number)
 }
 
-// dismissed ends a session that goes on without this client.
-func (s *Session) dismissed(why *protocol.Error) {
+// letGo ends a session that goes on without this client.
+func letGo(s *Session, why *protocol.Error) {
 	if s.tenure != nil {
 		s.tenure.withdraw()
 	}

@@ -67,6 +67,9 @@ type hosted struct {
 	closed bool
 	moved  bool
 
+	tenure uint64                   // how often another client came to have it
+	left   []protocol.DetachSession // as clients said it, here or there
+
 	refused   map[uint64]int // sequences that were refused as overloaded
 	cancelled []uint64       // task fields of CANCEL, in order
 }
@@ -228,6 +231,24 @@ func (r *router) request(e *end, rec *protocol.Record) {
 		if !b.hold {
 			b.refer(s, s.at)
 		}
+	case protocol.KindAttachSession:
+		var body protocol.AttachSession
+		if err := protocol.Unmarshal(rec.Kind, rec.Payload, &body); err != nil {
+			b.t.Fatal(err)
+		}
+		if b.refuse != nil {
+			e.link.Append(protocol.KindError, 0, rec.Task, protocol.Marshal(b.refuse))
+			return
+		}
+		s := b.sessions[body.Session]
+		s.client, s.key = e.incarnation, body.Key
+		opened := b.credits
+		opened.Session, opened.Service, opened.Tenure, opened.Next = s.number, "echo", s.tenure, s.top+1
+		e.link.Append(protocol.KindSessionOpened, 0, rec.Task, protocol.Marshal(opened))
+		b.refer(s, s.at)
+	case protocol.KindDetachSession:
+		b.leaves(rec)
+		e.link.Append(protocol.KindDone, 0, rec.Task, nil)
 	case protocol.KindCloseSession:
 		var body protocol.CloseSession
 		if err := protocol.Unmarshal(rec.Kind, rec.Payload, &body); err != nil {
@@ -344,12 +365,31 @@ func (r *router) data(e *end, rec *protocol.Record, payload []byte) {
 			b.t.Fatalf("credit: %d bytes consumed, sent %d, told before %d", rec.Task, e.sent, e.consumed)
 		}
 		e.consumed = int64(rec.Task)
+	case protocol.KindDetachSession:
+		b.leaves(rec)
 	case protocol.KindBye:
 	case protocol.KindError:
 		b.errors = append(b.errors, decodeError(rec.Payload).Code)
 	default:
 		b.t.Fatalf("loop got %v", rec.Kind)
 	}
+}
+
+// leaves notes that a session is left.
+func (b *modelBroker) leaves(rec *protocol.Record) {
+	var body protocol.DetachSession
+	if err := protocol.Unmarshal(rec.Kind, rec.Payload, &body); err != nil {
+		b.t.Fatal(err)
+	}
+	s := b.sessions[body.Session]
+	s.left = append(s.left, body)
+}
+
+// dismiss tells a client, at one of the broker's sockets, that a tenure of a session is over.
+func (b *modelBroker) dismiss(endpoint string, client uint64, n protocol.SessionNumber, tenure uint64) {
+	b.routers[endpoint].ends[client].link.Append(protocol.KindError, n, tenure, protocol.Marshal(
+		protocol.Errorf(protocol.CodeDetached, "session", "session %d goes on without this client", n)))
+	b.flush()
 }
 
 // refuse answers a task that is not taken.
