@@ -301,8 +301,9 @@ func (k *checker) keptEnds(s *appSession, err *protocol.Error) {
 	case err == nil && s.opened:
 		h := s.attached
 		for _, t := range h.order {
-			has := t.attempts.last.epoch == h.epoch && t.attempts.last.session == h.number                                                             // it has sent it to an instance
-			if id := t.taskID(); has && h.tasks[uint64(id)] == t && t.session != s && !t.taken && !s.got[id] && t.code != protocol.CodeIndeterminate { // of that its client has said that it awaits nothing
+			has := t.attempts.last.epoch == h.epoch && t.attempts.last.session == h.number // it has sent it to an instance
+			gone := t.taken || t.code == protocol.CodeIndeterminate                        // its client has given it up
+			if id := t.taskID(); has && !gone && h.tasks[uint64(id)] == t && t.session != s && !s.got[id] {
 				w.fail("relay", "session %d of %s is closed in order, and it has not got the answer of task %v, which nobody has taken", s.index, s.app.c.process.name, id)
 				return
 			}
