@@ -119,6 +119,8 @@ type CloseSession struct {
 	Session uint32 `json:"session"`          // its number
 	Mode    string `json:"mode"`             // finish or kill
 	Reason  string `json:"reason,omitempty"` // for people
+	Own     bool   `json:"own,omitempty"`    // only while Tenure, which is the client's own, is not over
+	Tenure  uint64 `json:"tenure,omitempty"` // as SessionOpened said
 }
 
 // States of a session, as lists and SESSION-STATE name them.

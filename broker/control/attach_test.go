@@ -143,6 +143,16 @@ func (r *relayed) detached() (n int) {
 	return n
 }
 
+// closed is how often the manager was told to close the session.
+func (r *relayed) closed() (n int) {
+	for _, o := range r.orders {
+		if o.Order.Close != nil {
+			n++
+		}
+	}
+	return n
+}
+
 // TestWordsOfATenureBefore: what a client, or a manager, says of a time before is not taken for the one that it has now.
 func TestWordsOfATenureBefore(t *testing.T) {
 	r := newRelayed(t)
@@ -161,6 +171,20 @@ func TestWordsOfATenureBefore(t *testing.T) {
 	r.send(app, protocol.KindDetachSession, 50, protocol.DetachSession{Session: 2, Tenure: 1})
 	if r.detached() != 0 {
 		t.Fatal("it was left by a word of a time before")
+	}
+	for i, c := range []struct {
+		close  protocol.CloseSession
+		orders int
+	}{
+		{protocol.CloseSession{Own: true}, 0}, // it had given it up before it was open
+		{protocol.CloseSession{Own: true, Tenure: 1}, 0},
+		{protocol.CloseSession{Own: true, Tenure: 2}, 1},
+	} {
+		c.close.Session, c.close.Mode = 2, protocol.CloseFinish
+		r.send(app, protocol.KindCloseSession, uint64(70+i), c.close)
+		if n := r.closed(); n != c.orders {
+			t.Fatalf("it is closed %d times by %+v", n, c.close)
+		}
 	}
 	r.note(0, session.Note{Leave: &session.Leave{Session: 2, Client: 2, Tenure: 2, Referrals: 1}})
 	if r.detached() != 1 {

@@ -237,7 +237,7 @@ func closeSession(c *Core, p *party, r *protocol.Record) error {
 	if err != nil {
 		return err
 	}
-	if !over {
+	if !over && (!req.Own || req.Tenure == s.tenure.number) { // otherwise others have it now
 		c.sessions.close(s, s.askedBy(p), req)
 	}
 	p.answer(c.out, s.position, protocol.KindDone, r.Task, nil)

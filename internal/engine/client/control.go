@@ -168,7 +168,7 @@ func (s *Session) sessionOpened(rec *protocol.Record, refused *protocol.Error) {
 		e.ask(protocol.KindDetachSession, s, protocol.DetachSession{Session: body.Session, Tenure: body.Tenure})
 		return
 	case s.ended:
-		e.ask(protocol.KindCloseSession, s, protocol.CloseSession{Session: body.Session, Mode: protocol.CloseKill})
+		e.ask(protocol.KindCloseSession, s, protocol.CloseSession{Session: body.Session, Mode: protocol.CloseKill, Own: true, Tenure: body.Tenure})
 		return
 	}
 	if e.numbers[s.number] == s {

@@ -203,3 +203,25 @@ func TestOthersHadItMeanwhile(t *testing.T) {
 		}
 	}
 }
+
+// TestClosesItsOwnTenureOnly: what a client closes, or has given up before it was open, others may have by then.
+func TestClosesItsOwnTenureOnly(t *testing.T) {
+	w := newWorld(t)
+	w.open()
+	given := w.e.Open(protocol.OpenSession{Service: "echo"}, 0, 0)
+	w.asks()
+	h := w.broker.sessions[w.broker.last]
+	w.e.Close(given, protocol.CloseKill)
+	h.tenure = 1
+	w.settle()
+	if len(h.closes) != 1 || !h.closes[0].Own || h.closes[0].Tenure != 0 || h.closed {
+		t.Fatalf("closed is %t by %+v", h.closed, h.closes)
+	}
+	o := w.another(4)
+	s := w.attached(o.number)
+	w.e.Close(s, protocol.CloseFinish)
+	w.settle()
+	if len(o.closes) != 1 || !o.closes[0].Own || o.closes[0].Tenure != 4 || !o.closed {
+		t.Fatalf("closed is %t by %+v", o.closed, o.closes)
+	}
+}

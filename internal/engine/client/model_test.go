@@ -69,6 +69,7 @@ type hosted struct {
 
 	tenure uint64                   // how often another client came to have it
 	left   []protocol.DetachSession // as clients said it, here or there
+	closes []protocol.CloseSession
 
 	refused   map[uint64]int // sequences that were refused as overloaded
 	cancelled []uint64       // task fields of CANCEL, in order
@@ -261,6 +262,9 @@ func (r *router) request(e *end, rec *protocol.Record) {
 			return
 		}
 		e.link.Append(protocol.KindDone, 0, rec.Task, nil)
+		if s.closes = append(s.closes, body); body.Own && body.Tenure != s.tenure {
+			return
+		}
 		if body.Mode == protocol.CloseKill {
 			b.end(s, protocol.SessionClosed, protocol.Errorf(protocol.CodeSessionKilled, "session", "killed"))
 		} else {

@@ -129,7 +129,7 @@ func (s *Session) sendClose() {
 		return
 	}
 	s.told = true
-	e.ask(protocol.KindCloseSession, s, protocol.CloseSession{Session: s.number, Mode: s.closing})
+	e.ask(protocol.KindCloseSession, s, protocol.CloseSession{Session: s.number, Mode: s.closing, Own: true, Tenure: s.stay})
 }
 
 // drained notes that s has no unfinished task.
