@@ -113,6 +113,11 @@ var broken = map[string]struct {
 		t.attempts.spared = t.attempts.last
 		w.attempt(t, c, 2)
 	}},
+	"counted for an instance that was not seen": {"", func(w *World, t *task, c *conn) {
+		w.attempt(t, c, 1)
+		t.attempts.spared, w.promises.unseen = t.attempts.last, w.at
+		w.attempt(t, c, 2)
+	}},
 	"a low priority first": {"priority", func(w *World, t *task, c *conn) {
 		high := w.newTask(t.session, 16)
 		high.arrived, high.options.Priority = 1, 1
@@ -156,7 +161,13 @@ var broken = map[string]struct {
 	"begun after its client was told that it was cancelled": {"begun", func(w *World, t *task, c *conn) {
 		w.broker.shares.sessions[3] = &hosted{}
 		t.done, t.code, t.answered, t.answeredAs = true, protocol.CodeCancelled, 7, 3
-		h := &hookRun{instance: &instance{w: w, process: c.d.process, life: instanceLife{epoch: 7}}}
+		h := &hookRun{instance: &instance{w: w, process: c.d.process, life: instanceLife{epoch: 7}}, session: &boundSession{number: 3}}
+		w.promises.mayBegin(h, t, func(what string) { w.fail("begun", "%s", what) })
+	}},
+	"begun in another session": {"", func(w *World, t *task, c *conn) {
+		w.broker.shares.sessions[3] = &hosted{}
+		t.done, t.code, t.answered, t.answeredAs = true, protocol.CodeCancelled, 7, 3
+		h := &hookRun{instance: &instance{w: w, process: c.d.process, life: instanceLife{epoch: 7}}, session: &boundSession{number: 2}}
 		w.promises.mayBegin(h, t, func(what string) { w.fail("begun", "%s", what) })
 	}},
 	"an instance killed though its hooks end": {"killed", func(w *World, _ *task, c *conn) {
@@ -181,7 +192,10 @@ func TestPromises(t *testing.T) {
 		one.retry = protocol.Retry{Attempts: 3, HostLosses: 3, Backoff: protocol.Duration(time.Second), MaxBackoff: protocol.Duration(time.Second)}
 		w.checker.submitted(one)
 		c.history(w, one, w.toInstance())
-		if w.failure == nil || w.failure.Kind != c.kind {
+		switch {
+		case c.kind == "" && w.failure != nil:
+			t.Errorf("%s: the checker says %v, and nothing is wrong", name, w.failure)
+		case c.kind != "" && (w.failure == nil || w.failure.Kind != c.kind):
 			t.Errorf("%s: the checker says %v, want a failure of kind %s", name, w.failure, c.kind)
 		}
 	}

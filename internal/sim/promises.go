@@ -65,7 +65,8 @@ func (k *promises) dispatched(t *task, c *conn, rec *protocol.Record, epoch prot
 	if a.failed && h != nil && h.lost <= a.sent && x.Attempt == last.attempt+1 {
 		k.begunAgain(t, c, h)
 	}
-	if a.spared == last && !t.spoke && last.epoch != 0 && !a.failed && x.Attempt != last.attempt && w.plan.calm {
+	seen := k.unseen < a.sent // otherwise it may have been sent to an instance that died meanwhile
+	if a.spared == last && !t.spoke && last.epoch != 0 && !a.failed && x.Attempt != last.attempt && w.plan.calm && seen {
 		w.fail("spared", "%s begins attempt %d of task %v of session %d, whose attempt %d ended because its instance was killed for another task",
 			c.r.name, x.Attempt, t.id, t.session.index, last.attempt)
 	}

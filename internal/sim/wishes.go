@@ -306,7 +306,9 @@ func (k *promises) mayBegin(h *hookRun, t *task, bad func(string)) {
 		t.begun = w.at
 	}
 	of := w.broker.shares.sessions[t.answeredAs]
-	if t.done && (t.code == protocol.CodeCancelled || t.code == protocol.CodeDeadline) && t.answered == h.instance.life.epoch && of != nil && of.lost == 0 {
+	answered := t.answered == h.instance.life.epoch && of != nil && of.lost == 0
+	// Who was given up opens its kept sessions anew, and they go on under their old numbers as well.
+	if t.done && (t.code == protocol.CodeCancelled || t.code == protocol.CodeDeadline) && answered && h.session.number == t.answeredAs {
 		bad("OnTaskExec begins for a task whose client was told that it was ended")
 	}
 }
