@@ -26,9 +26,9 @@ type buffer struct {
 
 type buffers struct {
 	free   [maxClass + 1][]*buffer // for use again
-	spare  int64 // bytes of those
-	pinned int64 // bytes of all buffers in use
-	live   int64 // bytes of payloads in them
+	spare  int64                   // bytes of those
+	pinned int64                   // bytes of all buffers in use
+	live   int64                   // bytes of payloads in them
 }
 
 // copyOf gives a buffer with a copy of b, which came at a time, and one reference.

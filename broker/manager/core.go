@@ -6,6 +6,7 @@
 package manager
 
 import (
+	"math"
 	"math/rand/v2"
 	"time"
 
@@ -142,7 +143,7 @@ type end struct {
 func New(cfg Config) *Core {
 	return &Core{
 		cfg:       cfg,
-		pressure:  pressure{roof: cfg.QueuedBytes},
+		pressure:  pressure{limit: math.MaxInt64, roof: cfg.QueuedBytes},
 		beat:      protocol.HeartbeatWithin(cfg.PeerTimeout) / 2,
 		node:      link.NewNode(cfg.Epoch, cfg.Incarnation),
 		peers:     make(map[protocol.Peer]*end),

@@ -86,7 +86,10 @@ type tester interface {
 	Fatalf(format string, args ...any)
 }
 
-func newFabric(t tester, loops int) *fabric {
+func newFabric(t tester, loops int) *fabric { return newFabricOf(t, loops, 64<<20) }
+
+// newFabricOf makes one each of whose loops has so many bytes for tasks.
+func newFabricOf(t tester, loops int, queued int64) *fabric {
 	f := &fabric{
 		t: t, now: time.Unix(1_800_000_000, 0), orders: make([][]session.Order, loops),
 		retried: map[string]int{}, held: map[string]map[protocol.Handle]int{}, bodies: map[protocol.Handle]string{},
@@ -99,7 +102,7 @@ func newFabric(t tester, loops int) *fabric {
 		t.Fatal(err)
 	}
 	for i := range loops {
-		f.loops = append(f.loops, manager.New(manager.Config{Loop: i, Epoch: epoch, Incarnation: 9, MaxPayload: 1 << 20, PeerTimeout: protocol.PeerTimeout, QueuedBytes: 64 << 20}))
+		f.loops = append(f.loops, manager.New(manager.Config{Loop: i, Epoch: epoch, Incarnation: 9, MaxPayload: 1 << 20, PeerTimeout: protocol.PeerTimeout, QueuedBytes: queued}))
 	}
 	return f
 }

@@ -125,7 +125,7 @@ func (s *hosted) verify() error {
 		{"delayed", s.delayed, 1 << taskDelayed},
 		{"flight", s.flight, 1<<taskFlying | 1<<taskRecalling | 1<<taskStopping},
 	}
-	queued := 0
+	queued, beyond := 0, false
 	for _, l := range s.queue.lists() {
 		queued += l.n
 		lists = append(lists, named{"queue", *l, 1 << taskQueued})
@@ -144,10 +144,14 @@ func (s *hosted) verify() error {
 				return fmt.Errorf("task %v is at %s, which is lost", t.id, t.seat.instance.container)
 			}
 			bytes += int64(t.size)
+			beyond = beyond || t.id.Sequence() == s.kept.beyond
 		}
 		if n != l.list.n {
 			return fmt.Errorf("its list %s has %d tasks, by its count %d", l.name, n, l.list.n)
 		}
+	}
+	if s.kept.beyond != 0 && !beyond {
+		return fmt.Errorf("task %d was let in beyond the share, and is not unfinished", s.kept.beyond)
 	}
 	answers := int64(0)
 	for k := s.kept.tasks.head; k != 0; k = m.slab.slots[k].next {

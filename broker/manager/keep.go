@@ -11,6 +11,9 @@ import (
 // How a session outlives its client. A kept session retains each answer, in the slot of its task, until a client says that
 // it has taken it. When its client leaves, an absent one takes its place, to which nothing is said, and whose credit for
 // results is what the real one had; whoever comes is sent all that is retained.
+//
+// Which answer the application wants first is not known here: what is retained may wait there for a task that is not here
+// yet. So it never keeps out the one task with which its session goes on.
 
 // keep is what a session retains.
 type keep struct {
@@ -18,6 +21,8 @@ type keep struct {
 	tasks list              // answered and not taken, in the order of their answers
 	at    map[uint64]uint32 // their slots by sequence
 	bytes int64             // of their answers
+
+	beyond uint64 // sequence of the task that was let in although retained answers took its room; 0: none, or it is answered
 }
 
 // retained counts bytes of answers that are kept, or not any more.
@@ -56,6 +61,18 @@ func (s keeper) answer(k uint32, kind protocol.Kind, payload []byte, size uint32
 	}
 }
 
+// goesOn says whether a task of that sequence and size is let in although retained answers take the room that it needs, and
+// notes it. Of a session it is one at a time, and any that is older, which the application may want first. The memory of
+// the broker holds for it as for others.
+func (s keeper) goesOn(sequence uint64, size int64) bool {
+	k, m := &s.kept, s.manager
+	if !k.on || k.beyond != 0 && sequence > k.beyond || m.bytes+size > m.share.Memory || (gauge{m.core}).fullOfTasks(size) || planted.Is(planted.KeptInTheWay) {
+		return false
+	}
+	k.beyond = sequence
+	return true
+}
+
 // retain keeps the answer of a task in the place of its payload, which was given up.
 func (s keeper) retain(k uint32, kind protocol.Kind, payload []byte, size uint32, h protocol.Handle) {
 	m := s.manager
@@ -82,6 +99,9 @@ func (s keeper) retain(k uint32, kind protocol.Kind, payload []byte, size uint32
 		s.kept.at = make(map[uint64]uint32)
 	}
 	s.kept.at[t.id.Sequence()] = k
+	if s.kept.beyond == t.id.Sequence() {
+		s.kept.beyond = 0
+	}
 	m.slab.pushBack(&s.kept.tasks, k)
 	s.retained(int64(size))
 }

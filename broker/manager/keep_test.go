@@ -494,3 +494,71 @@ func TestSessionThatIsLeftGoesOn(t *testing.T) {
 		t.Fatalf("%d tasks of the session without a client are unfinished%s", s.unfinished(), w.describe())
 	}
 }
+
+// Answers that nobody has taken fill the share. They keep out all but the one task with which the session goes on, and
+// older ones.
+func TestKeptAnswersLetOneTaskIn(t *testing.T) {
+	w := newWorld(t)
+	w.serveAs(1, protocol.Share{CPU: 50, Memory: 1000})
+	a := w.keeping(100, 1)
+	w.open(100, 2) // one that is not kept
+	i := w.instanceOf(1, "i", 200)
+	a.submit(1, 1, strings.Repeat("x", 998))
+	w.settle()
+	w.runAll()
+	submit := func(number uint32, seq uint64, size int) (in bool) {
+		t.Helper()
+		before := w.core.byID[1].slab.used
+		a.submit(number, seq, strings.Repeat("y", size))
+		w.settle()
+		return w.core.byID[1].slab.used > before
+	}
+	switch {
+	case submit(2, 9, 1):
+		t.Fatal("a task of a session that keeps nothing is let in")
+	case submit(1, 10, 1001):
+		t.Fatal("one is let in that is more than the share by itself")
+	case !submit(1, 9, 400):
+		t.Fatal("none is let in")
+	case submit(1, 10, 1), submit(1, 11, 1):
+		t.Fatal("a younger one is let in beside it")
+	case !submit(1, 7, 400):
+		t.Fatal("an older one is not let in")
+	case submit(1, 5, 400):
+		t.Fatal("one is let in that is beyond the share with the other unfinished ones")
+	case !submit(1, 6, 100):
+		t.Fatal("an older one is not let in")
+	}
+	w.relocate()
+	if submit(1, 8, 1) {
+		t.Fatal("a younger one is let in after its manager has moved")
+	}
+	if n := len(i.tasks); n != 3 {
+		t.Fatalf("%d tasks are at the instance", n)
+	}
+	i.run(2) // 9 and 7
+	w.settle()
+	if submit(1, 8, 1) {
+		t.Fatal("a younger one is let in while 6 is unfinished")
+	}
+	w.runAll()
+	if !submit(1, 8, 1) {
+		t.Fatal("none is let in when the last one is answered")
+	}
+	a.cancel(1, 8)
+	w.memory(90<<20-50, 0, 100<<20)
+	if submit(1, 3, 51) {
+		t.Fatal("one is let in that is more than is left of the memory of the broker")
+	}
+	w.memory(90<<20, 0, 100<<20)
+	if submit(1, 3, 1) {
+		t.Fatal("one is let in while the memory of the broker is full")
+	}
+	w.memory(80<<20, 0, 100<<20)
+	if !submit(1, 3, 1) {
+		t.Fatal("none is let in when the last one was cancelled")
+	}
+	w.runAll()
+	a.taken(1, 1, 3, 6, 7, 8, 9)
+	w.drained()
+}

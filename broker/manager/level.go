@@ -1,6 +1,7 @@
 package manager
 
 import (
+	"math"
 	"time"
 
 	"github.com/weft-fabric/weft/protocol"
@@ -42,7 +43,8 @@ const (
 type pressure struct {
 	Memory
 	level level
-	roof  int64 // what tasks and kept answers may have at most, in bytes, until the shell tells again
+	limit int64 // what tasks and kept answers may have at most, in bytes, of the broker's memory, until the shell tells again
+	roof  int64 // the same, or what the loop may have when that is less
 }
 
 // gauge looks at the memory of a core's broker.
@@ -67,20 +69,26 @@ func (c gauge) remember(m Memory) {
 	if p.level >= levelHigh {
 		c.buffers.dropSpare()
 	}
-	p.roof = c.cfg.QueuedBytes
 	switch {
 	case m.Limit == 0:
+		p.limit = math.MaxInt64
 	case p.level == levelFull:
-		p.roof = 0
+		p.limit = 0
 	default:
-		p.roof = min(p.roof, c.bytes+c.kept+m.Limit/100*fullFrom-m.Used)
+		p.limit = c.bytes + c.kept + m.Limit/100*fullFrom - m.Used
 	}
+	p.roof = min(c.cfg.QueuedBytes, p.limit)
 }
 
 // full says whether a task of that size is to be refused for want of memory. Who holds nothing may have any task.
 func (c gauge) full(size int64) bool {
 	held := c.bytes + c.kept
 	return held+size > c.pressure.roof && (held > 0 || c.pressure.level == levelFull || size > c.cfg.QueuedBytes)
+}
+
+// fullOfTasks says whether a task of that size is to be refused even if kept answers took nothing of what the loop may have.
+func (c gauge) fullOfTasks(size int64) bool {
+	return c.bytes+size > c.cfg.QueuedBytes || c.bytes+c.kept+size > c.pressure.limit
 }
 
 // tight says whether what is used, and what is expected of the tasks at instances, leaves little: clients are then given

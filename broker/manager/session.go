@@ -272,12 +272,15 @@ func (s *hosted) admissible(rec *protocol.Record) *protocol.Error {
 	case s.unfinished()+s.kept.tasks.n >= s.credit || (s.bytes+int64(rec.Size) > s.allowed && s.unfinished() > 0):
 		return protocol.Errorf(protocol.CodeOverloaded, "Task", "session %d has %d tasks and %d bytes unfinished, its credit is %d and %d",
 			s.number, s.unfinished(), s.bytes, s.credit, s.allowed)
-	case gauge{c}.full(int64(rec.Size)):
-		return gauge{c}.overloaded()
-	case s.manager.bytes+s.manager.kept+int64(rec.Size) > s.manager.share.Memory:
-		return s.manager.overShare()
 	}
-	return nil
+	full, over := gauge{c}.full(int64(rec.Size)), s.manager.bytes+s.manager.kept+int64(rec.Size) > s.manager.share.Memory
+	switch {
+	case !full && !over, keeper{s}.goesOn(protocol.TaskID(rec.Task).Sequence(), int64(rec.Size)):
+		return nil
+	case full:
+		return gauge{c}.overloaded()
+	}
+	return s.manager.overShare()
 }
 
 // fail answers a task with an error.

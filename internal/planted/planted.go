@@ -48,6 +48,7 @@ const (
 	RanksForgotten            // manager: the tasks with priorities are forgotten when their session is killed
 	PlainFirst                // manager: tasks without a priority go before those with a high one
 	KeptForgotten             // manager: the answer of a kept session is not retained when its client is there to take it
+	KeptInTheWay              // manager: kept answers keep out the task that they wait for
 	AttachedTwice             // manager, client: who attaches is told each answer twice, and passes both on
 	DataLeftBehind            // manager: the data of a session do not go with its manager to another loop
 	PartsMixed                // manager: parts that were kept of an attempt are passed on as of the next one
@@ -73,7 +74,7 @@ var names = [bugs]string{
 	"unbind-too-early", "task-taken-twice", "recalled-forgotten", "handle-kept", "handle-released-twice", "generation-kept", "refusal-ignored",
 	"attempt-not-counted", "credit-forgotten", "share-kept", "share-left-behind", "session-not-asked", "beyond-share-starves", "retry-lost",
 	"attempts-one-more", "backoff-ignored", "dead-letter-lost", "refused-kept", "cancel-forgets-queued", "abort-not-sent", "spared-counted", "wrong-instance-killed", "flying-deadline-ignored", "suspend-ignored",
-	"ranks-forgotten", "plain-first", "kept-forgotten", "attached-twice", "data-left-behind", "parts-mixed", "failure-not-consumed", "consumed-twice",
+	"ranks-forgotten", "plain-first", "kept-forgotten", "kept-in-the-way", "attached-twice", "data-left-behind", "parts-mixed", "failure-not-consumed", "consumed-twice",
 	"referral-kept", "close-forgotten", "two-submitted", "ack-before-commit", "close-dropped", "node-lost-in-silence",
 	"forget-dropped", "start-counted-twice", "one-slot-more", "queue-kept", "drain-not-repeated", "exit-unreported",
 }

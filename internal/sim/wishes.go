@@ -117,7 +117,6 @@ func (s *appSession) wish(spec *protocol.OpenSession) {
 	s.ranked, s.ordered = draw.chance(w.plan.ranked), draw.chance(w.plan.ordered)
 	if s.keeps = draw.chance(w.plan.keeps); s.keeps {
 		spec.Disconnect = protocol.DisconnectKeep
-		s.ordered = false // ends that wait for one before them are not taken, and may fill the share that this one needs
 		if draw.chance(300) {
 			spec.Grace = draw.span(6*time.Second, time.Minute)
 		}

@@ -136,13 +136,14 @@ func (k *tenure) arrives(done Completion) {
 	}
 }
 
-// answered notes that the fabric has answered a task of this client. What is told of it already is not taken by anybody.
+// answered notes that the fabric has answered a task of this client. What was told of it already is not taken by anybody,
+// unless that waits here for those before it.
 func (k *tenure) answered(t *slot) {
 	if k == nil {
 		return
 	}
 	k.untaken[t.id] = struct{}{}
-	if t.told() {
+	if t.told() && t.extra.done == nil {
 		Taken(k.Session, t.id)
 	}
 }

@@ -335,3 +335,36 @@ func TestEveryTaskEndsOnce(t *testing.T) {
 		checkNothingLeft(rt, w)
 	})
 }
+
+// TestOrderedAndGivenUpIsTakenByTheApplication: the answer of a task that was given up, and whose end waits for those before
+// it, is kept at the broker until the application has that end.
+func TestOrderedAndGivenUpIsTakenByTheApplication(t *testing.T) {
+	w := newWorld(t)
+	w.broker.stubborn = true
+	s := w.e.Open(protocol.OpenSession{Service: "echo", Disconnect: protocol.DisconnectKeep}, 0, 0)
+	w.settle()
+	w.ordered(s, 1, small)
+	second := w.start(s, Task{Payload: small, Ordered: true, Options: protocol.TaskOptions{Timeout: time.Second}})
+	id := second.ID()
+	w.settle()
+	w.run(1100 * time.Millisecond)
+	if !second.slot().told() || len(w.order) != 0 {
+		t.Fatalf("it was not given up, or told of before the first: %+v", w.order)
+	}
+	w.broker.answer(w.broker.sessions[s.number], 1, false)
+	w.route()
+	w.settle()
+	if _, waits := s.tenure.untaken[id]; !waits {
+		t.Fatal("the broker was told that its answer was taken")
+	}
+	w.answerAll()
+	if len(w.order) != 2 || w.order[1].Task != id || len(s.tenure.untaken) != 2 {
+		t.Fatalf("told of: %+v, not taken are %v", w.order, s.tenure.untaken)
+	}
+	for _, c := range w.order {
+		Taken(s, c.Task)
+	}
+	if len(s.tenure.untaken) != 0 || s.tenure.untold() != 0 {
+		t.Errorf("not taken are %v", s.tenure.untaken)
+	}
+}
