@@ -130,7 +130,6 @@ func (a helm) comeForAll() {
 		return
 	}
 	for _, h := range w.broker.shares.kept {
-		// Who has had it comes again only when nothing can be on its way from that time.
 		if h.client != 0 || w.at-h.called < int64(10*time.Second) {
 			continue
 		}

@@ -197,6 +197,7 @@ func (e *Engine) Receive(now time.Time, id uint32, frame []byte, payloads []prot
 // raise voids all referrals, since the epoch has risen, and greets the brokers but the one just heard.
 func (e *Engine) raise(now time.Time, but *conn) {
 	clear(e.gone)
+	clear(e.used)
 	for _, s := range e.sessions {
 		if !planted.Is(planted.ReferralKept) {
 			s.park()

@@ -37,6 +37,7 @@ type Engine struct {
 	sessions []*Session // that are not over, in the order of their keys
 	numbers  map[protocol.SessionNumber]*Session
 	gone     map[protocol.SessionNumber]uint64 // tenures that are over, of sessions that may be opening, see detached
+	used     map[protocol.SessionNumber]uint64 // last sequences of sessions that go on without this client, see letGo
 	lastKey  uint64
 	telling  []*Session // with answers that were taken, to be told
 
@@ -114,6 +115,7 @@ func New(cfg Config) *Engine {
 		random:  rand.New(rand.NewPCG(cfg.Seed, cfg.Incarnation)),
 		numbers: map[protocol.SessionNumber]*Session{},
 		gone:    map[protocol.SessionNumber]uint64{},
+		used:    map[protocol.SessionNumber]uint64{},
 		every:   protocol.Heartbeat / 2,
 	}
 }

@@ -98,7 +98,8 @@ func (k *tenure) opens(body *protocol.SessionOpened) {
 	}
 	k.next = max(body.Next, 1)
 	k.awaited = max(body.Untold-len(k.seen), 0)
-	k.sequence = k.next - 1
+	k.sequence = max(k.next-1, k.engine.used[body.Session])
+	delete(k.engine.used, body.Session)
 	k.spec.Service = body.Service
 }
 
@@ -334,10 +335,15 @@ func goesOn(number protocol.SessionNumber) *protocol.Error {
 	return protocol.Errorf(protocol.CodeDetached, "session", "session %d goes on without this client", number)
 }
 
-// letGo ends a session that goes on without this client.
+// letGo ends a session that goes on without this client. Tasks of it may be on their way still, and arrive when this client
+// has it again: what it submits then must have other sequences.
 func letGo(s *Session, why *protocol.Error) {
 	if s.tenure != nil {
 		s.tenure.withdraw()
+	}
+	e := s.engine
+	if slices.ContainsFunc(e.conns, func(c *conn) bool { return !c.control && c.link.Unacked() > 0 }) {
+		e.used[s.number] = s.sequence
 	}
 	s.end(why)
 }

@@ -225,3 +225,33 @@ func TestClosesItsOwnTenureOnly(t *testing.T) {
 		t.Fatalf("closed is %t by %+v", o.closed, o.closes)
 	}
 }
+
+// TestLateTasksOfATenureBefore: tasks that are on their way when a session is taken arrive when their client has it again, and
+// are not taken for those that it submits then.
+func TestLateTasksOfATenureBefore(t *testing.T) {
+	w := newWorld(t)
+	s := w.open()
+	n := s.Number()
+	w.submit(s, small)
+	w.answerAll()
+	lost := w.submit(s, small) // sequence 2
+	w.dismissed(n, 0)
+	w.ends(s, lost, protocol.CodeDetached, false)
+	w.broker.sessions[n].tenure = 1
+	again := Attach(w.e, n, false, 0, 0)
+	w.pump()
+	for _, l := range w.lines { // the tasks are late
+		for l.endpoint == "control" && len(l.out) > 0 {
+			w.up(l)
+		}
+		for l.endpoint == "control" && len(l.in) > 0 {
+			w.down(l)
+		}
+	}
+	if id := w.submit(again, small); id.Sequence() != 3 {
+		t.Fatalf("the first task has sequence %d", id.Sequence())
+	}
+	if len(w.e.used) != 0 {
+		t.Fatalf("kept is %v", w.e.used)
+	}
+}
