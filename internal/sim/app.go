@@ -463,6 +463,7 @@ func (a *app) completed(t *task, done *engine.Completion) {
 	c, w := a.c, a.c.w
 	got, size := c.resultIn(done)
 	w.checker.completed(t, got, size, done.Err)
+	t.taken = t.taken || done.Early // its answer, when it comes, is taken by the engine at once
 	if t.ordered {
 		t.ref.Delivered()
 	}

@@ -267,6 +267,9 @@ func (l *controlLoop) turn() {
 		l.core.Step(now, control.PeerGone{Peer: peer})
 	}
 	if at, ok := l.core.Deadline(); ok && !now.Before(at) {
+		if used, ok := l.broker.memoryUsed(); ok {
+			l.core.Step(now, control.Pressure{Used: used, Limit: memoryLimit})
+		}
 		w.step(atControl)
 		l.core.Tick(now)
 	}
@@ -327,6 +330,9 @@ func (l *managerLoop) turn() {
 	l.mail = l.mail[:0]
 	if l.busy > 0 { // no step: it comes with each turn
 		l.core.Step(now, manager.Event{Kind: manager.EventBusy, Busy: l.busy})
+	}
+	if used, ok := l.broker.memoryUsed(); ok { // no step: it comes with each turn
+		l.core.Step(now, manager.Event{Kind: manager.EventMemory, Memory: &manager.Memory{Limit: memoryLimit, Used: used}})
 	}
 	l.busy = w.drawParty.span(0, time.Duration(len(l.letters)+len(l.arrivals))*w.plan.work)
 	l.actor.works = w.at + int64(l.busy)

@@ -89,7 +89,8 @@ func (a *askers) answered(i *instance, answer *engine.Answer) {
 	}
 	delete(a.open, answer.Request)
 	if err := answer.Err; err != nil {
-		if err.Code != protocol.CodeUnavailable && err.Code != protocol.CodeSessionClosed || w.plan.calm && !q.of.over {
+		full := err.Code == protocol.CodeOverloaded && w.plan.on.Has(Scarce)
+		if err.Code != protocol.CodeUnavailable && err.Code != protocol.CodeSessionClosed && !full || w.plan.calm && !q.of.over {
 			w.fail("data", "%s: data of a session: %v", i.process.name, err)
 		}
 		return

@@ -3,6 +3,7 @@ package sim
 import (
 	"time"
 
+	"github.com/weft-fabric/weft/broker/manager"
 	"github.com/weft-fabric/weft/worker/agent/core"
 )
 
@@ -22,6 +23,7 @@ var scheduled = [...]struct {
 	{CrashInstance, 6, (*chaos).crashInstance},
 	{AgentExit, 1, (*chaos).exitAgent},
 	{InstanceExit, 3, (*chaos).exitInstance},
+	{Scarce, 3, (*chaos).hoard},
 }
 
 // chaos lets faults happen at times of their own, and remembers what may be felt of them.
@@ -109,6 +111,41 @@ func (c *chaos) partition() {
 	if d.chance(500) {
 		w.net.severAll(func(n *conn) bool { return n.d.process.host == number })
 	}
+}
+
+// memoryLimit is how many bytes the broker may use.
+const memoryLimit = 64 << 20
+
+// hoard has something else use a good part of the memory that the broker may use, or more than there is, for a while.
+func (c *chaos) hoard() {
+	w := c.w
+	d := &w.drawFault
+	w.hoarded = memoryLimit / 100 * int64(d.between(60, 110))
+	w.tally.add(Shortages)
+	if w.tracing {
+		w.trace("of the broker's memory %d of %d bytes are in use", w.hoarded, int64(memoryLimit))
+	}
+	since := w.at
+	w.hoardedAt = since
+	w.after(d.span(0, w.plan.shortFor), func() {
+		if w.hoardedAt == since {
+			w.hoarded = 0
+		}
+	})
+}
+
+// memoryUsed is how many bytes of its memory a broker uses; ok is false where there is no limit.
+func (b *broker) memoryUsed() (used int64, ok bool) {
+	w := b.w
+	if !w.plan.on.Has(Scarce) {
+		return 0, false
+	}
+	used = w.hoarded
+	for _, l := range b.managers {
+		bytes, _ := manager.Holds(l.core)
+		used += bytes
+	}
+	return used, true
 }
 
 func (c *chaos) disconnect() {

@@ -28,6 +28,7 @@ func (g *goals) heal() {
 	p := &w.plan
 	p.stillborn, p.drop, p.hold, p.duplicate, p.swarm, p.reorder, p.disk = 0, 0, 0, 0, 0, 0, 0
 	p.hooks, p.work = min(p.hooks, 20*time.Millisecond), min(p.work, 200*time.Microsecond) // what has queued up is to be done in time
+	w.hoarded = 0
 	for i := range w.net.hosts {
 		w.net.hosts[i].cut = 0
 	}

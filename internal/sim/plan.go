@@ -43,6 +43,7 @@ const (
 	Keeping                      // sessions outlive their clients, and go from one to another
 	Keepsakes                    // instances keep data with sessions
 	Parts                        // tasks send parts of their results, and how far they are
+	Scarce                       // the memory that a broker may use is short for a while
 	faults
 )
 
@@ -50,7 +51,7 @@ var faultNames = [faults]string{
 	"drop", "delay", "duplicate", "reorder", "partition", "disconnect", "pause", "disk", "crash-broker", "crash-client",
 	"crash-agent", "crash-instance", "client-exit", "agent-exit", "instance-exit", "hooks", "poison", "instances", "bind",
 	"stall", "move", "operator", "flood", "clocks", "steer", "cancels", "deadlines",
-	"keep", "data", "parts",
+	"keep", "data", "parts", "memory",
 }
 
 // String names the class as ParseFaults reads it.
@@ -62,7 +63,7 @@ type Faults uint32
 // disturbing are the classes after which what is sent may not arrive, or not soon, or a process may be late. Without them
 // it is known to the second when things have to happen.
 const disturbing = Faults(1<<Drop | 1<<Delay | 1<<Duplicate | 1<<Reorder | 1<<Partition | 1<<Disconnect | 1<<Pause | 1<<SlowDisk |
-	1<<CrashBroker | 1<<CrashAgent | 1<<AgentExit | 1<<Stall | 1<<Move | 1<<Operator | 1<<Flood | 1<<Clocks)
+	1<<CrashBroker | 1<<CrashAgent | 1<<AgentExit | 1<<Stall | 1<<Move | 1<<Operator | 1<<Flood | 1<<Clocks | 1<<Scarce)
 
 // Has says whether the class is in the set.
 func (s Faults) Has(f Fault) bool { return s&(1<<f) != 0 }
@@ -154,6 +155,7 @@ type plan struct {
 	stalls                   bool
 	moves                    int // per mille of what an operator does
 	pauseFor, cutFor         time.Duration
+	shortFor                 time.Duration // memory is short
 }
 
 // newPlan draws the plan of a seed: each class of faults happens in about half of the seeds, and none in one of sixteen.
@@ -281,6 +283,7 @@ func (p *plan) rate(s *source) {
 	if parts := s.between(20, 400); p.on.Has(Parts) {
 		p.parts = parts
 	}
+	p.shortFor = s.span(10*time.Millisecond, 10*time.Second)
 }
 
 func cap0(n, most int) int {

@@ -63,7 +63,7 @@ func (k *promises) dispatched(t *task, c *conn, rec *protocol.Record, epoch prot
 		w.fail("suspend", "%s begins task %v of session %d, which is suspended", c.r.name, t.id, t.session.index)
 	}
 	if a.failed && h != nil && h.lost <= a.sent && x.Attempt == last.attempt+1 {
-		k.begunAgain(t, c, h)
+		k.begunAgain(t, c)
 	}
 	seen := k.unseen < a.sent // otherwise it may have been sent to an instance that died meanwhile
 	if a.spared == last && !t.spoke && last.epoch != 0 && !a.failed && x.Attempt != last.attempt && w.plan.calm && seen {
@@ -74,7 +74,7 @@ func (k *promises) dispatched(t *task, c *conn, rec *protocol.Record, epoch prot
 }
 
 // begunAgain judges another attempt of a task whose last one has failed.
-func (k *promises) begunAgain(t *task, c *conn, h *hosted) {
+func (k *promises) begunAgain(t *task, c *conn) {
 	w, a := k.w, &t.attempts
 	p := &t.retry
 	w.tally.add(Backoffs)
@@ -82,10 +82,8 @@ func (k *promises) begunAgain(t *task, c *conn, h *hosted) {
 		w.fail("attempts", "%s begins task %v of session %d again after %d failures; attempts: %d", c.r.name, t.id, t.session.index, a.again, p.Attempts)
 	}
 	wait := time.Duration(p.Backoff)
-	if h.lost == 0 { // each attempt before has failed
-		for range a.last.attempt - 1 {
-			wait = min(2*wait, time.Duration(p.MaxBackoff))
-		}
+	for range a.again - 1 { // attempts that were seen to fail; others may have been given up for another task's sake
+		wait = min(2*wait, time.Duration(p.MaxBackoff))
 	}
 	if waited := w.broker.process.now().Sub(a.at); waited < wait/2 || waited < a.least {
 		w.fail("backoff", "%s begins task %v of session %d again %v after the failure of attempt %d; at least %v, and %v as the failure asks for",

@@ -217,6 +217,9 @@ func (k *shares) arrives(m *message) {
 			s.bytes += int64(t.size)
 			s.holder.bytes += int64(t.size)
 		}
+		if used, ok := k.w.broker.memoryUsed(); ok && used >= memoryLimit/100*85 { // full is over below that
+			t.refusable = true
+		}
 		t.refusable = t.refusable || s.holder.bytes > s.holder.share.Memory ||
 			slices.ContainsFunc(k.kept, func(of *hosted) bool { return of.holder == s.holder }) // whose answers count as well
 		s.meets(t, rec.Task)

@@ -96,6 +96,7 @@ const (
 	PartsCame
 	PartsWaited
 	Progressed
+	Shortages
 	counts
 )
 
@@ -121,6 +122,7 @@ var countNames = [counts]string{
 	"tasks in the dead-letter list", "sessions left by their clients", "sessions attached to", "sessions taken by force",
 	"answers to clients that had not submitted the tasks", "answers of kept sessions taken", "data kept with sessions", "data of sessions looked up",
 	"parts of results sent", "parts of results that came", "tasks whose parts had to wait", "words of progress that came",
+	"shortages of memory",
 }
 
 // String says what is counted.

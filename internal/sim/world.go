@@ -100,6 +100,8 @@ type World struct {
 	forced          map[protocol.SessionNumber]bool // sessions that were to be taken by force,
 	struck          map[protocol.SessionNumber]bool // or closed by an operator, under this broker or the next ones
 	incarnated      uint64
+	hoarded         int64 // bytes of the broker's memory that something else uses
+	hoardedAt       int64 // since when
 	chaos           chaos
 	goals           goals
 	inspect         inspector
