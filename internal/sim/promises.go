@@ -130,11 +130,9 @@ func (k *promises) kills(n *session.Kill) {
 	}
 	i := w.instances[at]
 	i.spares = true
-	for _, s := range w.seats {
-		for _, t := range s.client.pending {
-			if t != nil && t.attempts.last.to == i.process {
-				t.attempts.spared = t.attempts.last
-			}
+	for _, h := range i.hooks { // of what had not begun there it cannot be seen whether it is there still
+		if t := h.task; t != nil && t.attempts.last.to == i.process {
+			t.attempts.spared = t.attempts.last
 		}
 	}
 	const onTheWay = 200 * time.Millisecond
