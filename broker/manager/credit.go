@@ -103,9 +103,10 @@ func (s lender) learn(size int64) {
 	}
 }
 
-// answered takes note of an answer of that size to a task of the session.
+// answered takes note of an answer of that size to a task of the session. One without bytes counts as one byte, so that it
+// is known that results are small.
 func (s lender) answered(size int64) {
-	if size != s.expect {
+	if max(size, 1) != s.expect {
 		s.learn(size)
 	}
 	if len(s.client.line) > 0 {

@@ -432,3 +432,34 @@ func TestCreditAtRandom(t *testing.T) {
 		w.drained()
 	})
 }
+
+// TestEmptyResultsAreKnownToBeSmall: a service that gives nothing back is sent as much as any other.
+func TestEmptyResultsAreKnownToBeSmall(t *testing.T) {
+	w := newWorld(t)
+	w.serve(nil)
+	c := w.client(1, 1)
+	i := w.instancesOf(1, "a")[0]
+	c.flood(100, 1)
+	if len(i.tasks) != 2 {
+		t.Fatalf("%d tasks are at the instance before a result is known, want 2", len(i.tasks))
+	}
+	i.answer(1, 0)
+	if len(i.tasks) < 50 {
+		t.Errorf("%d tasks are at the instance after an empty result", len(i.tasks))
+	}
+	w.finish(c, 0, 100, i)
+}
+
+// TestASeatAtItsLimitIsNotForgotten: a session that has as much at an instance as it may have before a result is known, and
+// more that waits, goes on when one of them is answered, be the answer empty.
+func TestASeatAtItsLimitIsNotForgotten(t *testing.T) {
+	w := newWorld(t)
+	w.serve(nil)
+	c := w.client(1, 1, 2)
+	i := w.instancesOf(1, "a")[0]
+	i.executed(1000, time.Microsecond) // it is fast: it has much credit
+	c.flood(4, 1)
+	c.flood(4, 2)
+	w.pass(busyTick)
+	w.finish(c, 0, 8, i)
+}
