@@ -20,7 +20,8 @@ type speech struct {
 
 // sayings is what the client of a task has heard of it.
 type sayings struct {
-	base    int     // attempts under the brokers before
+	base    int     // attempts before its session was opened anew
+	opened  uint32  // number of the session when the base was taken
 	attempt int     // of the last part
 	next    int     // number of the next part of it
 	of      uint32  // run that said it
@@ -143,6 +144,9 @@ func (a *app) said(s *clientengine.Said) {
 		w.fail("parts", "%s hears something of task %v, for which nobody waits", c.process.name, s.Task)
 		return
 	}
+	if t.opened == 0 {
+		t.opened = t.session.session.Number()
+	}
 	if s.Progress != nil {
 		w.tally.add(Progressed)
 		a.progressed(t, s.Progress)
@@ -174,18 +178,20 @@ func (a *app) progressed(t *task, p *protocol.Progress) {
 	var attempt int
 	var of content
 	if n, _ := fmt.Sscanf(p.Text, word, &attempt, &of); n != 2 || of != t.content || attempt != p.Attempt-t.base && !t.rebased(p.Attempt, attempt) {
-		w.fail("parts", "%s hears of attempt %d of task %v what that has not said: %q; %d attempts were under brokers before", name, p.Attempt, t.id, p.Text, t.base)
+		w.fail("parts", "%s hears of attempt %d of task %v what that has not said: %q; %d attempts were before its session was opened anew", name, p.Attempt, t.id, p.Text, t.base)
 	}
 	t.percent, t.toldOf = p.Percent, p.Attempt
 }
 
-// rebased says whether it is since another broker has taken over that what is heard as of one attempt was said by another: its
-// clients add the attempts under those before.
+// rebased says whether it is since the session was opened anew that what is heard as of one attempt was said by another: its
+// client adds the attempts before. That is so when another broker has taken over, and when the broker had given the client up,
+// which asked for the session again: it has another number then.
 func (t *task) rebased(heard, said int) bool {
-	if t.session.app.c.w.reigns == 1 || heard-said <= t.base {
+	number := t.session.session.Number()
+	if t.session.app.c.w.reigns == 1 && t.opened == number || heard-said <= t.base {
 		return false
 	}
-	t.base = heard - said
+	t.base, t.opened = heard-said, number
 	return true
 }
 

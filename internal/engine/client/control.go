@@ -177,7 +177,7 @@ func (s *Session) sessionOpened(rec *protocol.Record, refused *protocol.Error) {
 	if had := e.numbers[body.Session]; had != nil && had != s { // asked for before this one was known to be here
 		had.end(inUse(body.Session))
 	}
-	if s.opened && s.epoch != e.node.Epoch {
+	if s.opened && (s.epoch != e.node.Epoch || s.number != body.Session) { // its tasks are run anew
 		s.beginAnew()
 	}
 	taken := othersHadIt(s, &body)

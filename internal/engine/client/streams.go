@@ -162,7 +162,8 @@ func releaseEnds(e *Engine) {
 	}
 }
 
-// beginAnew notes that all unfinished tasks of a session are run by another broker, which counts attempts from 1.
+// beginAnew notes that all unfinished tasks of a session are run anew: by another broker, or under another number by one that
+// had given the client up. Attempts are counted from 1 there.
 func (s *Session) beginAnew() {
 	e := s.engine
 	s.release()

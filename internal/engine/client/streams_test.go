@@ -112,6 +112,28 @@ func TestAttemptsOfAnotherBrokerCountOn(t *testing.T) {
 	w.expect(s, quiet, []byte("q"))
 }
 
+// TestAttemptsUnderAnotherNumberCountOn: where a broker has given the client up, and opens its session anew, parts of what ran
+// before are not mixed with those of what runs now.
+func TestAttemptsUnderAnotherNumberCountOn(t *testing.T) {
+	w := newWorld(t)
+	s := w.open()
+	id := w.submit(s, small)
+	w.settle()
+	before := s.Number()
+	w.say("loop-0", protocol.KindPartial, s, id, "a", 1, 0)
+	w.say("loop-0", protocol.KindPartial, s, id, "b", 1, 1)
+	w.forget()
+	w.run(3 * time.Second)
+	if s.Number() == before {
+		t.Fatalf("the session has number %d as before", before)
+	}
+	w.say("loop-0", protocol.KindPartial, s, id, "A", 1, 0)
+	w.say("loop-0", protocol.KindPartial, s, id, "B", 1, 1)
+	w.hears("both", "1.0=a", "1.1=b", "2.0=A", "2.1=B")
+	w.say("loop-0", protocol.KindResult, s, id, "r", 1, 2)
+	w.expect(s, id, []byte("r"))
+}
+
 // A result that waits for parts whose conversation is over is not held back for ever.
 func TestPartsThatCannotComeAnyMore(t *testing.T) {
 	for name, end := range map[string]func(*world, *Session){

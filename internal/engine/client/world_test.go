@@ -235,9 +235,18 @@ func (w *world) revive(l *wire) {
 }
 
 // restart puts a new broker in the place of the old one, which forgot everything.
-func (w *world) restart() {
+func (w *world) restart() { w.restartIn(protocol.NewEpoch(w.broker.node.Epoch.Counter()+1, 1)) }
+
+// forget has the broker give all its clients up: it knows nothing of their sessions, and opens them under other numbers.
+func (w *world) forget() {
+	last := w.broker.last
+	w.restartIn(w.broker.node.Epoch)
+	w.broker.last = last
+}
+
+func (w *world) restartIn(epoch protocol.Epoch) {
 	old := w.broker
-	w.broker = newModelBroker(w.t, protocol.NewEpoch(old.node.Epoch.Counter()+1, 1), old.node.Incarnation+1)
+	w.broker = newModelBroker(w.t, epoch, old.node.Incarnation+1)
 	w.broker.credits, w.broker.refuse, w.broker.late = old.credits, old.refuse, old.late
 	for _, l := range w.lines {
 		w.cut(l)
