@@ -21,11 +21,17 @@ type tenure struct {
 	since time.Time     // when it came to have none
 	grace time.Duration // for which it waits for one then
 	// left are the clients that it was taken off, until its manager has done so.
-	left      []*party
+	left      []departed
 	number    uint64   // how often it was given to a client before
 	referrals uint64   // that its client was told since it has it
 	before    []uint64 // incarnations of the clients that it was taken off and that are here, each once
 	callers   []caller // who have asked to attach and were not answered
+}
+
+// departed is a client that a session was taken off, and the number of its time.
+type departed struct {
+	*party
+	tenure uint64
 }
 
 // caller is who has asked for a session.
@@ -135,7 +141,7 @@ func (t tenancies) part(s *sess) {
 
 // leaving notes that the session's manager knows it as its client's, and is to take it off him.
 func (t tenancies) leaving(s *sess) {
-	s.tenure.left = append(s.tenure.left, s.client)
+	s.tenure.left = append(s.tenure.left, departed{s.client, s.tenure.number})
 	s.client.client.leaving++
 }
 
@@ -145,8 +151,8 @@ func (t tenancies) left(loop int, n *session.Left) {
 	if !ok {
 		return
 	}
-	if i := slices.IndexFunc(s.tenure.left, func(p *party) bool { return p.incarnation == n.Client }); i >= 0 {
-		p := s.tenure.left[i]
+	if i := slices.IndexFunc(s.tenure.left, func(p departed) bool { return p.incarnation == n.Client }); i >= 0 {
+		p := s.tenure.left[i].party
 		s.tenure.left = slices.Delete(s.tenure.left, i, i+1)
 		p.client.hostedBy(loop) // where the manager has gone with it, maybe
 		t.parted(p)
@@ -158,10 +164,12 @@ func (t tenancies) parted(p *party) {
 	t.forget(p)
 }
 
-// over lets go what the tenure of a session that is over has to do with.
+// over lets go what the tenure of a session that is over has to do with. Its manager, which has ended it, does not tell those any
+// more who were to lose it.
 func (t tenancies) over(s *sess) {
 	for _, p := range s.tenure.left {
-		t.parted(p)
+		p.dismiss(t.c.out, s, p.tenure)
+		t.parted(p.party)
 	}
 	for _, w := range s.tenure.callers {
 		w.party.refuse(t.c.out, w.request, s.overFor(opAttach))
@@ -214,7 +222,7 @@ func (t tenancies) attach(s *sess, p *party, req *protocol.AttachSession) {
 		detail += ", by force: it was " + s.client.name() + "'s"
 	}
 	if !s.tenure.away && s.manager.hosting == 0 { // otherwise its manager tells, behind the last result
-		s.client.dismiss(t.c.out, s)
+		s.client.dismiss(t.c.out, s, s.tenure.number)
 	}
 	t.part(s)
 	before := s.client
@@ -232,9 +240,9 @@ func (t tenancies) attach(s *sess, p *party, req *protocol.AttachSession) {
 }
 
 // dismiss tells a client that a session which nobody serves has nothing to do with it any more. A manager says it as well.
-func (p *party) dismiss(o *outbox, s *sess) {
+func (p *party) dismiss(o *outbox, s *sess, tenure uint64) {
 	if !p.gone {
-		p.link.AppendAfter(o.gate(s.position), protocol.KindError, s.number, s.tenure.number, protocol.Marshal(protocol.Errorf(
+		p.link.AppendAfter(o.gate(s.position), protocol.KindError, s.number, tenure, protocol.Marshal(protocol.Errorf(
 			protocol.CodeDetached, "session", "session %d goes on without this client", s.number)))
 	}
 }

@@ -92,7 +92,7 @@ func (t *managers) moved(n *session.Moved) {
 		}
 		for _, p := range s.tenure.left { // who hears there that it has it no more
 			p.client.hostedBy(m.loop)
-			t.refer(p, s.position, m, s.number)
+			t.refer(p.party, s.position, m, s.number)
 		}
 	}
 	for _, c := range m.containers.All() {
