@@ -251,3 +251,41 @@ func TestWhoHadASessionIsKnown(t *testing.T) {
 		t.Fatalf("%d clients are remembered when two are gone", n)
 	}
 }
+
+// TestWhoLosesASessionThatIsOverHearsSo: its manager has ended the session in the very turn in which its client left it, or
+// another was given it, so that it does not tell who has it no more.
+func TestWhoLosesASessionThatIsOverHearsSo(t *testing.T) {
+	over := session.Note{Changed: &session.Changed{
+		Session: 2, State: protocol.SessionFailed, Error: protocol.Errorf(protocol.CodeBindFailed, "OnSessionBind", "no"),
+	}}
+	for name, c := range map[string]struct {
+		loses func(r *relayed)
+		want  []string
+	}{
+		"left": {
+			func(r *relayed) {
+				r.note(0, session.Note{Leave: &session.Leave{Session: 2, Client: 2, Referrals: 1}})
+			},
+			[]string{"app Error 0"},
+		},
+		"taken": {
+			func(r *relayed) { r.comes(r.join("late", protocol.Hello{Role: protocol.RoleClient, Name: "late"}, 3)) },
+			[]string{"app Error 0", "late Error 11"},
+		},
+		"left, and the manager has told": {
+			func(r *relayed) {
+				r.note(0, session.Note{Leave: &session.Leave{Session: 2, Client: 2, Referrals: 1}})
+				r.note(0, session.Note{Left: &session.Left{Session: 2, Client: 2}})
+			},
+			nil,
+		},
+	} {
+		r := newRelayed(t)
+		c.loses(r)
+		got := r.hears(func() { r.note(0, over) }, protocol.KindError)
+		slices.Sort(got)
+		if !slices.Equal(got, c.want) {
+			t.Errorf("%s: told was %v, want %v", name, got, c.want)
+		}
+	}
+}
