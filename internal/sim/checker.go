@@ -324,6 +324,9 @@ func (k *checker) refused(t *task, by protocol.Stamp, e *protocol.Error) {
 	if t.session.keeps {
 		return // that answers were taken may be heard later; who attaches does not know the bytes of the tasks of others
 	}
+	if w.plan.on.Has(Scarce) && e.RetryAfter <= 0 {
+		return // a session that was opened anew while memory was short was granted less than it had before
+	}
 	if !t.refusable || e.RetryAfter <= 0 {
 		w.fail("overload", "task %v of session %d is refused, and there was room for it, or it is not said when there may be: %v", t.id, t.session.index, e)
 	}
