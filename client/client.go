@@ -220,9 +220,37 @@ func (c *Client) harvest() {
 	for i := range b.Said {
 		c.pending[b.Said[i].Task.Slot()].said(c, &b.Said[i])
 	}
+	c.complete(b.Completions)
+	for _, at := range b.Stopped {
+		if t := c.pending[at].task; t != nil {
+			t.stop()
+		}
+		c.pending[at].session.wakeSubmitters()
+		c.pending[at] = pending{}
+	}
+	c.sweeps.tell()
+	clear(b.Said)
+	clear(b.Completions)
+	b.Said, b.Completions, b.Stopped = b.Said[:0], b.Completions[:0], b.Stopped[:0]
+	for _, a := range b.Answers {
+		if ch := c.answers[a.Request]; ch != nil {
+			delete(c.answers, a.Request)
+			ch <- a
+		}
+	}
+	for _, n := range b.Notes {
+		c.note(n)
+	}
+	clear(b.Answers)
+	clear(b.Notes)
+	b.Answers, b.Notes = b.Answers[:0], b.Notes[:0]
+}
+
+// complete passes the ends of tasks on to whom they are for. The caller holds mu.
+func (c *Client) complete(list []engine.Completion) {
 	var room *Session // whose submitters are to be told that there is some
-	for i := range b.Completions {
-		done := &b.Completions[i]
+	for i := range list {
+		done := &list[i]
 		at := done.Task.Slot()
 		if !done.Foreign && !done.Early && done.Handle == 0 {
 			if p := &c.pending[at]; p.plain() {
@@ -256,29 +284,6 @@ func (c *Client) harvest() {
 	if room != nil {
 		room.wakeSubmitters()
 	}
-	for _, at := range b.Stopped {
-		if t := c.pending[at].task; t != nil {
-			t.stop()
-		}
-		c.pending[at].session.wakeSubmitters()
-		c.pending[at] = pending{}
-	}
-	c.sweeps.tell()
-	clear(b.Said)
-	clear(b.Completions)
-	b.Said, b.Completions, b.Stopped = b.Said[:0], b.Completions[:0], b.Stopped[:0]
-	for _, a := range b.Answers {
-		if ch := c.answers[a.Request]; ch != nil {
-			delete(c.answers, a.Request)
-			ch <- a
-		}
-	}
-	for _, n := range b.Notes {
-		c.note(n)
-	}
-	clear(b.Answers)
-	clear(b.Notes)
-	b.Answers, b.Notes = b.Answers[:0], b.Notes[:0]
 }
 
 func (c *Client) checkConnected() {
