@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -196,14 +195,6 @@ func (c *Client) request(ctx context.Context, kind protocol.Kind, body any) (eng
 	}
 }
 
-// pending is whom a task is for. With neither a task nor a function it is nobody: its result is dropped.
-type pending struct {
-	session *Session     // of the task, also when it is given up
-	task    *Task        // of Submit and Call
-	fn      func(Result) // of SubmitFunc
-	stream  *stream      // whom the words of the task are for; nil: nobody
-}
-
 // heavy is a result whose payload frame is to be copied.
 type heavy struct {
 	done engine.Completion
@@ -279,7 +270,7 @@ func (c *Client) complete(list []engine.Completion) {
 		if done.Handle != 0 && to.copyLater(c, done) {
 			continue
 		}
-		c.deliver(to, done)
+		to.deliver(c, done)
 	}
 	if room != nil {
 		room.wakeSubmitters()
@@ -320,96 +311,4 @@ func (c *Client) note(n engine.Note) {
 	s.wakeSubmitters()
 	s.results.wake()
 	close(s.done)
-}
-
-// copyLater has the payload frame of a result copied without the lock, where somebody wants it and it has not to be passed
-// on in order. The caller holds mu.
-func (p *pending) copyLater(c *Client, done *engine.Completion) bool {
-	wanted := p.fn != nil || p.task != nil && !p.task.finished
-	if wanted && !p.ordered() {
-		c.heavy = append(c.heavy, heavy{*done, *p})
-		return true
-	}
-	if wanted {
-		done.Payload = append([]byte(nil), c.payloads.Bytes(done.Handle)...)
-	}
-	c.payloads.Release(done.Handle)
-	return false
-}
-
-// plain says that there is nothing of the task but its function.
-func (p *pending) plain() bool { return p.fn != nil && p.stream == nil && p.session.ordered == nil }
-
-// ordered says whether a task has a place among the ordered ones.
-func (p *pending) ordered() bool {
-	return p.session.ordered != nil && (p.task == nil || p.task.ordered)
-}
-
-// deliver gives a result to whom it is for. The caller holds mu.
-func (c *Client) deliver(to pending, done *engine.Completion) {
-	if q := to.words(); q == nil || !q.follow(to, done) {
-		c.conclude(to, done)
-	}
-}
-
-// conclude gives a result to whom it is for, everything that its task has said having been told. The caller holds mu.
-func (c *Client) conclude(to pending, done *engine.Completion) {
-	t := to.task
-	switch {
-	case to.fn != nil:
-		to.call(c, done)
-	case t != nil && !t.finished:
-		if c.wasCall = t.call; t.call && c.eng.Outstanding() == 0 {
-			c.lastLead = time.Now()
-		}
-		t.id, t.payload, t.err = done.Task, done.Payload, taskError(done.Err)
-		t.account, t.size = c.account(done), done.Size
-		t.account.hold(int64(done.Size))
-		t.finish()
-	default:
-		if done.Size > 0 {
-			c.eng.Consumed(done.Source, int64(done.Size))
-		}
-		engine.Taken(done.Session, done.Task)
-		if t != nil && t.ordered {
-			to.session.ordered.delivered(done.Task.Slot())
-		}
-	}
-	if t != nil && !done.Early {
-		t.stop()
-	}
-}
-
-// call has the function of a task called. The caller holds mu.
-func (p *pending) call(c *Client, done *engine.Completion) {
-	c.wasCall = false
-	if p.session.ordered != nil {
-		var cb callback
-		p.fill(c, &cb, done)
-		p.session.ordered.push(cb, done.Task)
-		return
-	}
-	if c.callbacks == nil {
-		c.callbacks = c.runner.list()
-	}
-	n := len(c.callbacks)
-	c.callbacks = slices.Grow(c.callbacks, 1)[:n+1]
-	p.fill(c, &c.callbacks[n], done)
-}
-
-// fill makes a callback where it is: there is one for each task, and it need not be copied.
-func (p *pending) fill(c *Client, cb *callback, done *engine.Completion) {
-	cb.fn, cb.account = p.fn, c.account(done)
-	cb.result.Payload, cb.result.Err, cb.result.Task = done.Payload, taskError(done.Err), done.Task
-	if p.session.keeps {
-		cb.fn = p.session.takes(p.fn)
-	}
-}
-
-// takes has the result of a task of a session, whose broker keeps it until it is taken, taken by fn.
-func (s *Session) takes(fn func(Result)) func(Result) {
-	return func(r Result) {
-		defer s.taken(r.Task)
-		fn(r)
-	}
 }

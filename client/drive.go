@@ -290,7 +290,7 @@ func (c *Client) hand(d done) {
 	}
 	c.mu.Lock()
 	for i := range list {
-		c.deliver(list[i].to, &list[i].done)
+		list[i].to.deliver(c, &list[i].done)
 	}
 	rest := c.takeDone() // has no heavy results: the driver alone makes them
 	c.mu.Unlock()

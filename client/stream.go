@@ -200,7 +200,7 @@ func (q *words) work() {
 		q.queue[0] = word{}
 		q.queue = q.queue[1:]
 		if w.end != nil {
-			c.conclude(w.to, w.end)
+			w.to.conclude(c, w.end)
 			c.settle()
 			continue
 		}
