@@ -217,7 +217,7 @@ func (w *cancelWatch) submit(ctx context.Context, s *client.Session, n int, exec
 
 // cancel cancels all, and watches until nothing is left of it.
 func (w *cancelWatch) cancel(ctx context.Context, f *fabric, c *client.Client, heeding, stubborn *client.Session) error {
-	before, err := instancesUnder(f.agents[0].pid())
+	before, err := instancesUnder(f.agents[0].PID())
 	if err != nil {
 		return err
 	}
@@ -237,7 +237,7 @@ func (w *cancelWatch) cancel(ctx context.Context, f *fabric, c *client.Client, h
 	defer stop()
 	var after []int
 	err = until(waiting, func() (_ bool, err error) {
-		after, err = instancesUnder(f.agents[0].pid())
+		after, err = instancesUnder(f.agents[0].PID())
 		return slices.ContainsFunc(after, func(pid int) bool { return !slices.Contains(before, pid) }), err
 	})
 	if err != nil {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"github.com/weft-fabric/weft/bench/party"
 	"github.com/weft-fabric/weft/client"
 	"github.com/weft-fabric/weft/protocol"
 )
@@ -31,10 +32,10 @@ const patience = 30 * time.Second
 type fabric struct {
 	endpoint string
 	dir      string
-	broker   *party
-	agents   []*party // one for each node
-	cpu      int64    // millicores of each node
-	others   []*party
+	broker   *party.Process
+	agents   []*party.Process // one for each node
+	cpu      int64            // millicores of each node
+	others   []*party.Process
 }
 
 // plan says what a benchmark needs.
@@ -77,8 +78,8 @@ func startFabric(ctx context.Context, p plan) (_ *fabric, err error) {
 	if f.broker, err = startParty(ctx, "broker", flags...); err != nil {
 		return nil, err
 	}
-	f.endpoint = f.broker.ready.Endpoint
-	f.agents = make([]*party, max(p.nodes, 1))
+	f.endpoint = f.broker.Ready.Endpoint
+	f.agents = make([]*party.Process, max(p.nodes, 1))
 	for i := range f.agents {
 		if err = f.startAgent(ctx, i); err != nil {
 			return nil, err
@@ -146,13 +147,22 @@ func dial(ctx context.Context, endpoint, name string) (*client.Client, error) {
 	return client.Dial(ctx, endpoint, client.WithName(name), client.WithKeepScheme(), client.WithTunedMalloc(), client.WithLogger(quiet))
 }
 
+// startParty starts this program with args and waits until it says that it is ready.
+func startParty(ctx context.Context, name string, args ...string) (*party.Process, error) {
+	program, err := os.Executable()
+	if err != nil {
+		return nil, fmt.Errorf("find this program: %w", err)
+	}
+	return party.Start(ctx, name, program, args...)
+}
+
 // start starts another party of the fabric, which ends with it.
-func (f *fabric) start(ctx context.Context, name, command string, args ...string) (*party, error) {
+func (f *fabric) start(ctx context.Context, name, command string, args ...string) (*party.Process, error) {
 	return f.startAt(ctx, f.endpoint, name, command, args...)
 }
 
 // startAt is start for a party that finds the broker at another endpoint.
-func (f *fabric) startAt(ctx context.Context, endpoint, name, command string, args ...string) (*party, error) {
+func (f *fabric) startAt(ctx context.Context, endpoint, name, command string, args ...string) (*party.Process, error) {
 	ctx, stop := context.WithTimeoutCause(ctx, patience, fmt.Errorf("not ready within %v", patience))
 	defer stop()
 	p, err := startParty(ctx, name, append([]string{command, "--broker", endpoint}, args...)...)
@@ -188,10 +198,10 @@ func (f *fabric) serving(ctx context.Context, c *client.Client, instances int) e
 // close stops all parties, the broker last, and removes what they left on the disk.
 func (f *fabric) close() error {
 	var errs []error
-	parties := slices.Concat([]*party{f.broker}, f.agents, f.others)
+	parties := slices.Concat([]*party.Process{f.broker}, f.agents, f.others)
 	for _, p := range slices.Backward(parties) {
 		if p != nil {
-			errs = append(errs, p.stop())
+			errs = append(errs, p.Stop())
 		}
 	}
 	return errors.Join(append(errs, os.RemoveAll(f.dir))...)

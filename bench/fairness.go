@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/weft-fabric/weft/bench/party"
 	"github.com/weft-fabric/weft/client"
 	"github.com/weft-fabric/weft/internal/quantile"
 	"github.com/weft-fabric/weft/protocol"
@@ -86,7 +87,7 @@ func (k fairnessConfig) run(ctx context.Context) (_ fairness, err error) {
 	if err := f.serving(ctx, c, k.instances); err != nil {
 		return fairness{}, err
 	}
-	m, err := memoryOf(f.broker.pid())
+	m, err := memoryOf(f.broker.PID())
 	if err != nil {
 		return fairness{}, err
 	}
@@ -96,20 +97,20 @@ func (k fairnessConfig) run(ctx context.Context) (_ fairness, err error) {
 			return fairness{}, err
 		}
 	}
-	m, err = memoryOf(f.broker.pid())
+	m, err = memoryOf(f.broker.PID())
 	measured.peak = m.peak
 	return measured, err
 }
 
 // round measures once while all is quiet, and once with the flood.
-func (k *fairness) round(ctx context.Context, s *client.Session, holder *party) error {
+func (k *fairness) round(ctx context.Context, s *client.Session, holder *party.Process) error {
 	quiet, err := k.probe(ctx, s)
 	if err != nil {
 		return err
 	}
 	limit, stop := within(ctx, time.Minute)
 	defer stop()
-	if _, err := holder.ask(limit, order{Do: "flood", Count: k.flood}); err != nil {
+	if _, err := holder.Ask(limit, party.Order{Do: "flood", Count: k.flood}); err != nil {
 		return err
 	}
 	flooded, err := k.probe(ctx, s)
@@ -117,7 +118,7 @@ func (k *fairness) round(ctx context.Context, s *client.Session, holder *party) 
 		return err
 	}
 	k.quiet, k.flooded = append(k.quiet, quiet), append(k.flooded, flooded)
-	_, err = holder.ask(limit, order{Do: "kill"})
+	_, err = holder.Ask(limit, party.Order{Do: "kill"})
 	return err
 }
 
@@ -186,7 +187,7 @@ func newPartyHolder() *cobra.Command {
 					return err
 				}
 			}
-			return obey(ctx, answer{}, h.obey)
+			return party.Obey(ctx, party.Answer{}, h.obey)
 		},
 	}
 	cmd.Flags().StringVar(&endpoint, "broker", "", "control endpoint")
@@ -210,24 +211,24 @@ func (h *holder) open(ctx context.Context) error {
 }
 
 // obey floods the last session until all tasks are submitted, or kills it and opens another in its place.
-func (h *holder) obey(ctx context.Context, o order) (answer, error) {
+func (h *holder) obey(ctx context.Context, o party.Order) (party.Answer, error) {
 	switch o.Do {
 	case "flood":
 		last := h.sessions[len(h.sessions)-1]
 		payload := make([]byte, 16)
 		for n := range o.Count {
 			if err := last.SubmitFunc(ctx, payload, func(client.Result) {}); err != nil {
-				return answer{}, fmt.Errorf("task %d of the flood: %w", n+1, err)
+				return party.Answer{}, fmt.Errorf("task %d of the flood: %w", n+1, err)
 			}
 		}
-		return answer{Tasks: uint64(o.Count)}, nil
+		return party.Answer{Tasks: uint64(o.Count)}, nil
 	case "kill":
 		if err := h.sessions[len(h.sessions)-1].Kill(ctx); err != nil {
-			return answer{}, fmt.Errorf("kill the flooded session: %w", err)
+			return party.Answer{}, fmt.Errorf("kill the flooded session: %w", err)
 		}
 		h.sessions = h.sessions[:len(h.sessions)-1]
-		return answer{}, h.open(ctx)
+		return party.Answer{}, h.open(ctx)
 	default:
-		return answer{}, fmt.Errorf("unknown order %q", o.Do)
+		return party.Answer{}, fmt.Errorf("unknown order %q", o.Do)
 	}
 }

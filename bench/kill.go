@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/weft-fabric/weft/bench/party"
 	"github.com/weft-fabric/weft/internal/tcpproxy"
 	"github.com/weft-fabric/weft/protocol"
 )
@@ -158,7 +160,7 @@ func freePorts(distance int) (base int, err error) {
 
 // wreak has the clients submit the tasks while havoc is wreaked.
 func (k *killed) wreak(ctx context.Context, f *fabric, proxy *tcpproxy.Proxy, endpoint string) error {
-	var clients []*party
+	var clients []*party.Process
 	for n := range k.clients {
 		p, err := f.startAt(ctx, endpoint, fmt.Sprintf("client %d", n+1), clientCommand, "--window", "4096")
 		if err != nil {
@@ -173,18 +175,18 @@ func (k *killed) wreak(ctx context.Context, f *fabric, proxy *tcpproxy.Proxy, en
 	begin := time.Now()
 	deadline, _ := ctx.Deadline()
 	type said struct {
-		answer
+		party.Answer
 		err error
 	}
 	answers := make(chan said, len(clients))
 	each := k.tasks / len(clients)
 	for n, p := range clients {
-		o := order{Do: "submit", First: uint64(n * each), Count: each, Time: time.Until(deadline) - patience}
+		o := party.Order{Do: "submit", First: uint64(n * each), Count: each, Time: time.Until(deadline) - patience}
 		if n == len(clients)-1 {
 			o.Count = k.tasks - n*each
 		}
 		go func() {
-			a, err := p.ask(ctx, o)
+			a, err := p.Ask(ctx, o)
 			answers <- said{a, err}
 		}()
 	}
@@ -192,8 +194,10 @@ func (k *killed) wreak(ctx context.Context, f *fabric, proxy *tcpproxy.Proxy, en
 	for range clients {
 		a := <-answers
 		errs = append(errs, a.err)
-		if a.Counts != nil {
-			k.add(*a.Counts)
+		if a.err == nil {
+			var c counts
+			errs = append(errs, json.Unmarshal(a.Report, &c))
+			k.add(c)
 		}
 	}
 	k.elapsed = time.Since(begin)

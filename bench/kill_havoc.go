@@ -61,7 +61,7 @@ func (h *havoc) run(ctx context.Context) error {
 func (h *havoc) killInstance() error {
 	var all []int
 	for _, a := range h.f.agents {
-		pids, err := instancesUnder(a.pid())
+		pids, err := instancesUnder(a.PID())
 		if err != nil {
 			return err
 		}
@@ -81,7 +81,7 @@ func (h *havoc) killInstance() error {
 
 // killAgent kills the agent of a node, with whom its instances end, and starts it again at once.
 func (h *havoc) killAgent(ctx context.Context, node int) error {
-	if err := h.f.agents[node].kill(); err != nil {
+	if err := h.f.agents[node].Kill(); err != nil {
 		return err
 	}
 	h.counts.agents++

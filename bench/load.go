@@ -4,12 +4,12 @@ import (
 	"cmp"
 	"context"
 	"encoding/binary"
-	"errors"
+	"encoding/json"
 	"fmt"
 	"sync"
 	"sync/atomic"
-	"time"
 
+	"github.com/weft-fabric/weft/bench/party"
 	"github.com/weft-fabric/weft/client"
 )
 
@@ -17,75 +17,32 @@ import (
 type loader struct {
 	session *client.Session
 	payload []byte
-	done    atomic.Uint64 // tasks that were completed
-	stop    context.CancelFunc
-	ended   chan error // of the load that runs
+	load    *party.Loader
 }
 
-func (l *loader) obey(ctx context.Context, o order) (answer, error) {
-	switch o.Do {
-	case "rtt":
-		return l.roundTrips(ctx, o.Time)
-	case "load":
-		return answer{}, l.start(ctx, o.Time)
-	case "count":
-		return l.count(ctx, o.Time)
-	case "submit":
-		ctx, stop := context.WithTimeout(ctx, o.Time)
-		defer stop()
-		c := submit(ctx, l.session, o.First, o.Count)
-		return answer{Counts: &c}, nil
-	case "rest":
-		l.stop()
-		return answer{}, <-l.ended
-	default:
-		return answer{}, fmt.Errorf("unknown order %q", o.Do)
-	}
+func newLoader(s *client.Session, payload []byte) *loader {
+	l := &loader{session: s, payload: payload}
+	l.load = party.NewLoader(l)
+	return l
 }
 
-// roundTrips calls one task after the other.
-func (l *loader) roundTrips(ctx context.Context, d time.Duration) (answer, error) {
-	var a answer
-	for begin := time.Now(); a.Elapsed < d; {
-		sent := time.Since(begin)
-		out, err := l.session.Call(ctx, l.payload)
-		a.Elapsed = time.Since(begin)
-		if err != nil {
-			return answer{}, err
-		}
-		if len(out) != len(l.payload) {
-			return answer{}, fmt.Errorf("a result of %d bytes for a task of %d", len(out), len(l.payload))
-		}
-		a.Trips = append(a.Trips, a.Elapsed-sent)
+func (l *loader) obey(ctx context.Context, o party.Order) (party.Answer, error) {
+	if o.Do != "submit" {
+		return l.load.Obey(ctx, o)
 	}
-	return a, nil
+	ctx, stop := context.WithTimeout(ctx, o.Time)
+	defer stop()
+	report, err := json.Marshal(submit(ctx, l.session, o.First, o.Count))
+	return party.Answer{Report: report}, err
 }
 
-// start begins to keep the window full, and returns when that has gone on for a while.
-func (l *loader) start(ctx context.Context, warm time.Duration) error {
-	ctx, l.stop = context.WithCancel(ctx)
-	l.ended = make(chan error, 1)
-	go func() { l.ended <- l.load(ctx) }()
-	select {
-	case err := <-l.ended:
-		return errors.Join(errors.New("the load ended early"), err)
-	case <-time.After(warm):
-		return nil
+// Call has one task executed.
+func (l *loader) Call(ctx context.Context) error {
+	out, err := l.session.Call(ctx, l.payload)
+	if err == nil && len(out) != len(l.payload) {
+		err = fmt.Errorf("a result of %d bytes for a task of %d", len(out), len(l.payload))
 	}
-}
-
-// count waits, and says how many tasks were completed meanwhile.
-func (l *loader) count(ctx context.Context, d time.Duration) (answer, error) {
-	before, begin := l.done.Load(), time.Now()
-	select {
-	case err := <-l.ended:
-		return answer{}, errors.Join(errors.New("the load ended early"), err)
-	case <-ctx.Done():
-		return answer{}, context.Cause(ctx)
-	case <-time.After(d):
-		elapsed := time.Since(begin)
-		return answer{Tasks: l.done.Load() - before, Elapsed: elapsed}, nil
-	}
+	return err
 }
 
 // failed is the first error of a load.
@@ -94,9 +51,9 @@ type failed struct{ atomic.Pointer[error] }
 // note notes an error. It is apart so that a task without one allocates nothing.
 func (f *failed) note(err error) { f.CompareAndSwap(nil, &err) }
 
-// load keeps the window full until ctx is done, and returns when nothing is outstanding any more. What it does for each
+// Load keeps the window full until ctx is done, and returns when nothing is outstanding any more. What it does for each
 // task is little, since it is measured too.
-func (l *loader) load(ctx context.Context) error {
+func (l *loader) Load(ctx context.Context, done *atomic.Uint64) error {
 	var failed failed
 	var last atomic.Uint64 // what done will be when nothing is outstanding; 0 while tasks are submitted
 	all := make(chan struct{}, 1)
@@ -104,11 +61,11 @@ func (l *loader) load(ctx context.Context) error {
 		if r.Err != nil {
 			failed.note(r.Err)
 		}
-		if l.done.Add(1) == last.Load() {
+		if done.Add(1) == last.Load() {
 			all <- struct{}{}
 		}
 	}
-	sent := l.done.Load()
+	sent := done.Load()
 	session, payload := l.session, l.payload // not beside what the callbacks count
 	for failed.Load() == nil {
 		if err := session.SubmitFunc(ctx, payload, note); err != nil {
@@ -120,7 +77,7 @@ func (l *loader) load(ctx context.Context) error {
 		sent++
 	}
 	last.Store(sent)
-	if l.done.Load() < sent {
+	if done.Load() < sent {
 		<-all
 	}
 	if err := failed.Load(); err != nil {

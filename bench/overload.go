@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"github.com/weft-fabric/weft/bench/party"
 )
 
 // overloadConfig is what the check of overload is told.
@@ -79,7 +81,7 @@ func (k overloadConfig) run(ctx context.Context) (_ overload, err error) {
 		return overload{}, err
 	}
 	defer func() { err = errors.Join(err, f.close()) }()
-	var clients []*party
+	var clients []*party.Process
 	for i := range k.clients {
 		p, err := f.start(ctx, fmt.Sprintf("client %d", i+1), surgeCommand,
 			"--sessions", "3", "--payloads", "1024,32768", "--execution", k.execution.String())
@@ -102,29 +104,29 @@ func (k overloadConfig) run(ctx context.Context) (_ overload, err error) {
 	if err := measured.strain(ctx, f, clients, taker); err != nil {
 		return overload{}, err
 	}
-	m, err := memoryOf(f.broker.pid())
+	m, err := memoryOf(f.broker.PID())
 	measured.peak = m.peak
 	return measured, err
 }
 
 // strain overloads the fabric, and sees how it recovers.
-func (k *overload) strain(ctx context.Context, f *fabric, clients []*party, taker *party) error {
+func (k *overload) strain(ctx context.Context, f *fabric, clients []*party.Process, taker *party.Process) error {
 	limited, stop := within(ctx, k.time+time.Minute)
 	defer stop()
-	if _, err := taker.ask(limited, order{Do: "send", Count: k.large}); err != nil {
+	if _, err := taker.Ask(limited, party.Order{Do: "send", Count: k.large}); err != nil {
 		return err
 	}
-	instances, err := instancesUnder(f.agents[0].pid())
+	instances, err := instancesUnder(f.agents[0].PID())
 	if err != nil || len(instances) == 0 {
 		return errors.Join(err, errors.New("there are no instances to be stopped"))
 	}
-	stopped := []int{instances[0], taker.pid()}
+	stopped := []int{instances[0], taker.PID()}
 	defer signalAll(stopped, syscall.SIGCONT) //nolint:errcheck // they may be gone
 	if err := signalAll(stopped, syscall.SIGSTOP); err != nil {
 		return err
 	}
 	capacity := float64(k.instances) / k.execution.Seconds()
-	answers, err := askAll(limited, clients, order{Do: "surge", Time: k.time, Count: int(capacity * float64(k.factor) / float64(len(clients)))})
+	answers, err := party.AskAll(limited, clients, party.Order{Do: "surge", Time: k.time, Count: int(capacity * float64(k.factor) / float64(len(clients)))})
 	if err != nil {
 		return err
 	}
@@ -145,7 +147,7 @@ func (k *overload) strain(ctx context.Context, f *fabric, clients []*party, take
 	}
 	limited, stop = within(ctx, time.Minute+time.Duration(k.large)*100*time.Millisecond)
 	defer stop()
-	answers, err = askAll(limited, append(clients, taker), order{Do: "drain"})
+	answers, err = party.AskAll(limited, append(clients, taker), party.Order{Do: "drain"})
 	for i, a := range answers {
 		if i < len(clients) {
 			k.done += a.Tasks
@@ -157,10 +159,10 @@ func (k *overload) strain(ctx context.Context, f *fabric, clients []*party, take
 }
 
 // throughput is how many tasks a second are completed while each client keeps some outstanding.
-func (k *overload) throughput(ctx context.Context, clients []*party) (perSecond float64, err error) {
+func (k *overload) throughput(ctx context.Context, clients []*party.Process) (perSecond float64, err error) {
 	ctx, stop := within(ctx, time.Minute)
 	defer stop()
-	answers, err := askAll(ctx, clients, order{Do: "steady", Time: 3 * time.Second, Count: 64})
+	answers, err := party.AskAll(ctx, clients, party.Order{Do: "steady", Time: 3 * time.Second, Count: 64})
 	for _, a := range answers {
 		if a.Elapsed > 0 {
 			perSecond += float64(a.Tasks) / a.Elapsed.Seconds()

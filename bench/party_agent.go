@@ -8,6 +8,7 @@ import (
 	"github.com/rs/zerolog"
 	"github.com/spf13/cobra"
 
+	"github.com/weft-fabric/weft/bench/party"
 	"github.com/weft-fabric/weft/protocol"
 	"github.com/weft-fabric/weft/worker/agent"
 )
@@ -37,7 +38,7 @@ func newPartyAgent() *cobra.Command {
 			}
 			agentEnd, inputEnd := make(chan error, 1), make(chan error, 1)
 			go func() { agentEnd <- a.Run(ctx) }()
-			go func() { inputEnd <- obey(ctx, answer{}, nil) }()
+			go func() { inputEnd <- party.Obey(ctx, party.Answer{}, nil) }()
 			select {
 			case err := <-agentEnd:
 				return err

@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/weft-fabric/weft/bench/party"
 	"github.com/weft-fabric/weft/broker"
 )
 
@@ -28,7 +29,7 @@ func newPartyBroker() *cobra.Command {
 				defer stop()
 				err = errors.Join(err, b.Stop(ctx))
 			}()
-			return obey(ctx, answer{Endpoint: b.Endpoints()[0]}, nil)
+			return party.Obey(ctx, party.Answer{Endpoint: b.Endpoints()[0]}, nil)
 		},
 	}
 	flags := cmd.Flags()

@@ -101,11 +101,11 @@ func (k *pause) play(ctx context.Context, f *fabric, c *client.Client, s *client
 	}); err != nil {
 		return err
 	}
-	instances, err := instancesUnder(f.agents[0].pid())
+	instances, err := instancesUnder(f.agents[0].PID())
 	if err != nil {
 		return err
 	}
-	all := append(instances, f.agents[0].pid())
+	all := append(instances, f.agents[0].PID())
 	defer signalAll(all, syscall.SIGCONT) //nolint:errcheck // they may be gone
 	if err := signalAll(all, syscall.SIGSTOP); err != nil {
 		return err

@@ -4,6 +4,8 @@ import (
 	"os"
 	"slices"
 	"testing"
+
+	"github.com/weft-fabric/weft/bench/party"
 )
 
 func TestParseMemory(t *testing.T) {
@@ -54,24 +56,24 @@ func TestBelow(t *testing.T) {
 
 // A process below this one is an instance only if it was started as the service.
 func TestInstancesUnder(t *testing.T) {
-	t.Setenv(scriptedVariable, "obeys")
+	t.Setenv(idleVariable, "yes")
 	program, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
 	var want []int
 	for _, args := range [][]string{{serveCommand}, {clientCommand}, nil, {serveCommand, "--execution", "1ms"}} {
-		p, err := startProgram(t.Context(), "party", program, args...)
+		p, err := party.Start(t.Context(), "party", program, args...)
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer func() {
-			if err := p.stop(); err != nil {
+			if err := p.Stop(); err != nil {
 				t.Error(err)
 			}
 		}()
 		if len(args) > 0 && args[0] == serveCommand {
-			want = append(want, p.pid())
+			want = append(want, p.PID())
 		}
 	}
 	got, err := instancesUnder(os.Getpid())

@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/weft-fabric/weft/bench/party"
 	"github.com/weft-fabric/weft/client"
 	"github.com/weft-fabric/weft/internal/quantile"
 	"github.com/weft-fabric/weft/protocol"
@@ -100,7 +101,7 @@ func (r *runConfig) measure(ctx context.Context) (_ result, err error) {
 		return result{}, err
 	}
 	defer func() { err = errors.Join(err, f.close()) }()
-	var clients []*party
+	var clients []*party.Process
 	for i := range r.clients {
 		p, err := f.start(ctx, fmt.Sprintf("client %d", i+1), clientCommand,
 			"--payload", strconv.Itoa(r.payload), "--window", strconv.Itoa(r.window))
@@ -127,7 +128,7 @@ func (r *runConfig) measure(ctx context.Context) (_ result, err error) {
 			return result{}, err
 		}
 	}
-	m, err := memoryOf(f.broker.pid())
+	m, err := memoryOf(f.broker.PID())
 	res.BrokerPeak = m.peak
 	return res, err
 }
@@ -142,13 +143,13 @@ func (f *fabric) ready(ctx context.Context, instances int) error {
 }
 
 // roundTrip lets one client have one task outstanding.
-func (r *result) roundTrip(ctx context.Context, p *party, duration time.Duration) error {
+func (r *result) roundTrip(ctx context.Context, p *party.Process, duration time.Duration) error {
 	ctx, stop := within(ctx, duration)
 	defer stop()
-	if _, err := p.ask(ctx, order{Do: "rtt", Time: warmUp}); err != nil {
+	if _, err := p.Ask(ctx, party.Order{Do: "rtt", Time: warmUp}); err != nil {
 		return err
 	}
-	a, err := p.ask(ctx, order{Do: "rtt", Time: duration})
+	a, err := p.Ask(ctx, party.Order{Do: "rtt", Time: duration})
 	if err != nil {
 		return err
 	}
@@ -161,13 +162,13 @@ func (r *result) roundTrip(ctx context.Context, p *party, duration time.Duration
 const warmUp = 500 * time.Millisecond
 
 // throughput lets all clients keep their windows full, and counts what they complete in the same time.
-func (r *result) throughput(ctx context.Context, clients []*party, duration time.Duration) error {
+func (r *result) throughput(ctx context.Context, clients []*party.Process, duration time.Duration) error {
 	ctx, stop := within(ctx, duration)
 	defer stop()
-	if _, err := askAll(ctx, clients, order{Do: "load", Time: warmUp}); err != nil {
+	if _, err := party.AskAll(ctx, clients, party.Order{Do: "load", Time: warmUp}); err != nil {
 		return err
 	}
-	answers, err := askAll(ctx, clients, order{Do: "count", Time: duration})
+	answers, err := party.AskAll(ctx, clients, party.Order{Do: "count", Time: duration})
 	if err != nil {
 		return err
 	}
@@ -175,7 +176,7 @@ func (r *result) throughput(ctx context.Context, clients []*party, duration time
 		r.Tasks += a.Tasks
 		r.PerSecond += float64(a.Tasks) / a.Elapsed.Seconds()
 	}
-	_, err = askAll(ctx, clients, order{Do: "rest"})
+	_, err = party.AskAll(ctx, clients, party.Order{Do: "rest"})
 	return err
 }
 
@@ -183,22 +184,6 @@ func (r *result) throughput(ctx context.Context, clients []*party, duration time
 func within(ctx context.Context, duration time.Duration) (context.Context, context.CancelFunc) {
 	limit := duration + warmUp + patience
 	return context.WithTimeoutCause(ctx, limit, fmt.Errorf("no answer within %v", limit))
-}
-
-// askAll gives all parties an order at the same time, and waits for all answers.
-func askAll(ctx context.Context, parties []*party, o order) ([]answer, error) {
-	answers, errs := make([]answer, len(parties)), make([]error, len(parties))
-	done := make(chan struct{})
-	for i, p := range parties {
-		go func() {
-			answers[i], errs[i] = p.ask(ctx, o)
-			done <- struct{}{}
-		}()
-	}
-	for range parties {
-		<-done
-	}
-	return answers, errors.Join(errs...)
 }
 
 // newPartyClient is a client of a run.
@@ -218,8 +203,7 @@ func newPartyClient() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			l := loader{session: s, payload: make([]byte, payload)}
-			return obey(ctx, answer{}, l.obey)
+			return party.Obey(ctx, party.Answer{}, newLoader(s, make([]byte, payload)).obey)
 		},
 	}
 	cmd.Flags().StringVar(&endpoint, "broker", "", "control endpoint")

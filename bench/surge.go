@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/weft-fabric/weft/bench/party"
 	"github.com/weft-fabric/weft/client"
 )
 
@@ -48,7 +49,7 @@ func newPartySurge() *cobra.Command {
 				}
 				s.sessions = append(s.sessions, open)
 			}
-			return obey(ctx, answer{}, s.obey)
+			return party.Obey(ctx, party.Answer{}, s.obey)
 		},
 	}
 	flags := cmd.Flags()
@@ -60,7 +61,7 @@ func newPartySurge() *cobra.Command {
 	return cmd
 }
 
-func (s *surger) obey(ctx context.Context, o order) (answer, error) {
+func (s *surger) obey(ctx context.Context, o party.Order) (party.Answer, error) {
 	switch o.Do {
 	case "steady":
 		return s.load(ctx, o.Time, o.Count)
@@ -69,14 +70,14 @@ func (s *surger) obey(ctx context.Context, o order) (answer, error) {
 	case "send":
 		for range o.Count {
 			if err := s.send(ctx); err != nil {
-				return answer{}, err
+				return party.Answer{}, err
 			}
 		}
-		return answer{Tasks: uint64(o.Count)}, nil
+		return party.Answer{Tasks: uint64(o.Count)}, nil
 	case "drain":
 		return s.drain(ctx)
 	default:
-		return answer{}, fmt.Errorf("unknown order %q", o.Do)
+		return party.Answer{}, fmt.Errorf("unknown order %q", o.Do)
 	}
 }
 
@@ -116,7 +117,7 @@ func (s *surger) fail(err error) {
 }
 
 // load keeps so many tasks outstanding for a while, at least, and says how many results came in that time.
-func (s *surger) load(ctx context.Context, d time.Duration, outstanding int) (answer, error) {
+func (s *surger) load(ctx context.Context, d time.Duration, outstanding int) (party.Answer, error) {
 	ctx, stop := context.WithTimeout(ctx, d)
 	defer stop()
 	defer context.AfterFunc(ctx, s.arrived.Broadcast)()
@@ -133,17 +134,17 @@ func (s *surger) load(ctx context.Context, d time.Duration, outstanding int) (an
 		if err := s.send(ctx); err != nil {
 			s.forget()
 			if ctx.Err() == nil {
-				return answer{}, err
+				return party.Answer{}, err
 			}
 		}
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return answer{Tasks: s.done - before, Elapsed: time.Since(begin)}, s.failure
+	return party.Answer{Tasks: s.done - before, Elapsed: time.Since(begin)}, s.failure
 }
 
 // surge sends so many tasks a second, or as many as the broker lets it, for a while.
-func (s *surger) surge(ctx context.Context, d time.Duration, perSecond float64) (answer, error) {
+func (s *surger) surge(ctx context.Context, d time.Duration, perSecond float64) (party.Answer, error) {
 	ctx, stop := context.WithTimeout(ctx, d)
 	defer stop()
 	begin, sent := time.Now(), 0
@@ -152,7 +153,7 @@ func (s *surger) surge(ctx context.Context, d time.Duration, perSecond float64) 
 			if err := s.send(ctx); err != nil {
 				s.forget()
 				if ctx.Err() == nil {
-					return answer{}, err
+					return party.Answer{}, err
 				}
 				break
 			}
@@ -163,7 +164,7 @@ func (s *surger) surge(ctx context.Context, d time.Duration, perSecond float64) 
 		case <-time.After(time.Millisecond):
 		}
 	}
-	return answer{Tasks: uint64(sent), Elapsed: time.Since(begin)}, nil
+	return party.Answer{Tasks: uint64(sent), Elapsed: time.Since(begin)}, nil
 }
 
 // forget takes the last task off the account, which was not sent.
@@ -174,7 +175,7 @@ func (s *surger) forget() {
 }
 
 // drain waits until every task has its result, and says how many there were.
-func (s *surger) drain(ctx context.Context) (answer, error) {
+func (s *surger) drain(ctx context.Context) (party.Answer, error) {
 	defer context.AfterFunc(ctx, s.arrived.Broadcast)()
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -182,7 +183,7 @@ func (s *surger) drain(ctx context.Context) (answer, error) {
 		s.arrived.Wait()
 	}
 	if int(s.done) < len(s.results) {
-		return answer{}, fmt.Errorf("%d of %d tasks have no result", len(s.results)-int(s.done), len(s.results))
+		return party.Answer{}, fmt.Errorf("%d of %d tasks have no result", len(s.results)-int(s.done), len(s.results))
 	}
-	return answer{Tasks: s.done}, s.failure
+	return party.Answer{Tasks: s.done}, s.failure
 }

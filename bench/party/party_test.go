@@ -1,4 +1,4 @@
-package main
+package party
 
 import (
 	"context"
@@ -13,16 +13,12 @@ import (
 	"go.uber.org/goleak"
 )
 
-// scriptedVariable makes this test program a party.
-const scriptedVariable = "WEFT_BENCH_TEST_PARTY"
+// scriptedVariable makes this test program a
+const scriptedVariable = "WEFT_PARTY_TEST"
 
 func TestMain(m *testing.M) {
 	if how := os.Getenv(scriptedVariable); how != "" {
 		os.Exit(scriptedParty(how))
-	}
-	if len(os.Args) > 1 && strings.HasPrefix(os.Args[1], "party-") {
-		main() // a party of a fabric that a test has started
-		return
 	}
 	goleak.VerifyTestMain(m)
 }
@@ -37,14 +33,14 @@ func scriptedParty(how string) int {
 		fmt.Fprintln(os.Stderr, "no luck today")
 		return 3
 	}
-	err := obey(context.Background(), answer{Endpoint: "here"}, func(_ context.Context, o order) (answer, error) {
+	err := Obey(context.Background(), Answer{Endpoint: "here"}, func(_ context.Context, o Order) (Answer, error) {
 		if o.Do == "exit" {
 			os.Exit(4)
 		}
 		if o.Do != "double" {
-			return answer{}, fmt.Errorf("cannot %s", o.Do)
+			return Answer{}, fmt.Errorf("cannot %s", o.Do)
 		}
-		return answer{Tasks: 2 * uint64(o.Count), Trips: []time.Duration{1, 2}}, nil
+		return Answer{Tasks: 2 * uint64(o.Count), Trips: []time.Duration{1, 2}}, nil
 	})
 	if err != nil {
 		return 1
@@ -52,10 +48,10 @@ func scriptedParty(how string) int {
 	return 0
 }
 
-func startScripted(ctx context.Context, t *testing.T, how string) (*party, error) {
+func startScripted(ctx context.Context, t *testing.T, how string) (*Process, error) {
 	t.Helper()
 	t.Setenv(scriptedVariable, how)
-	return startParty(ctx, "the party")
+	return Start(ctx, "the party", os.Args[0])
 }
 
 func TestPartyObeys(t *testing.T) {
@@ -63,25 +59,25 @@ func TestPartyObeys(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if p.ready.Endpoint != "here" {
-		t.Errorf("ready with %+v", p.ready)
+	if p.Ready.Endpoint != "here" {
+		t.Errorf("ready with %+v", p.Ready)
 	}
 	for n := range 3 {
-		a, err := p.ask(t.Context(), order{Do: "double", Count: n})
+		a, err := p.Ask(t.Context(), Order{Do: "double", Count: n})
 		if err != nil || a.Tasks != uint64(2*n) || len(a.Trips) != 2 {
 			t.Errorf("double %d: %+v, %v", n, a, err)
 		}
 	}
-	if _, err := p.ask(t.Context(), order{Do: "sing"}); err == nil || err.Error() != "the party: sing: cannot sing" {
+	if _, err := p.Ask(t.Context(), Order{Do: "sing"}); err == nil || err.Error() != "the party: sing: cannot sing" {
 		t.Errorf("sing: %v", err)
 	}
-	if _, err := memoryOf(p.pid()); err != nil {
+	if _, err := os.Stat(fmt.Sprintf("/proc/%d", p.PID())); err != nil {
 		t.Error(err)
 	}
-	if err := p.stop(); err != nil {
+	if err := p.Stop(); err != nil {
 		t.Errorf("stop: %v", err)
 	}
-	if _, err := os.Stat(fmt.Sprintf("/proc/%d", p.pid())); !errors.Is(err, os.ErrNotExist) {
+	if _, err := os.Stat(fmt.Sprintf("/proc/%d", p.PID())); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("the process is still there: %v", err)
 	}
 }
@@ -95,10 +91,10 @@ func TestPartyThatDies(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := p.ask(t.Context(), order{Do: "exit"}); err == nil || !strings.Contains(err.Error(), "has ended") {
+	if _, err := p.Ask(t.Context(), Order{Do: "exit"}); err == nil || !strings.Contains(err.Error(), "has ended") {
 		t.Errorf("an order that ends it: %v", err)
 	}
-	if err := p.stop(); err == nil || !strings.Contains(err.Error(), "exit status 4") {
+	if err := p.Stop(); err == nil || !strings.Contains(err.Error(), "exit status 4") {
 		t.Errorf("stop: %v", err)
 	}
 }
@@ -113,31 +109,31 @@ func TestPartyThatIsSilent(t *testing.T) {
 }
 
 func TestAskAll(t *testing.T) {
-	var parties []*party
+	var parties []*Process
 	for range 3 {
 		p, err := startScripted(t.Context(), t, "obeys")
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer func() {
-			if err := p.stop(); err != nil {
+			if err := p.Stop(); err != nil {
 				t.Error(err)
 			}
 		}()
 		parties = append(parties, p)
 	}
-	answers, err := askAll(t.Context(), parties, order{Do: "double", Count: 4})
+	answers, err := AskAll(t.Context(), parties, Order{Do: "double", Count: 4})
 	if err != nil || len(answers) != 3 || answers[0].Tasks != 8 || answers[2].Tasks != 8 {
 		t.Errorf("answers %+v, %v", answers, err)
 	}
-	if _, err := askAll(t.Context(), parties, order{Do: "sing"}); err == nil {
+	if _, err := AskAll(t.Context(), parties, Order{Do: "sing"}); err == nil {
 		t.Error("no error of three that cannot")
 	}
 }
 
 func TestObeyRefusesNonsense(t *testing.T) {
 	var out strings.Builder
-	err := obeyOn(t.Context(), strings.NewReader(`{"do":"x"} nonsense`), &out, answer{}, nil)
+	err := obeyOn(t.Context(), strings.NewReader(`{"do":"x"} nonsense`), &out, Answer{}, nil)
 	if err == nil || !strings.Contains(err.Error(), "read an order") {
 		t.Errorf("error %v", err)
 	}
@@ -152,10 +148,10 @@ func TestObeyEndsWithTheInput(t *testing.T) {
 	ended := make(chan error, 1)
 	begun := make(chan struct{})
 	go func() {
-		ended <- obeyOn(t.Context(), in, io.Discard, answer{}, func(ctx context.Context, _ order) (answer, error) {
+		ended <- obeyOn(t.Context(), in, io.Discard, Answer{}, func(ctx context.Context, _ Order) (Answer, error) {
 			close(begun)
 			<-ctx.Done()
-			return answer{}, ctx.Err()
+			return Answer{}, ctx.Err()
 		})
 	}()
 	if _, err := io.WriteString(giver, `{"do":"wait"}`); err != nil {
