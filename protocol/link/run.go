@@ -1,0 +1,51 @@
+package link
+
+import "github.com/weft-fabric/weft/protocol"
+
+// Run appends plain records of one kind and session to a link, in fewer steps than [Link.Append]. Between [NewRun] and
+// [Run.End] nothing else may be appended to the link, nor may it be asked for anything.
+type Run struct {
+	link  *Link
+	frame *Frame
+	bytes []byte // of frame, with what was added since
+	head  protocol.PlainHead
+}
+
+// NewRun begins a run of records of that kind and session.
+func NewRun(l *Link, kind protocol.Kind, session uint32) Run {
+	f := l.room(0)
+	return Run{link: l, frame: f, bytes: f.bytes, head: protocol.NewPlainHead(kind, session)}
+}
+
+// Add adds a record of any kind but [protocol.KindDispatch]. It gives the frame that has it and where its payload begins
+// there, for [Frame.At].
+func (r *Run) Add(task uint64, payload []byte) (*Frame, int) {
+	if len(r.bytes) >= protocol.CutFrame {
+		r.turn()
+	}
+	r.bytes = protocol.AppendPlain(r.bytes, r.head, task, payload)
+	return r.frame, len(r.bytes) - len(payload)
+}
+
+// AddDispatch adds a [protocol.KindDispatch] that says nothing but the client's id of the task.
+func (r *Run) AddDispatch(task uint64, payload []byte, id protocol.TaskID) {
+	if len(r.bytes) >= protocol.CutFrame {
+		r.turn()
+	}
+	r.bytes = protocol.AppendPlainDispatch(r.bytes, r.head, task, payload, id)
+}
+
+// turn goes on with the next frame.
+func (r *Run) turn() {
+	r.End()
+	r.frame = r.link.room(0)
+	r.bytes = r.frame.bytes
+}
+
+// End ends the run: what was added is in the link.
+func (r *Run) End() {
+	f := r.frame
+	size := len(f.bytes)
+	f.bytes = r.bytes
+	f.weigh(size, 0)
+}
