@@ -8,7 +8,7 @@ import (
 
 func TestValidateRun(t *testing.T) {
 	good := runConfig{
-		payload: 16, clients: 1, instances: 1, window: 4096, transport: "tcp", mode: modeBoth, format: formatTable, seconds: 2,
+		shape: shape{payload: 16, clients: 1, instances: 1, window: 4096, transport: "tcp"}, mode: modeBoth, format: formatTable, seconds: 2,
 	}
 	if err := good.validate(); err != nil {
 		t.Fatal(err)

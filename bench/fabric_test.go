@@ -35,9 +35,9 @@ func alone(t *testing.T) {
 // Each transport and mode measures what it is to measure, and nothing else.
 func TestRun(t *testing.T) {
 	for _, c := range []runConfig{
-		{payload: 16, clients: 2, instances: 2, window: 64, transport: "tcp", mode: modeBoth, format: formatJSON, seconds: 0.1},
-		{payload: 20_000, clients: 1, instances: 1, window: 4, transport: "ipc", mode: modeThroughput, format: formatJSON, seconds: 0.1},
-		{payload: 0, clients: 1, instances: 1, window: 1, transport: "ipc", mode: modeRTT, format: formatJSON, seconds: 0.1},
+		{shape: shape{payload: 16, clients: 2, instances: 2, window: 64, transport: "tcp"}, mode: modeBoth, format: formatJSON, seconds: 0.1},
+		{shape: shape{payload: 20_000, clients: 1, instances: 1, window: 4, transport: "ipc"}, mode: modeThroughput, format: formatJSON, seconds: 0.1},
+		{shape: shape{payload: 0, clients: 1, instances: 1, window: 1, transport: "ipc"}, mode: modeRTT, format: formatJSON, seconds: 0.1},
 	} {
 		t.Run(fmt.Sprintf("%s %s %d", c.transport, c.mode, c.payload), func(t *testing.T) {
 			alone(t)

@@ -23,6 +23,7 @@ const (
 	holderCommand = "party-holder"
 	serveCommand  = "party-serve"
 	surgeCommand  = "party-surge"
+	pacerCommand  = "party-pacer"
 )
 
 func main() {
@@ -34,8 +35,8 @@ func main() {
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
-	root.AddCommand(newRun(), newKill(), newCancel(), newFairness(), newOverload(), newLongTask(), newPause(),
-		newPartyBroker(), newPartyAgent(), newPartyClient(), newPartyHolder(), newPartyServe(), newPartySurge())
+	root.AddCommand(newRun(), newLoad(), newKill(), newCancel(), newFairness(), newOverload(), newLongTask(), newPause(),
+		newPartyBroker(), newPartyAgent(), newPartyClient(), newPartyHolder(), newPartyServe(), newPartySurge(), newPartyPacer())
 	err := root.ExecuteContext(ctx)
 	stop()
 	if err = errors.Join(err, zmqx.Terminate()); err != nil {

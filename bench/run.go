@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
-	"strconv"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -13,7 +11,6 @@ import (
 	"github.com/weft-fabric/weft/bench/party"
 	"github.com/weft-fabric/weft/client"
 	"github.com/weft-fabric/weft/internal/quantile"
-	"github.com/weft-fabric/weft/protocol"
 )
 
 // What a run measures.
@@ -25,13 +22,13 @@ const (
 
 // runConfig is what a run is told.
 type runConfig struct {
-	payload, clients, instances, window int
-	transport, mode, format             string
-	seconds                             float64
+	shape
+	mode, format string
+	seconds      float64
 }
 
 func newRun() *cobra.Command {
-	var r runConfig
+	r := runConfig{shape: shape{payload: 16, clients: 1, instances: 1, window: 4096, transport: "tcp"}}
 	cmd := &cobra.Command{
 		Use:   "run",
 		Short: "Measure the round trip of one task, and how many tasks a second go through",
@@ -51,72 +48,35 @@ With --format lines the result is RESULT|weft|payload|clients|instances|p50us|p9
 			return measured.write(cmd.OutOrStdout(), r.format)
 		},
 	}
+	r.flags(cmd)
 	flags := cmd.Flags()
-	flags.IntVar(&r.payload, "payload", 16, "bytes of a task and of its result")
-	flags.IntVar(&r.clients, "clients", 1, "client processes")
-	flags.IntVar(&r.instances, "instances", 1, "instances of the service")
-	flags.IntVar(&r.window, "window", 4096, "tasks that a client keeps outstanding")
-	flags.StringVar(&r.transport, "transport", "tcp", "tcp or ipc")
 	flags.Float64Var(&r.seconds, "seconds", 3, "how long each figure is measured")
 	flags.StringVar(&r.mode, "mode", modeBoth, "rtt, throughput or both")
 	flags.StringVar(&r.format, "format", formatTable, "table, lines or json")
 	return cmd
 }
 
-// validate names the first flag that cannot be.
+// validate names the flags that cannot be.
 func (r *runConfig) validate() error {
-	within := func(flag string, v, least, most int) error {
-		if v < least || v > most {
-			return fmt.Errorf("--%s: %d is not within %d to %d", flag, v, least, most)
-		}
-		return nil
-	}
-	oneOf := func(flag, v string, values ...string) error {
-		if !slices.Contains(values, v) {
-			return fmt.Errorf("--%s: %q is not one of %q", flag, v, values)
-		}
-		return nil
-	}
-	if !(r.seconds > 0 && r.seconds <= 3600) {
-		return fmt.Errorf("--seconds: %v is not above 0 and at most 3600", r.seconds)
-	}
 	return errors.Join(
-		within("payload", r.payload, 0, 1<<30),
-		within("clients", r.clients, 1, 1000),
-		within("instances", r.instances, 1, 1000),
-		within("window", r.window, 1, protocol.MaxTaskSlot),
-		oneOf("transport", r.transport, "tcp", "ipc"),
+		r.shape.validate(0),
+		inRange("seconds", r.seconds, leastSeconds, mostSeconds),
 		oneOf("mode", r.mode, modeRTT, modeThroughput, modeBoth),
 		oneOf("format", r.format, formatTable, formatLines, formatJSON),
 	)
 }
 
+// For how many seconds one figure can be measured.
+const leastSeconds, mostSeconds = 0.01, 3600.0
+
 // measure runs a fabric for the measurement.
 func (r *runConfig) measure(ctx context.Context) (_ result, err error) {
-	f, err := startFabric(ctx, plan{
-		transport: r.transport, instances: r.instances, payload: int64(r.payload),
-		tasks: max(r.window, protocol.DefaultTaskCredit),
-	})
+	f, clients, err := r.start(ctx, clientCommand)
 	if err != nil {
 		return result{}, err
 	}
 	defer func() { err = errors.Join(err, f.close()) }()
-	var clients []*party.Process
-	for i := range r.clients {
-		p, err := f.start(ctx, fmt.Sprintf("client %d", i+1), clientCommand,
-			"--payload", strconv.Itoa(r.payload), "--window", strconv.Itoa(r.window))
-		if err != nil {
-			return result{}, err
-		}
-		clients = append(clients, p)
-	}
-	if err := f.ready(ctx, r.instances); err != nil {
-		return result{}, err
-	}
-	res := result{Name: "weft", Payload: r.payload, Clients: r.clients, Instances: r.instances, Window: r.window}
-	if r.transport != "tcp" {
-		res.Name += " " + r.transport
-	}
+	res := result{Name: r.name(), Payload: r.payload, Clients: r.clients, Instances: r.instances, Window: r.window}
 	duration := time.Duration(r.seconds * float64(time.Second))
 	if r.mode != modeThroughput {
 		if err := res.roundTrip(ctx, clients[0], duration); err != nil {

@@ -15,10 +15,11 @@ import (
 
 // Order tells a party what to do.
 type Order struct {
-	Do    string        `json:"do"`
-	Count int           `json:"count,omitempty"`
-	First uint64        `json:"first,omitempty"` // number of the first of them
-	Time  time.Duration `json:"time,omitempty"`
+	Do    string          `json:"do"`
+	Count int             `json:"count,omitempty"`
+	First uint64          `json:"first,omitempty"` // number of the first of them
+	Time  time.Duration   `json:"time,omitempty"`
+	More  json.RawMessage `json:"more,omitempty"` // what else there is to say, in a form of its own
 }
 
 // Answer is what a party answers to an order; the first one it gives without being asked, when it is ready.

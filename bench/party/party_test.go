@@ -126,6 +126,10 @@ func TestAskAll(t *testing.T) {
 	if err != nil || len(answers) != 3 || answers[0].Tasks != 8 || answers[2].Tasks != 8 {
 		t.Errorf("answers %+v, %v", answers, err)
 	}
+	answers, err = AskEach(t.Context(), parties, []Order{{Do: "double", Count: 1}, {Do: "double", Count: 2}, {Do: "double", Count: 3}})
+	if err != nil || answers[0].Tasks != 2 || answers[1].Tasks != 4 || answers[2].Tasks != 6 {
+		t.Errorf("answers %+v, %v", answers, err)
+	}
 	if _, err := AskAll(t.Context(), parties, Order{Do: "sing"}); err == nil {
 		t.Error("no error of three that cannot")
 	}

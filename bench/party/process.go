@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -125,6 +126,9 @@ func (p *Process) Kill() error {
 	return nil
 }
 
+// Name is what [Start] was told.
+func (p *Process) Name() string { return p.name }
+
 // PID is the process's number.
 func (p *Process) PID() int { return p.cmd.Process.Pid }
 
@@ -164,10 +168,15 @@ func (t *tail) said() string {
 
 // AskAll gives all parties an order at the same time, and waits for all answers.
 func AskAll(ctx context.Context, parties []*Process, o Order) ([]Answer, error) {
+	return AskEach(ctx, parties, slices.Repeat([]Order{o}, len(parties)))
+}
+
+// AskEach gives each party its order, all at the same time, and waits for all answers.
+func AskEach(ctx context.Context, parties []*Process, orders []Order) ([]Answer, error) {
 	answers, errs := make([]Answer, len(parties)), make([]error, len(parties))
 	var all sync.WaitGroup
 	for i, p := range parties {
-		all.Go(func() { answers[i], errs[i] = p.Ask(ctx, o) })
+		all.Go(func() { answers[i], errs[i] = p.Ask(ctx, orders[i]) })
 	}
 	all.Wait()
 	return answers, errors.Join(errs...)

@@ -1,0 +1,95 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// process is one of the processes of a fabric.
+type process struct {
+	name string
+	pid  int
+}
+
+// processes lists the processes of the fabric: broker, agents, clients in the order of their start, and instances.
+func (f *fabric) processes() ([]process, error) {
+	list := []process{{f.broker.Name(), f.broker.PID()}}
+	var instances []int
+	for _, a := range f.agents {
+		list = append(list, process{a.Name(), a.PID()})
+		below, err := instancesUnder(a.PID())
+		if err != nil {
+			return nil, err
+		}
+		instances = append(instances, below...)
+	}
+	for _, p := range f.others {
+		list = append(list, process{p.Name(), p.PID()})
+	}
+	slices.Sort(instances)
+	for i, pid := range instances {
+		list = append(list, process{"instance " + strconv.Itoa(i+1), pid})
+	}
+	return list, nil
+}
+
+// cpuTime is the processor time that a process has used, as the kernel accounts it.
+type cpuTime struct{ user, system time.Duration }
+
+func (c cpuTime) sum() time.Duration { return c.user + c.system }
+
+func (c cpuTime) since(before cpuTime) cpuTime {
+	return cpuTime{c.user - before.user, c.system - before.system}
+}
+
+// clockTick is the unit of processor times in /proc: USER_HZ, which is 100 for every program on Linux.
+const clockTick = 10 * time.Millisecond
+
+// cpuOf asks the kernel about a living process.
+func cpuOf(pid int) (cpuTime, error) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return cpuTime{}, fmt.Errorf("processor time of process %d: %w", pid, err)
+	}
+	return parseCPU(string(text))
+}
+
+// parseCPU reads the text of /proc/PID/stat.
+func parseCPU(stat string) (cpuTime, error) {
+	const user, system = 11, 12 // fields behind the name
+	fields := strings.Fields(stat[strings.LastIndexByte(stat, ')')+1:])
+	if len(fields) <= system {
+		return cpuTime{}, fmt.Errorf("processor time: /proc says nothing of it: %.40q", stat)
+	}
+	u, errUser := strconv.ParseUint(fields[user], 10, 48)
+	s, errSystem := strconv.ParseUint(fields[system], 10, 48)
+	if err := errors.Join(errUser, errSystem); err != nil {
+		return cpuTime{}, fmt.Errorf("processor time: %w", err)
+	}
+	return cpuTime{time.Duration(u) * clockTick, time.Duration(s) * clockTick}, nil
+}
+
+// cpuOfAll asks for the times of several processes.
+func cpuOfAll(list []process) ([]cpuTime, error) {
+	times := make([]cpuTime, len(list))
+	for i, p := range list {
+		var err error
+		if times[i], err = cpuOf(p.pid); err != nil {
+			return nil, fmt.Errorf("%s: %w", p.name, err)
+		}
+	}
+	return times, nil
+}
+
+// sumSince is what all processes together have used since before.
+func sumSince(now, before []cpuTime) (sum time.Duration) {
+	for i := range now {
+		sum += now[i].since(before[i]).sum()
+	}
+	return sum
+}
