@@ -141,15 +141,17 @@ func (t *seat) send(n int) {
 	t.used = c.clock
 	s.touch()
 	out := dispatched{session: s}
-	for n = min(n, s.ready()); n > 0; n-- {
+	n = min(n, s.ready())
+	for sent := 0; sent < n && (sent == 0 || t.instance.bytes < instanceBytes); sent++ {
+		if run := (runs{c}).send(t, n-sent, &out); run > 0 {
+			sent += run - 1
+			continue
+		}
 		k := s.queue.take(&m.slab)
 		if task := &m.slab.slots[k]; !out.more(task) {
 			out.add(task)
 		}
 		m.fly(k, t)
-		if i := t.instance; i.bytes >= instanceBytes {
-			break
-		}
 	}
 	out.settle()
 	lender{s}.promise()

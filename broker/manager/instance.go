@@ -179,6 +179,7 @@ func (i *instance) fromInstance(in *intake) error {
 	c := i.manager.core
 	var rec protocol.Record
 	for {
+		runs{c}.answers(i, in)
 		h, ok, err := in.next(&rec)
 		if err != nil || !ok {
 			return err

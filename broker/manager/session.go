@@ -151,6 +151,7 @@ func (cl *client) takeIn(records []byte, in *intake) (buf *buffer, err error) {
 	c := cl.core
 	var rec protocol.Record
 	for {
+		buf = runs{c}.tasks(cl, records, in, buf)
 		h, ok, err := in.next(&rec)
 		if err != nil || !ok {
 			return buf, err
