@@ -35,6 +35,11 @@ build: setup ## Build the programs into bin/
 	go build -ldflags '$(LDFLAGS)' -o $(BIN)/weft-bench ./bench
 	go build -ldflags '$(LDFLAGS)' -o $(BIN)/ ./examples/wordfreq ./examples/mandelbrot ./examples/montecarlo ./examples/pyservice
 
+.PHONY: build-peers
+build-peers: setup ## Build the peers that bench-compare measures weft beside (a module of its own; needs the network once)
+	@mkdir -p $(BIN)
+	go -C bench/peers build -o $(CURDIR)/$(BIN)/weft-bench-peers .
+
 .PHONY: demo
 demo: build ## Run real jobs through a broker, an agent and instances on this machine
 	@tools/demo
@@ -81,6 +86,14 @@ COMPARE ?= --payload 16 --window 4096 --seconds 2
 bench-before: setup ## Measure the throughput of commit BEFORE and of the working tree in turns
 	@tools/compare-before $(BEFORE) $(PASSES) $(COMPARE)
 
+# How to compare with the peers, and where the report goes.
+COMPARISON ?= --passes 5
+COMPARISON_OUT ?= bench/results/compare
+.PHONY: bench-compare
+bench-compare: build ## Measure weft and its peers (NATS, gRPC, libzmq's proxy) in turns: a table and a chart
+	@$(MAKE) build-peers || { rm -f $(BIN)/weft-bench-peers; echo "the peers cannot be built (see above): weft is measured alone" >&2; }
+	$(BIN)/weft-bench compare $(COMPARISON) --out $(COMPARISON_OUT)
+
 .PHONY: fmt
 fmt: $(TOOLS)/gofumpt ## Format the code
 	$(TOOLS)/gofumpt -w .
@@ -94,7 +107,7 @@ generate: setup ## Write again what is generated
 	go generate ./...
 
 .PHONY: check
-check: check-format check-modules check-vet lint check-generated check-vulnerabilities test ## All that must be green before a change goes in
+check: check-format check-modules check-vet check-peers lint check-generated check-vulnerabilities test ## All that must be green before a change goes in
 
 .PHONY: check-format
 check-format: $(TOOLS)/gofumpt
@@ -113,6 +126,10 @@ check-modules: setup
 .PHONY: check-vet
 check-vet: setup
 	go vet ./...
+
+.PHONY: check-peers
+check-peers: setup
+	@tools/check-peers
 
 .PHONY: check-generated
 check-generated: setup

@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // process is one of the processes of a fabric.
@@ -92,4 +94,19 @@ func sumSince(now, before []cpuTime) (sum time.Duration) {
 		sum += now[i].since(before[i]).sum()
 	}
 	return sum
+}
+
+// exactCPU gives the processor time, user and system together, that living processes have used. The clock of a
+// process counts in nanoseconds, and has the threads that ended.
+func exactCPU(pids []int) (time.Duration, error) {
+	const ofProcess = 2 // CPUCLOCK_SCHED: what clock_getcpuclockid(3) makes of a process's number
+	var all time.Duration
+	for _, pid := range pids {
+		var t unix.Timespec
+		if err := unix.ClockGettime(int32(^pid<<3|ofProcess), &t); err != nil {
+			return 0, fmt.Errorf("processor time of process %d: %w", pid, err)
+		}
+		all += time.Duration(t.Nano())
+	}
+	return all, nil
 }

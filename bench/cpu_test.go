@@ -2,8 +2,11 @@ package main
 
 import (
 	"os"
+	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 func TestParseCPU(t *testing.T) {
@@ -22,5 +25,32 @@ func TestParseCPU(t *testing.T) {
 	before := []cpuTime{{1, 2}, {10, 20}}
 	if got := sumSince([]cpuTime{{2, 4}, {14, 28}}, before); got != 15 {
 		t.Errorf("%d used since, want 15", got)
+	}
+}
+
+// The exact time of a process is that of its own account, and grows with what it does.
+func TestExactCPU(t *testing.T) {
+	before, err := exactCPU([]int{os.Getpid()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var usage unix.Rusage
+	if err := unix.Getrusage(unix.RUSAGE_SELF, &usage); err != nil {
+		t.Fatal(err)
+	}
+	account := time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
+	after, err := exactCPU([]int{os.Getpid()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const rounding = 2 * clockTick
+	if before <= 0 || account < before-rounding || account > after+rounding {
+		t.Errorf("%v before, %v by getrusage, %v after", before, account, after)
+	}
+	if twice, err := exactCPU([]int{os.Getpid(), os.Getpid()}); err != nil || twice < 2*after {
+		t.Errorf("two processes have used %v, %v; one %v", twice, err, after)
+	}
+	if _, err := exactCPU([]int{1 << 28}); err == nil || !strings.Contains(err.Error(), "process 268435456") {
+		t.Errorf("of no process: %v", err)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -52,6 +53,12 @@ func parseMemory(status string) (memory, error) {
 
 // instancesUnder lists the processes below pid that run this benchmark's service.
 func instancesUnder(pid int) ([]int, error) {
+	all, err := processesUnder(pid)
+	return slices.DeleteFunc(all, func(pid int) bool { return !isInstance(pid) }), err
+}
+
+// processesUnder lists the processes below pid.
+func processesUnder(pid int) ([]int, error) {
 	stats, err := filepath.Glob("/proc/[0-9]*/stat")
 	if err != nil {
 		return nil, fmt.Errorf("list processes: %w", err)
@@ -68,7 +75,7 @@ func instancesUnder(pid int) ([]int, error) {
 	}
 	var found []int
 	for child := range parents {
-		if below(parents, child, pid) && isInstance(child) {
+		if below(parents, child, pid) {
 			found = append(found, child)
 		}
 	}

@@ -79,14 +79,18 @@ func (r *runConfig) measure(ctx context.Context) (_ result, err error) {
 	res := result{Name: r.name(), Payload: r.payload, Clients: r.clients, Instances: r.instances, Window: r.window}
 	duration := time.Duration(r.seconds * float64(time.Second))
 	if r.mode != modeThroughput {
-		if err := res.roundTrip(ctx, clients[0], duration); err != nil {
+		trips, err := roundTrips(ctx, clients[0], duration)
+		if err != nil {
 			return result{}, err
 		}
+		res.RoundTrips, res.P50, res.P99 = len(trips), quantile.Of(trips, 0.5), quantile.Of(trips, 0.99)
 	}
 	if r.mode != modeRTT {
-		if err := res.throughput(ctx, clients, duration); err != nil {
+		s, err := throughput(ctx, clients, party.Order{Do: "load", Time: warmUp}, duration, nil)
+		if err != nil {
 			return result{}, err
 		}
+		res.Tasks, res.PerSecond = s.tasks, s.perSecond
 	}
 	m, err := memoryOf(f.broker.PID())
 	res.BrokerPeak = m.peak
@@ -102,42 +106,63 @@ func (f *fabric) ready(ctx context.Context, instances int) error {
 	return errors.Join(f.serving(ctx, c, instances), c.Close())
 }
 
-// roundTrip lets one client have one task outstanding.
-func (r *result) roundTrip(ctx context.Context, p *party.Process, duration time.Duration) error {
+// roundTrips lets one client have one task outstanding, and gives how long each took.
+func roundTrips(ctx context.Context, p *party.Process, duration time.Duration) ([]time.Duration, error) {
 	ctx, stop := within(ctx, duration)
 	defer stop()
 	if _, err := p.Ask(ctx, party.Order{Do: "rtt", Time: warmUp}); err != nil {
-		return err
+		return nil, err
 	}
 	a, err := p.Ask(ctx, party.Order{Do: "rtt", Time: duration})
-	if err != nil {
-		return err
-	}
-	r.RoundTrips = len(a.Trips)
-	r.P50, r.P99 = quantile.Of(a.Trips, 0.5), quantile.Of(a.Trips, 0.99)
-	return nil
+	return a.Trips, err
 }
 
 // warmUp is how long a load runs before it is measured.
 const warmUp = 500 * time.Millisecond
 
-// throughput lets all clients keep their windows full, and counts what they complete in the same time.
-func (r *result) throughput(ctx context.Context, clients []*party.Process, duration time.Duration) error {
+// steady is what was measured while a load ran steadily.
+type steady struct {
+	tasks     uint64
+	perSecond float64
+	cpu       time.Duration // that was used for each task; 0 if nobody was asked
+}
+
+// throughput has all clients work, and counts what they complete in the same time. If cpu is there it says how much
+// processor time was used so far.
+func throughput(ctx context.Context, clients []*party.Process, load party.Order, duration time.Duration,
+	cpu func() (time.Duration, error),
+) (s steady, err error) {
 	ctx, stop := within(ctx, duration)
 	defer stop()
-	if _, err := party.AskAll(ctx, clients, party.Order{Do: "load", Time: warmUp}); err != nil {
-		return err
+	if cpu == nil {
+		cpu = func() (time.Duration, error) { return 0, nil }
+	}
+	if _, err := party.AskAll(ctx, clients, load); err != nil {
+		return s, err
+	}
+	begin := time.Now()
+	before, err := cpu()
+	if err != nil {
+		return s, err
 	}
 	answers, err := party.AskAll(ctx, clients, party.Order{Do: "count", Time: duration})
 	if err != nil {
-		return err
+		return s, err
+	}
+	elapsed := time.Since(begin)
+	after, err := cpu()
+	if err != nil {
+		return s, err
 	}
 	for _, a := range answers {
-		r.Tasks += a.Tasks
-		r.PerSecond += float64(a.Tasks) / a.Elapsed.Seconds()
+		s.tasks += a.Tasks
+		s.perSecond += float64(a.Tasks) / a.Elapsed.Seconds()
+	}
+	if s.perSecond > 0 { // the interval of the counts is shorter by some microseconds
+		s.cpu = time.Duration(float64(after-before) / (s.perSecond * elapsed.Seconds()))
 	}
 	_, err = party.AskAll(ctx, clients, party.Order{Do: "rest"})
-	return err
+	return s, err
 }
 
 // within gives an order that takes some time that time, and patience.

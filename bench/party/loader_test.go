@@ -60,7 +60,7 @@ func TestLoaderMeasures(t *testing.T) {
 		c := &clockwork{}
 		l := NewLoader(c)
 		a := give(t, l, Order{Do: "rtt", Time: 9 * time.Millisecond})
-		if len(a.Trips) != 5 || a.Trips[4] != 2*time.Millisecond || a.Elapsed != 10*time.Millisecond {
+		if len(a.Trips) != 5 || a.Trips[4] != 2*time.Millisecond {
 			t.Errorf("round trips: %+v", a)
 		}
 		const interval = 100*time.Millisecond + time.Microsecond // no tick falls on its ends
