@@ -47,7 +47,8 @@ type Client struct {
 	wasCall  bool   // what was finished last was a lonely Call
 	lastLead time.Time
 
-	io io // the driver's alone
+	io      io      // the driver's alone
+	spinner spinner // the same
 }
 
 // Dial connects to a fabric by the control endpoints of its brokers, divided by commas: tcp://host:7700 (host and
@@ -82,7 +83,7 @@ func Dial(ctx context.Context, endpoints string, opts ...Option) (*Client, error
 		cfg: cfg, payloads: zmqx.NewPayloads(), wake: wake,
 		kick: make(bell, 1), over: make(chan struct{}), connected: make(chan struct{}),
 		sessions: map[*engine.Session]*Session{}, answers: map[uint64]chan engine.Answer{},
-		runner: runner{logger: cfg.logger},
+		runner: runner{logger: cfg.logger}, spinner: spinner{most: cfg.spin},
 		eng: engine.New(engine.Config{
 			Endpoints: list, Name: cfg.name, Host: zmqx.HostID(), KeepsScheme: cfg.keepsScheme,
 			Incarnation: rand.Uint64() | 1, Seed: rand.Uint64(), ResultCredit: cfg.resultCredit,

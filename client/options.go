@@ -24,7 +24,7 @@ type config struct {
 func defaults() config {
 	return config{
 		name: filepath.Base(os.Args[0]), logger: zerolog.New(os.Stderr).With().Timestamp().Logger(), dialTimeout: 10 * time.Second,
-		resultCredit: protocol.DefaultResultCredit,
+		resultCredit: protocol.DefaultResultCredit, spin: MaxSpin,
 	}
 }
 
@@ -88,7 +88,8 @@ func WithResultCredit(bytes int64) Option { return func(c *config) { c.resultCre
 const MaxSpin = 300 * time.Microsecond
 
 // WithSpin lets a lonely Call look for its answer for up to d without sleeping, which shortens round trips on a machine
-// that is idle otherwise. It ends early when somebody else wants the processor. Without it a Call sleeps at once.
+// that is idle otherwise. It ends early when somebody else wants the processor, and Calls whose answers take longer than
+// d do not look. Without it d is [MaxSpin]; with 0 a Call sleeps at once.
 func WithSpin(d time.Duration) Option { return func(c *config) { c.spin = d } }
 
 type sessionConfig struct {
