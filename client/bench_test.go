@@ -4,7 +4,6 @@ import (
 	"context"
 	"sync"
 	"testing"
-	"time"
 )
 
 // BenchmarkSubmit sends tasks of 16 bytes with callbacks through a broker that echoes, over tcp.
