@@ -35,7 +35,7 @@ func main() {
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
-	root.AddCommand(newRun(), newCompare(), newLoad(), newKill(), newCancel(), newFairness(), newOverload(), newLongTask(), newPause(),
+	root.AddCommand(newRun(), newCompare(), newLoad(), newSoak(), newKill(), newCancel(), newFairness(), newOverload(), newLongTask(), newPause(),
 		newPartyBroker(), newPartyAgent(), newPartyClient(), newPartyHolder(), newPartyServe(), newPartySurge(), newPartyPacer())
 	err := root.ExecuteContext(ctx)
 	stop()

@@ -29,7 +29,7 @@ func newPartyBroker() *cobra.Command {
 				defer stop()
 				err = errors.Join(err, b.Stop(ctx))
 			}()
-			return party.Obey(ctx, party.Answer{Endpoint: b.Endpoints()[0]}, nil)
+			return party.Obey(ctx, party.Answer{Endpoint: b.Endpoints()[0]}, (&gcWatch{}).obey)
 		},
 	}
 	flags := cmd.Flags()
