@@ -141,7 +141,7 @@ check-vulnerabilities: setup $(TOOLS)/govulncheck
 
 # The figures that the fabric must reach. A test that does not exist, or is skipped, has not passed.
 .PHONY: acceptance
-acceptance: acceptance-throughput acceptance-kill acceptance-cancel acceptance-fairness acceptance-callbacks acceptance-exec acceptance-tour acceptance-analyze acceptance-overload acceptance-long-task acceptance-pause ## Check the promised figures and behaviour (takes long)
+acceptance: acceptance-throughput acceptance-kill acceptance-cancel acceptance-fairness acceptance-callbacks acceptance-exec acceptance-tour acceptance-analyze acceptance-overload acceptance-long-task acceptance-pause acceptance-slow-reader acceptance-soak ## Check the promised figures and behaviour (takes long)
 
 .PHONY: acceptance-throughput
 acceptance-throughput: build ## - at least 1,000,000 small tasks/s through one client and one instance
@@ -191,6 +191,19 @@ acceptance-long-task: build ## - one task of 10 s among 10,000 of 1 ms holds nob
 .PHONY: acceptance-pause
 acceptance-pause: build ## - a node stands still for 5 s and counts as lost after 2 s
 	$(BIN)/weft-bench pause
+
+.PHONY: acceptance-slow-reader
+acceptance-slow-reader: build ## - 1 GiB of results for a client that reads slowly: bounded memory, all right
+	$(BIN)/weft-bench slow-reader
+
+# Garbage that is not collected yet lets the memory of all parties grow for the first minute or two: the short form has slack.
+.PHONY: acceptance-soak
+acceptance-soak: build ## - a minute of load at 80 % of the maximum: no memory grows, no long pauses
+	$(BIN)/weft-bench soak --time 1m --warm 15s --slack 0.2 --seconds 3
+
+.PHONY: acceptance-soak-long
+acceptance-soak-long: build ## The same for 10 minutes, with less slack
+	$(BIN)/weft-bench soak --time 10m --warm 1m
 
 .PHONY: clean
 clean: ## Remove what was built

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/binary"
 	"time"
 )
@@ -39,7 +40,42 @@ func readDirective(b []byte) (directive, bool) {
 // obey takes the time and makes the result.
 func (d directive) obey() []byte {
 	time.Sleep(d.execution)
-	return binary.BigEndian.AppendUint64(make([]byte, 0, max(d.result, 8)), d.number)[:max(d.result, 8)]
+	b := make([]byte, max(d.result, 8))
+	binary.BigEndian.PutUint64(b, d.number)
+	for at := 8; at < len(b); at += 8 {
+		putWord(b[at:], contentOf(d.number, at))
+	}
+	return b
+}
+
+// contentOf is what a result has at a place behind its number, which is a multiple of 8: different for each task and place.
+func contentOf(number uint64, at int) uint64 { return (number+1)*0x9e3779b97f4a7c15 ^ uint64(at) }
+
+// putWord puts as much of a word as there is room for.
+func putWord(b []byte, word uint64) {
+	if len(b) >= 8 {
+		binary.BigEndian.PutUint64(b, word)
+		return
+	}
+	for i := range b {
+		b[i] = byte(word >> (56 - 8*i))
+	}
+}
+
+// isResultOf says whether every byte of a result is as a directive of this number and size makes it.
+func isResultOf(result []byte, number uint64, size int) bool {
+	if n, ok := numberOf(result); !ok || n != number || len(result) != max(size, 8) {
+		return false
+	}
+	at := 8
+	for ; at+8 <= len(result); at += 8 {
+		if binary.BigEndian.Uint64(result[at:]) != contentOf(number, at) {
+			return false
+		}
+	}
+	var last [8]byte
+	putWord(last[:len(result)-at], contentOf(number, at))
+	return bytes.Equal(last[:len(result)-at], result[at:])
 }
 
 // numberOf is the number in a result; false when it has none.

@@ -24,6 +24,7 @@ const (
 	serveCommand  = "party-serve"
 	surgeCommand  = "party-surge"
 	pacerCommand  = "party-pacer"
+	readerCommand = "party-reader"
 )
 
 func main() {
@@ -35,8 +36,8 @@ func main() {
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
-	root.AddCommand(newRun(), newCompare(), newLoad(), newSoak(), newKill(), newCancel(), newFairness(), newOverload(), newLongTask(), newPause(),
-		newPartyBroker(), newPartyAgent(), newPartyClient(), newPartyHolder(), newPartyServe(), newPartySurge(), newPartyPacer())
+	root.AddCommand(newRun(), newCompare(), newLoad(), newSoak(), newKill(), newCancel(), newFairness(), newOverload(), newLongTask(), newPause(), newSlowReader(),
+		newPartyBroker(), newPartyAgent(), newPartyClient(), newPartyHolder(), newPartyServe(), newPartySurge(), newPartyPacer(), newPartyReader())
 	err := root.ExecuteContext(ctx)
 	stop()
 	if err = errors.Join(err, zmqx.Terminate()); err != nil {

@@ -93,13 +93,14 @@ func (s *surger) send(ctx context.Context) error {
 
 // took notes a result.
 func (s *surger) took(r client.Result) {
+	n, _ := numberOf(r.Payload)
+	right := isResultOf(r.Payload, n, s.result)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	n, ok := numberOf(r.Payload)
 	switch {
 	case r.Err != nil:
 		s.fail(r.Err)
-	case !ok || n >= uint64(len(s.results)) || len(r.Payload) != max(s.result, 8):
+	case !right || n >= uint64(len(s.results)):
 		s.fail(fmt.Errorf("a result of %d bytes that is of no task", len(r.Payload)))
 	case s.results[n] > 0:
 		s.fail(fmt.Errorf("task %d has another result", n))
