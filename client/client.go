@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -35,6 +36,7 @@ type Client struct {
 	accounts  []*account
 	blocked   int        // callers that wait for a task or the end of a session, and tasks that Done was called for
 	callbacks []callback // to be handed to the runner
+	owed      []owed     // what their results count, where they have no account of their own
 	heavy     []heavy    // results in payload frames, to be copied without the lock
 	sweeps    sweeps     // of CancelAll
 	closed    bool
@@ -212,7 +214,7 @@ func (c *Client) harvest() {
 	for i := range b.Said {
 		c.pending[b.Said[i].Task.Slot()].said(c, &b.Said[i])
 	}
-	c.complete(b.Completions)
+	c.passOn(b)
 	for _, at := range b.Stopped {
 		if t := c.pending[at].task; t != nil {
 			t.stop()
@@ -238,23 +240,64 @@ func (c *Client) harvest() {
 	b.Answers, b.Notes = b.Answers[:0], b.Notes[:0]
 }
 
+// passOn passes the ends of tasks on in the order in which they came. The caller holds mu.
+func (c *Client) passOn(b *engine.Batch) {
+	results, passed := b.Results, 0
+	for i := range b.Runs {
+		run := &b.Runs[i]
+		c.complete(b.Completions[passed:run.After])
+		passed = run.After
+		passRun(c, run, results[:run.Tasks])
+		results = results[run.Tasks:]
+	}
+	c.complete(b.Completions[passed:])
+	b.DropResults()
+}
+
+// passRun passes results on of tasks of which there was nothing more to be said: nearly all are. What is the same for all of
+// them is looked up once. The caller holds mu.
+func passRun(c *Client, run *engine.Run, list []engine.Result) {
+	s := c.pending[list[0].Task.Slot()].session
+	calls := c.callbacks
+	var bytes int64
+	for i := range list {
+		r := &list[i]
+		p := &c.pending[r.Task.Slot()]
+		if p.fn == nil {
+			whom := *p
+			*p = pending{}
+			whom.deliver(c, &engine.Completion{
+				Session: run.Session, Task: r.Task, Payload: r.Payload, Size: uint32(len(r.Payload)), Source: run.Source,
+			})
+			continue
+		}
+		n := len(calls)
+		if n == cap(calls) {
+			if calls == nil {
+				calls = c.runner.list()
+			}
+			calls = slices.Grow(calls, len(list)-i)
+		}
+		calls = calls[:n+1]
+		cb := &calls[n] // filled where it is, and was empty: there is one for each task
+		cb.fn, cb.result.Payload, cb.result.Task = p.fn, r.Payload, r.Task
+		bytes += int64(len(r.Payload))
+		p.session, p.fn = nil, nil
+	}
+	if len(calls) > len(c.callbacks) {
+		c.callbacks, c.wasCall = calls, false
+	}
+	if bytes > 0 {
+		c.owed = append(c.owed, owed{accountFor(c, run.Source), bytes})
+	}
+	s.wakeSubmitters()
+}
+
 // complete passes the ends of tasks on to whom they are for. The caller holds mu.
 func (c *Client) complete(list []engine.Completion) {
-	var room *Session // whose submitters are to be told that there is some
 	for i := range list {
 		done := &list[i]
 		at := done.Task.Slot()
-		if !done.Foreign && !done.Early && done.Handle == 0 {
-			if p := &c.pending[at]; p.plain() {
-				if room != p.session && room != nil {
-					room.wakeSubmitters()
-				}
-				room = p.session
-				p.call(c, done)
-				*p = pending{}
-				continue
-			}
-		}
 		var to pending
 		if done.Foreign {
 			to = foreignTask(c, done)
@@ -272,9 +315,6 @@ func (c *Client) complete(list []engine.Completion) {
 			continue
 		}
 		to.deliver(c, done)
-	}
-	if room != nil {
-		room.wakeSubmitters()
 	}
 }
 

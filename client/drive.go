@@ -67,6 +67,7 @@ type departure struct {
 // done are results that cannot be passed on under the lock.
 type done struct {
 	callbacks []callback
+	owed      []owed
 	heavy     []heavy
 }
 
@@ -269,14 +270,14 @@ func (c *Client) carry(w *work) {
 
 // takeDone takes what hand is to pass on. The caller holds mu.
 func (c *Client) takeDone() done {
-	d := done{callbacks: c.callbacks, heavy: c.heavy}
-	c.callbacks, c.heavy = nil, nil
+	d := done{callbacks: c.callbacks, owed: c.owed, heavy: c.heavy}
+	c.callbacks, c.owed, c.heavy = nil, nil, nil
 	return d
 }
 
 // hand passes results on: callbacks to the runner, copies of payload frames to whom they are for.
 func (c *Client) hand(d done) {
-	c.runner.push(d.callbacks)
+	c.runner.push(d.callbacks, d.owed)
 	if len(d.heavy) == 0 {
 		return
 	}
@@ -294,7 +295,7 @@ func (c *Client) hand(d done) {
 	}
 	rest := c.takeDone() // has no heavy results: the driver alone makes them
 	c.mu.Unlock()
-	c.runner.push(rest.callbacks)
+	c.runner.push(rest.callbacks, rest.owed)
 }
 
 // receive takes a burst from a socket that may have something.

@@ -1,7 +1,6 @@
 package client
 
 import (
-	"slices"
 	"time"
 
 	engine "github.com/weft-fabric/weft/internal/engine/client"
@@ -29,9 +28,6 @@ func (p *pending) copyLater(c *Client, done *engine.Completion) bool {
 	c.payloads.Release(done.Handle)
 	return false
 }
-
-// plain says that there is nothing of the task but its function.
-func (p *pending) plain() bool { return p.fn != nil && p.stream == nil && p.session.ordered == nil }
 
 // ordered says whether a task has a place among the ordered ones.
 func (p *pending) ordered() bool {
@@ -76,27 +72,18 @@ func (p *pending) conclude(c *Client, done *engine.Completion) {
 // call has the function of a task called. The caller holds mu.
 func (p *pending) call(c *Client, done *engine.Completion) {
 	c.wasCall = false
+	cb := callback{fn: p.fn, account: c.account(done), result: Result{Payload: done.Payload, Err: taskError(done.Err), Task: done.Task}}
+	if p.session.keeps {
+		cb.fn = p.session.takes(p.fn)
+	}
 	if p.session.ordered != nil {
-		var cb callback
-		p.fill(c, &cb, done)
 		p.session.ordered.push(cb, done.Task)
 		return
 	}
 	if c.callbacks == nil {
 		c.callbacks = c.runner.list()
 	}
-	n := len(c.callbacks)
-	c.callbacks = slices.Grow(c.callbacks, 1)[:n+1]
-	p.fill(c, &c.callbacks[n], done)
-}
-
-// fill makes a callback where it is: there is one for each task, and it need not be copied.
-func (p *pending) fill(c *Client, cb *callback, done *engine.Completion) {
-	cb.fn, cb.account = p.fn, c.account(done)
-	cb.result.Payload, cb.result.Err, cb.result.Task = done.Payload, taskError(done.Err), done.Task
-	if p.session.keeps {
-		cb.fn = p.session.takes(p.fn)
-	}
+	c.callbacks = append(c.callbacks, cb)
 }
 
 // takes has the result of a task of a session, whose broker keeps it until it is taken, taken by fn.

@@ -23,12 +23,20 @@ const (
 type callback struct {
 	fn      func(Result)
 	result  Result
-	account *account // of the bytes of the result; nil: they do not count
+	account *account // of the bytes of the result; nil: they do not count, or are counted with others
+}
+
+// owed are bytes of results that count as consumed when the first of the callbacks that they came with begins. Those are of
+// one burst, and none is large.
+type owed struct {
+	account *account
+	bytes   int64
 }
 
 // chunk is what one burst of results brought.
 type chunk struct {
 	items   []callback
+	owed    []owed
 	next    atomic.Int64 // the first that nobody has claimed
 	workers int          // that look into it
 }
@@ -38,8 +46,9 @@ func (c *chunk) claimed() bool { return c.next.Load() >= int64(len(c.items)) }
 // maxSpare is how many lists of callbacks are kept for use again.
 const maxSpare = 4
 
-// runner runs callbacks on goroutines of its own: as many as there are processors, and more for as long as these do
-// not get on because callbacks block. No goroutine is left when there is nothing to run.
+// runner runs callbacks on goroutines of its own: on one while they get on, which is cheapest, on as many as there are
+// processors when that has more to do than it can, and on more for as long as these do not get on because callbacks block.
+// No goroutine is left when there is nothing to run.
 type runner struct {
 	logger zerolog.Logger
 	panics atomic.Uint64
@@ -57,20 +66,28 @@ type runner struct {
 }
 
 // push queues callbacks, which the runner owns from now on.
-func (r *runner) push(items []callback) {
+func (r *runner) push(items []callback, owed []owed) {
 	if len(items) == 0 {
 		return
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.chunks = append(r.chunks, &chunk{items: items})
-	for n := min(len(items), runtime.GOMAXPROCS(0)-r.workers); n > 0; n-- {
-		r.spawn()
+	r.trim()
+	r.chunks = append(r.chunks, &chunk{items: items, owed: owed})
+	if r.workers == 0 || len(r.chunks) > 1 {
+		r.help()
 	}
 	if !r.watched {
 		r.watched, r.step = true, 1
 		r.seen = nil
 		time.AfterFunc(stallAfter, r.look)
+	}
+}
+
+// help adds a worker while there are fewer than processors. The caller holds mu.
+func (r *runner) help() {
+	if r.workers < runtime.GOMAXPROCS(0) {
+		r.spawn()
 	}
 }
 
@@ -97,6 +114,8 @@ func (r *runner) look() {
 			r.spawn()
 		}
 		r.step *= 2
+	} else {
+		r.help()
 	}
 	r.seen, r.seenNext = head, next
 	time.AfterFunc(stallAfter, r.look)
@@ -133,12 +152,7 @@ func (r *runner) work() {
 		c := r.chunks[0]
 		c.workers++
 		r.mu.Unlock()
-		for {
-			i := c.next.Add(1) - 1
-			if i >= int64(len(c.items)) {
-				break
-			}
-			r.run(&c.items[i])
+		for !r.claim(c) {
 		}
 		r.leave(c)
 	}
@@ -173,14 +187,41 @@ func (r *runner) panicked(task protocol.TaskID, what any, stack []byte) {
 	r.logger.Error().Stringer("task", task).Any("panic", what).Bytes("stack", stack).Msg("a callback panicked")
 }
 
-// run calls one callback. A panic ends nothing but itself.
-func (r *runner) run(cb *callback) {
+// claim calls callbacks of c that nobody has claimed, and says whether there are no more. It returns as well when one has
+// panicked, which ends nothing but itself.
+func (r *runner) claim(c *chunk) (over bool) {
+	var cb *callback
 	defer func() {
+		if over {
+			return
+		}
 		if p := recover(); p != nil {
 			r.panicked(cb.result.Task, p, debug.Stack())
 		}
 		*cb = callback{}
 	}()
-	cb.account.add(int64(len(cb.result.Payload)))
-	cb.fn(cb.result)
+	for {
+		i := c.next.Add(1) - 1
+		if i >= int64(len(c.items)) {
+			return true
+		}
+		if i == 0 {
+			for _, o := range c.owed {
+				o.account.add(o.bytes)
+			}
+		}
+		cb = &c.items[i]
+		if cb.account != nil {
+			cb.account.add(int64(len(cb.result.Payload)))
+		}
+		cb.fn(cb.result)
+		*cb = callback{}
+	}
+}
+
+// run calls one callback. A panic ends nothing but itself.
+func (r *runner) run(cb *callback) {
+	c := chunk{items: []callback{*cb}}
+	for !r.claim(&c) {
+	}
 }

@@ -333,6 +333,7 @@ func (f *fabric) serve(p *program) (moved bool) {
 	for _, conn := range b.Hangups {
 		f.hangUp(p.wires[conn])
 	}
+	b.Unfold()
 	for _, s := range b.Said {
 		p.heard(f, s)
 	}

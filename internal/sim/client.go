@@ -163,6 +163,7 @@ func (c *client) harvest() {
 		return
 	}
 	b := &c.batch
+	b.Unfold()
 	for i := range b.Said {
 		c.app.said(&b.Said[i])
 	}

@@ -42,7 +42,7 @@ func BenchmarkTask(b *testing.B) {
 		})
 		w.e.Receive(w.now, c.id, results, nil)
 		w.e.Take(&batch)
-		batch.Completions = batch.Completions[:0]
+		batch.DropResults()
 	}
 	if w.e.Outstanding() != 0 {
 		b.Fatalf("%d tasks are unfinished", w.e.Outstanding())

@@ -306,6 +306,7 @@ func (c *conn) records(now time.Time, rest []byte, payloads []protocol.Handle) {
 	var rec protocol.Record
 	r := protocol.NewReader(rest)
 	for {
+		c.results(&r)
 		ok, err := r.Next(&rec)
 		if !ok || err != nil {
 			break

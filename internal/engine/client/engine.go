@@ -63,7 +63,9 @@ type Batch struct {
 	Released []protocol.Handle // one reference each is to be given back
 	Hangups  []uint32          // connections to close, after frames were sent
 
-	Said        []Said // before Completions
+	Said        []Said   // before Results and Completions
+	Results     []Result // as Runs has them
+	Runs        []Run
 	Completions []Completion
 	Stopped     []uint32 // slots of tasks whose completion was early: the fabric has answered now
 	Answers     []Answer
@@ -74,6 +76,51 @@ type Batch struct {
 type Dial struct {
 	Conn     uint32
 	Endpoint string
+}
+
+// Result is the result of a task of which there was nothing more to be said, as of most. It is what a [Completion] with
+// that Task and Payload would be.
+type Result struct {
+	Task    protocol.TaskID
+	Payload []byte // part of the received frame
+}
+
+// Run is what the next of [Batch].Results have in common.
+type Run struct {
+	Session *Session
+	Source  Source
+	Tasks   int   // how many they are
+	Size    int64 // bytes of all of them, to be given to Consumed
+	After   int   // how many of [Batch].Completions came before
+}
+
+// Unfold makes completions of results, for who does not tell them apart.
+func (b *Batch) Unfold() {
+	if len(b.Runs) == 0 {
+		return
+	}
+	all := make([]Completion, 0, len(b.Completions)+len(b.Results))
+	results, others := b.Results, b.Completions
+	for _, run := range b.Runs {
+		before := len(b.Completions) - len(others)
+		all = append(all, others[:run.After-before]...)
+		others = others[run.After-before:]
+		for _, r := range results[:run.Tasks] {
+			all = append(all, Completion{
+				Session: run.Session, Task: r.Task, Payload: r.Payload, Size: uint32(len(r.Payload)), Source: run.Source,
+			})
+		}
+		results = results[run.Tasks:]
+	}
+	b.Completions = append(all, others...)
+	b.DropResults()
+}
+
+// DropResults empties Results and Runs.
+func (b *Batch) DropResults() {
+	clear(b.Results)
+	clear(b.Runs)
+	b.Results, b.Runs = b.Results[:0], b.Runs[:0]
 }
 
 // Completion is the end of a task.
@@ -178,7 +225,7 @@ func (e *Engine) Take(b *Batch) bool {
 	o := &e.out
 	o.Released = e.node.Released(o.Released)
 	if len(b.Frames) == before && len(o.Dials)+len(o.Redials)+len(o.Retained)+len(o.Released)+len(o.Hangups)+
-		len(o.Said)+len(o.Completions)+len(o.Stopped)+len(o.Answers)+len(o.Notes) == 0 {
+		len(o.Runs)+len(o.Said)+len(o.Completions)+len(o.Stopped)+len(o.Answers)+len(o.Notes) == 0 {
 		return false
 	}
 	b.Dials = move(b.Dials, &o.Dials)
@@ -186,20 +233,17 @@ func (e *Engine) Take(b *Batch) bool {
 	b.Retained = move(b.Retained, &o.Retained)
 	b.Released = move(b.Released, &o.Released)
 	b.Hangups = move(b.Hangups, &o.Hangups)
+	for i := range o.Runs {
+		o.Runs[i].After += len(b.Completions)
+	}
+	b.Results = move(b.Results, &o.Results)
+	b.Runs = move(b.Runs, &o.Runs)
 	b.Said = move(b.Said, &o.Said)
 	b.Completions = move(b.Completions, &o.Completions)
 	b.Stopped = move(b.Stopped, &o.Stopped)
 	b.Answers = move(b.Answers, &o.Answers)
 	b.Notes = move(b.Notes, &o.Notes)
 	return true
-}
-
-// completion gives the place of one more completion, all of which its caller sets: there is one for each task, and it need
-// not be copied.
-func (b *Batch) completion() *Completion {
-	n := len(b.Completions)
-	b.Completions = slices.Grow(b.Completions, 1)[:n+1]
-	return &b.Completions[n]
 }
 
 // move appends src to dst, and empties it. Where dst is empty they change places.

@@ -332,50 +332,6 @@ func TestHostileFrames(t *testing.T) {
 	w.expect(s, id, small)
 }
 
-func TestNoAllocationPerTask(t *testing.T) {
-	w := newWorld(t)
-	s := w.open()
-	s.taskCredit = 4096
-	var (
-		b      Batch
-		frames [][]byte
-	)
-	c := s.conn
-	round := func() {
-		frames = frames[:0]
-		for range 1000 {
-			if _, err := w.e.Submit(s, small); err != nil {
-				t.Fatal(err)
-			}
-		}
-		w.e.Take(&b)
-		for _, f := range b.Frames {
-			if _, _, _, ok := f.Leave(); !ok {
-				t.Fatal("the link is down")
-			}
-			f.Sent()
-		}
-		b.Frames = b.Frames[:0]
-		for at := s.first; at != 0; {
-			next := w.e.slots[at-1].next
-			rec := protocol.Record{Session: s.number, Task: uint64(w.e.slots[at-1].id), Payload: small, Size: 16, Kind: protocol.KindResult}
-			c.finished(&rec, 0)
-			at = next
-		}
-		w.e.Take(&b)
-		b.Completions = b.Completions[:0]
-		// The other end has taken all over. The conversation is the engine's second, after that with the control loop.
-		h := protocol.Header{Incarnation: c.link.Other(), Sequence: protocol.NewStamp(2, 0), Acked: protocol.NewStamp(2, 1<<40)}
-		c.link.Receive(h, protocol.HeaderSize)
-	}
-	for range 3 {
-		round()
-	}
-	if per := testing.AllocsPerRun(20, round) / 1000; per > 0.005 {
-		t.Errorf("%.3f allocations for a task", per)
-	}
-}
-
 // TestForgottenByALoop: the loop is a new process, or dropped what it knew, without a new epoch.
 func TestForgottenByALoop(t *testing.T) {
 	w := newWorld(t)

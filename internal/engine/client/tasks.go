@@ -2,6 +2,7 @@ package client
 
 import (
 	"math"
+	"slices"
 
 	"github.com/weft-fabric/weft/internal/planted"
 	"github.com/weft-fabric/weft/protocol"
@@ -218,15 +219,72 @@ func (s *Session) resend() {
 	}
 }
 
+// results takes the plain results that the reader is at. Nearly all are of tasks of which there is nothing more to be said,
+// and come in runs of one session: what has to be counted of these is counted once.
+func (c *conn) results(r *protocol.Reader) {
+	e := c.engine
+	run := Run{Source: Source{conn: c.id, generation: c.generation}}
+	var bytes int64 // of the payloads of the tasks of run
+	var number protocol.SessionNumber
+	for {
+		session, task, payload, ok := r.Plain(protocol.KindResult)
+		if !ok {
+			break
+		}
+		id := protocol.TaskID(task)
+		at := id.Slot()
+		if s := run.Session; s == nil || session != number || uint64(at) >= uint64(len(e.slots)) ||
+			e.slots[at].id != id || e.slots[at].session != s || !e.slots[at].plain() {
+			c.ran(&run, bytes)
+			bytes = 0
+			rec := protocol.Record{Kind: protocol.KindResult, Session: session, Task: task, Payload: payload, Size: uint32(len(payload))}
+			if at, ok = find(e, &rec); !ok || !e.slots[at].plain() || e.slots[at].session.tenure != nil {
+				c.finished(&rec, 0)
+				continue
+			}
+			run.Session, run.After, number = e.slots[at].session, len(e.out.Completions), session
+		}
+		t := &e.slots[at]
+		bytes += int64(t.size)
+		run.Size += int64(len(payload))
+		run.Tasks++
+		run.Session.remove(e.slots, at)
+		if t.frame != nil {
+			t.frame.Drop()
+		} else {
+			e.node.Release(t.handle)
+		}
+		*t = slot{}
+		e.free = append(e.free, at)
+		n := len(e.out.Results)
+		e.out.Results = slices.Grow(e.out.Results, 1)[:n+1]
+		to := &e.out.Results[n] // filled where it is: it need not be copied
+		to.Task, to.Payload = id, payload
+	}
+	c.ran(&run, bytes)
+}
+
+// ran ends a run of results, whose tasks had so many bytes, and empties it.
+func (c *conn) ran(run *Run, bytes int64) {
+	s, e := run.Session, c.engine
+	if s == nil {
+		return
+	}
+	e.out.Runs = append(e.out.Runs, *run)
+	s.tasks -= run.Tasks
+	s.bytes -= bytes
+	e.outstanding -= run.Tasks
+	run.Session, run.Tasks, run.Size = nil, 0, 0
+	if !pending(s) {
+		s.drained()
+	}
+}
+
 // finished takes a RESULT or a FAILURE with the payload frame it came with. One that no unfinished task waits for is
 // dropped, and its bytes are consumed at once.
 func (c *conn) finished(rec *protocol.Record, h protocol.Handle) {
 	e := c.engine
 	at, ok := find(e, rec)
-	if ok && rec.Kind == protocol.KindResult && rec.Ext == nil && rec.External == (h != 0) && e.slots[at].plain() {
-		c.plainly(at, rec, h)
-		return
-	}
 	done := Completion{
 		Task: protocol.TaskID(rec.Task), Payload: rec.Payload, Handle: h, Size: rec.Size,
 		Source: Source{conn: c.id, generation: c.generation},
@@ -267,26 +325,6 @@ func (c *conn) finished(rec *protocol.Record, h protocol.Handle) {
 		return
 	}
 	s.At(at).conclude(done)
-}
-
-// plainly takes the result of a task of which there is nothing to be said, as of most.
-func (c *conn) plainly(at uint32, rec *protocol.Record, h protocol.Handle) {
-	e := c.engine
-	t := &e.slots[at]
-	s := t.session
-	if s.tenure != nil {
-		s.tenure.answered(t)
-	}
-	s.At(at).unlink()
-	*t = slot{}
-	e.free = append(e.free, at)
-	done := e.out.completion()
-	done.Session, done.Task, done.Payload, done.Handle, done.Size = s, protocol.TaskID(rec.Task), rec.Payload, h, rec.Size
-	done.Source.conn, done.Source.generation = c.id, c.generation
-	done.Err, done.Early, done.Foreign = nil, false, false
-	if !pending(s) {
-		s.drained()
-	}
 }
 
 // before says whether the session is served elsewhere by now: what c refused was, or is, sent again there.

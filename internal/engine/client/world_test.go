@@ -122,6 +122,7 @@ func (w *world) pump() {
 }
 
 func (w *world) collect(b *Batch) {
+	b.Unfold()
 	w.said = append(w.said, b.Said...)
 	for _, c := range b.Completions {
 		if w.done[c.Session] == nil {
