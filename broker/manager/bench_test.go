@@ -9,75 +9,100 @@ import (
 	"github.com/weft-fabric/weft/protocol/link"
 )
 
-// BenchmarkTask is the whole way of a 16-byte task through the core: taken from its client's frame, dispatched,
-// answered, sent back. Tasks come and go in frames of 1024.
-func BenchmarkTask(b *testing.B) {
-	const batch = 1024
+// plainPath is a core with a client and an instance, which stand for real ones: plain tasks of 16 bytes go through it in
+// frames.
+type plainPath struct {
+	t     testing.TB
+	core  *Core
+	now   time.Time
+	nodes [2]*link.Node // client, instance
+	links [2]*link.Link
+	seq   uint64
+	ids   []uint64 // of tasks that the instance was given
+	body  []byte
+	out   Batch
+	sent  []*link.Frame
+}
+
+func newPlainPath(t testing.TB) *plainPath {
 	c := New(Config{Epoch: protocol.NewEpoch(5, 0), Incarnation: incarnation, Broker: "b", MaxPayload: 1 << 20, PeerTimeout: protocol.PeerTimeout, QueuedBytes: 64 << 20})
-	now := time.Unix(1_800_000_000, 0)
-	step := func(o session.Order) { c.Step(now, Event{Kind: EventOrder, Order: o}) }
+	p := &plainPath{t: t, core: c, now: time.Unix(1_800_000_000, 0), body: make([]byte, 16)}
+	step := func(o session.Order) { c.Step(p.now, Event{Kind: EventOrder, Order: o}) }
 	step(session.Order{Serve: &session.Serve{Manager: 1, Service: protocol.Service{Name: "svc"}.WithDefaults(), Share: theShare}})
 	step(session.Order{Open: &session.Open{Manager: 1, Session: 1, Client: 100, TaskCredit: 65536, ByteCredit: 64 << 20}})
 	step(session.Order{Admit: &session.Admit{Manager: 1, Container: "a", Incarnation: 200, Node: "n", Slots: 1, Sessions: 10}})
-	cl, in := link.NewNode(c.cfg.Epoch, 100), link.NewNode(c.cfg.Epoch, 200)
-	links := [2]*link.Link{cl.Link(), in.Link()}
-	ids := make([]uint64, 0, 2*batch)
-	payload := make([]byte, 16)
-	var out Batch
-	pump := func() {
-		for k, n := range [2]*link.Node{cl, in} {
-			for _, f := range n.Take(nil) {
-				if _, records, _, ok := f.Leave(); ok {
-					c.Step(now, Event{Kind: EventFrame, Peer: protocol.Peer(k + 1), Records: records})
-				}
-				f.Sent()
-			}
-		}
-		out.Reset()
-		c.Take(&out)
-		for _, f := range out.Frames {
-			peer, records, _, ok := f.Leave()
-			if ok {
-				ids = receive(b, links[peer-1], records, ids)
+	for k, inc := range [2]uint64{100, 200} {
+		p.nodes[k] = link.NewNode(c.cfg.Epoch, inc)
+		p.links[k] = p.nodes[k].Link()
+		p.links[k].Greet(protocol.Hello{MinVersion: 1, MaxVersion: 1})
+	}
+	p.pump()
+	p.pump()
+	p.links[1].Append(protocol.KindBound, 1, 0, nil)
+	p.links[1].Append(protocol.KindExecuted, 1000, 1000, nil)
+	p.pump()
+	p.round(1) // the size of results is known from now on
+	return p
+}
+
+// pump takes what both sides have said through the core, and what it says to them.
+func (p *plainPath) pump() {
+	for k, n := range p.nodes {
+		p.sent = n.Take(p.sent[:0])
+		for _, f := range p.sent {
+			if _, records, _, ok := f.Leave(); ok {
+				p.core.Step(p.now, Event{Kind: EventFrame, Peer: protocol.Peer(k + 1), Records: records})
 			}
 			f.Sent()
 		}
 	}
-	for _, l := range links {
-		l.Greet(protocol.Hello{MinVersion: 1, MaxVersion: 1})
+	p.out.Reset()
+	p.core.Take(&p.out)
+	for _, f := range p.out.Frames {
+		peer, records, _, ok := f.Leave()
+		if ok {
+			p.ids = receive(p.t, p.links[peer-1], records, p.ids)
+		}
+		f.Sent()
 	}
-	pump()
-	pump()
-	links[1].Append(protocol.KindBound, 1, 0, nil)
-	links[1].Append(protocol.KindExecuted, 1000, 1000, nil)
-	pump()
-	seq := uint64(0)
-	round := func(n int) {
-		for range n {
-			seq++
-			links[0].Append(protocol.KindTask, 1, uint64(protocol.NewTaskID(seq, 1)), payload)
-		}
-		ids = ids[:0]
-		pump()
-		if len(ids) != n {
-			b.Fatalf("%d of %d tasks were dispatched", len(ids), n)
-		}
-		for _, id := range ids {
-			links[1].Append(protocol.KindResult, 1, id, payload)
-		}
-		links[1].Append(protocol.KindExecuted, uint32(n), uint64(n)*100, nil)
-		pump()
+}
+
+// round has n tasks done.
+func (p *plainPath) round(n int) {
+	run := link.NewRun(p.links[0], protocol.KindTask, 1)
+	for range n {
+		p.seq++
+		run.Add(uint64(protocol.NewTaskID(p.seq, 1)), p.body)
 	}
-	round(1) // the size of results is known from now on
+	run.End()
+	p.ids = p.ids[:0]
+	p.pump()
+	if len(p.ids) != n {
+		p.t.Fatalf("%d of %d tasks were dispatched", len(p.ids), n)
+	}
+	run = link.NewRun(p.links[1], protocol.KindResult, 1)
+	for _, id := range p.ids {
+		run.Add(id, p.body)
+	}
+	run.End()
+	p.links[1].Append(protocol.KindExecuted, uint32(n), uint64(n)*100, nil)
+	p.pump()
+}
+
+// BenchmarkTask is the whole way of a 16-byte task through the core: taken from its client's frame, dispatched,
+// answered, sent back. Tasks come and go in frames of 1024.
+func BenchmarkTask(b *testing.B) {
+	const batch = 1024
+	p := newPlainPath(b)
 	b.ReportAllocs()
 	b.ResetTimer()
-	for seq < uint64(b.N) {
-		round(batch)
+	for p.seq < uint64(b.N) {
+		p.round(batch)
 	}
 }
 
 // receive takes a frame on the other side and gathers the ids of dispatched tasks.
-func receive(b *testing.B, l *link.Link, frame []byte, ids []uint64) []uint64 {
+func receive(b testing.TB, l *link.Link, frame []byte, ids []uint64) []uint64 {
 	h, rest, err := protocol.ParseHeader(frame)
 	if err != nil {
 		b.Fatal(err)
