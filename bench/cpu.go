@@ -40,6 +40,14 @@ func (f *fabric) processes() ([]process, error) {
 	return list, nil
 }
 
+func pidsOf(list []process) []int {
+	pids := make([]int, len(list))
+	for i, p := range list {
+		pids[i] = p.pid
+	}
+	return pids
+}
+
 // cpuTime is the processor time that a process has used, as the kernel accounts it.
 type cpuTime struct{ user, system time.Duration }
 

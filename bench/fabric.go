@@ -36,6 +36,7 @@ type fabric struct {
 	agents   []*party.Process // one for each node
 	cpu      int64            // millicores of each node
 	others   []*party.Process
+	profiles string // folder for the profiles of its parties; empty: they make none
 }
 
 // plan says what a benchmark needs.
@@ -52,13 +53,14 @@ type plan struct {
 	poison    bool          // tasks may be poison
 	directed  bool          // tasks say themselves how long they take
 	broker    []string      // further flags of the broker
+	profiles  string        // folder that parties put their profiles in when they are told to make them; empty: none do
 }
 
 // startFabric starts the parties and registers the service. The caller closes it, also when it fails later.
 func startFabric(ctx context.Context, p plan) (_ *fabric, err error) {
 	ctx, stop := context.WithTimeoutCause(ctx, patience, fmt.Errorf("not ready within %v", patience))
 	defer stop()
-	f := &fabric{cpu: cmp.Or(p.cpu, 1<<20)}
+	f := &fabric{cpu: cmp.Or(p.cpu, 1<<20), profiles: p.profiles}
 	if f.dir, err = os.MkdirTemp("", "weft-bench-"); err != nil {
 		return nil, fmt.Errorf("temporary folder: %w", err)
 	}
@@ -75,7 +77,7 @@ func startFabric(ctx context.Context, p plan) (_ *fabric, err error) {
 		listen = "ipc://" + filepath.Join(f.dir, "control")
 	}
 	flags := append([]string{brokerCommand, "--listen", listen, "--loops", strconv.Itoa(loops)}, p.broker...)
-	if f.broker, err = startParty(ctx, "broker", flags...); err != nil {
+	if f.broker, err = f.party(ctx, "broker", flags...); err != nil {
 		return nil, err
 	}
 	f.endpoint = f.broker.Ready.Endpoint
@@ -96,7 +98,7 @@ func (f *fabric) startAgent(ctx context.Context, node int) (err error) {
 	if node > 0 {
 		name += strconv.Itoa(node + 1)
 	}
-	f.agents[node], err = startParty(ctx, "agent "+name, agentCommand, "--broker", f.endpoint, "--name", name,
+	f.agents[node], err = f.party(ctx, "agent "+name, agentCommand, "--broker", f.endpoint, "--name", name,
 		"--dir", filepath.Join(f.dir, "agent-"+name), "--cpu", strconv.FormatInt(f.cpu, 10))
 	return err
 }
@@ -126,7 +128,7 @@ func (f *fabric) register(ctx context.Context, p plan) error {
 		Function: "echoes its tasks",
 		Artefacts: map[string]protocol.Artefact{
 			runtime.GOOS + "/" + runtime.GOARCH: {
-				Command: program, Args: args,
+				Command: program, Args: f.profiled(args),
 			},
 		},
 		Slots:     p.slots,
@@ -156,6 +158,19 @@ func startParty(ctx context.Context, name string, args ...string) (*party.Proces
 	return party.Start(ctx, name, program, args...)
 }
 
+// party starts a party of the fabric.
+func (f *fabric) party(ctx context.Context, name string, args ...string) (*party.Process, error) {
+	return startParty(ctx, name, f.profiled(args)...)
+}
+
+// profiled lets a party make profiles, if any is to.
+func (f *fabric) profiled(args []string) []string {
+	if f.profiles == "" {
+		return args
+	}
+	return append(args, "--"+profilesFlag, f.profiles)
+}
+
 // start starts another party of the fabric, which ends with it.
 func (f *fabric) start(ctx context.Context, name, command string, args ...string) (*party.Process, error) {
 	return f.startAt(ctx, f.endpoint, name, command, args...)
@@ -165,7 +180,7 @@ func (f *fabric) start(ctx context.Context, name, command string, args ...string
 func (f *fabric) startAt(ctx context.Context, endpoint, name, command string, args ...string) (*party.Process, error) {
 	ctx, stop := context.WithTimeoutCause(ctx, patience, fmt.Errorf("not ready within %v", patience))
 	defer stop()
-	p, err := startParty(ctx, name, append([]string{command, "--broker", endpoint}, args...)...)
+	p, err := f.party(ctx, name, append([]string{command, "--broker", endpoint}, args...)...)
 	if err == nil {
 		f.others = append(f.others, p)
 	}

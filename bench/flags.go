@@ -18,6 +18,7 @@ import (
 type shape struct {
 	payload, clients, instances, window int
 	transport                           string
+	profiles                            string // as in a plan
 }
 
 // flags lets the user say the shape, which holds the defaults.
@@ -45,7 +46,7 @@ func (s *shape) validate(leastPayload int) error {
 func (s *shape) start(ctx context.Context, command string) (_ *fabric, clients []*party.Process, err error) {
 	f, err := startFabric(ctx, plan{
 		transport: s.transport, instances: s.instances, payload: int64(s.payload),
-		tasks: max(s.window, protocol.DefaultTaskCredit),
+		tasks: max(s.window, protocol.DefaultTaskCredit), profiles: s.profiles,
 	})
 	if err != nil {
 		return nil, nil, err

@@ -36,8 +36,9 @@ func main() {
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
-	root.AddCommand(newRun(), newCompare(), newLoad(), newSoak(), newKill(), newCancel(), newFairness(), newOverload(), newLongTask(), newPause(), newSlowReader(),
+	root.AddCommand(newRun(), newCompare(), newLoad(), newSoak(), newKill(), newCancel(), newFairness(), newOverload(), newLongTask(), newPause(), newSlowReader(), newProfile(),
 		newPartyBroker(), newPartyAgent(), newPartyClient(), newPartyHolder(), newPartyServe(), newPartySurge(), newPartyPacer(), newPartyReader())
+	addProfiler(root)
 	err := root.ExecuteContext(ctx)
 	stop()
 	if err = errors.Join(err, zmqx.Terminate()); err != nil {

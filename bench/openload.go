@@ -199,7 +199,8 @@ func loadAt(ctx context.Context, f *fabric, clients []*party.Process, o pace) (s
 	if err != nil {
 		return step{}, err
 	}
-	before, err := cpuOfAll(processes)
+	pids := pidsOf(processes)
+	before, err := exactCPU(pids)
 	if err != nil {
 		return step{}, err
 	}
@@ -207,12 +208,12 @@ func loadAt(ctx context.Context, f *fabric, clients []*party.Process, o pace) (s
 	if err != nil {
 		return step{}, err
 	}
-	after, err := cpuOfAll(processes)
+	after, err := exactCPU(pids)
 	if err != nil {
 		return step{}, err
 	}
 	s, sent, err := stepOf(o, answers)
-	s.CPU = sumSince(after, before) / time.Duration(max(sent, 1))
+	s.CPU = (after - before) / time.Duration(max(sent, 1))
 	return s, err
 }
 
