@@ -5,6 +5,7 @@ import (
 	"time"
 
 	engine "github.com/weft-fabric/weft/internal/engine/client"
+	"github.com/weft-fabric/weft/internal/headroom"
 	"github.com/weft-fabric/weft/internal/zmqx"
 	"github.com/weft-fabric/weft/protocol"
 	"github.com/weft-fabric/weft/protocol/link"
@@ -286,6 +287,7 @@ func (c *Client) hand(d done) {
 		h := &list[i]
 		if h.to.fn != nil || h.to.task != nil {
 			h.done.Payload = append([]byte(nil), c.payloads.Bytes(h.done.Handle)...)
+			headroom.Came(len(h.done.Payload))
 		}
 		c.payloads.Release(h.done.Handle)
 	}
@@ -312,6 +314,7 @@ func (c *Client) receive(s *zmqx.Socket) {
 			c.cfg.logger.Warn().Str("endpoint", l.endpoint).Err(m.Bad).Msg("a message of the broker was dropped")
 			continue
 		}
+		headroom.Came(len(m.Records))
 		frames = append(frames, frame{conn: l.id, records: append([]byte(nil), m.Records...), payloads: m.Payloads})
 	}
 	if len(frames) > 0 {

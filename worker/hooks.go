@@ -5,6 +5,7 @@ import (
 	"context"
 
 	"github.com/weft-fabric/weft/internal/engine/instance"
+	"github.com/weft-fabric/weft/internal/headroom"
 	"github.com/weft-fabric/weft/protocol"
 )
 
@@ -116,6 +117,7 @@ func (s *server) exec(h *hand) {
 	t.id, t.attempt, t.payload, t.job = job.ID, job.Attempt, job.Payload, job
 	if job.Handle != 0 {
 		t.payload = bytes.Clone(s.payloads.Bytes(job.Handle))
+		headroom.Came(len(t.payload))
 		s.payloads.Release(job.Handle)
 	}
 	result, err := s.call(h)

@@ -14,6 +14,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/weft-fabric/weft/internal/engine/instance"
+	"github.com/weft-fabric/weft/internal/headroom"
 	"github.com/weft-fabric/weft/internal/hosted"
 	"github.com/weft-fabric/weft/internal/zmqx"
 	"github.com/weft-fabric/weft/protocol"
@@ -337,6 +338,7 @@ func (s *server) receive(ready []*zmqx.Socket) {
 				s.log.Warn().Err(m.Bad).Msg("a message of the broker was dropped")
 				continue
 			}
+			headroom.Came(len(m.Records))
 			s.engine.Receive(s.now, line, m.Records, m.Payloads)
 		}
 		if err != nil {

@@ -18,7 +18,7 @@ func WeftLayers() Layers {
 				"internal/engine/client", "internal/engine/instance",
 			},
 			4: {
-				"internal/zmqx", "internal/hosted", "internal/tcpproxy", "internal/terminaltest", "bench/party", "broker/store", "worker/probe", "worker/launcher", "worker/launcher/launchertest",
+				"internal/zmqx", "internal/headroom", "internal/hosted", "internal/tcpproxy", "internal/terminaltest", "bench/party", "broker/store", "worker/probe", "worker/launcher", "worker/launcher/launchertest",
 			},
 			5: {"internal/progress", "client", "worker", "worker/launcher/process", "worker/launcher/fake"},
 			6: {"broker", "worker/agent", "internal/builtin"},

@@ -247,14 +247,12 @@ void wx_free_slots(zmq_msg_t *slots, int n)
 	free(slots);
 }
 
-void *wx_fill(zmq_msg_t *dst, const void *bytes, size_t len)
+void *wx_make(zmq_msg_t *dst, size_t len)
 {
 	if (zmq_msg_init_size(dst, len) != 0) {
 		zmq_msg_init(dst);
 		return NULL;
 	}
-	if (len > 0)
-		memcpy(zmq_msg_data(dst), bytes, len);
 	return zmq_msg_data(dst);
 }
 

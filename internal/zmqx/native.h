@@ -75,8 +75,8 @@ int wx_events(void *handle);
 zmq_msg_t *wx_slots(int n);
 // wx_free_slots closes n frames and frees their memory.
 void wx_free_slots(zmq_msg_t *slots, int n);
-// wx_fill makes the empty frame dst a copy of len bytes and returns where they are; NULL: no memory.
-void *wx_fill(zmq_msg_t *dst, const void *bytes, size_t len);
+// wx_make makes the empty frame dst one of len bytes and returns where they are, to be written; NULL: no memory.
+void *wx_make(zmq_msg_t *dst, size_t len);
 // wx_take moves src into the empty frame dst and returns where its bytes are; NULL: invalid frame.
 void *wx_take(zmq_msg_t *dst, zmq_msg_t *src);
 // wx_share makes dst another reference to the bytes of src; 0 or a negative errno.

@@ -1,8 +1,7 @@
 package zmqx
 
 /*
-#cgo noescape wx_fill
-#cgo nocallback wx_fill
+#cgo nocallback wx_make
 #cgo nocallback wx_take
 #cgo nocallback wx_share
 #cgo nocallback wx_reset
@@ -74,12 +73,16 @@ func NewPayloads() *Payloads {
 // New copies b into a new frame and returns its handle, which holds one reference.
 func (p *Payloads) New(b []byte) Handle {
 	p.mu.Lock()
-	defer p.mu.Unlock()
 	i := p.vacant()
-	at := C.wx_fill(p.memory.frame(i), unsafe.Pointer(unsafe.SliceData(b)), C.size_t(len(b)))
+	at := C.wx_make(p.memory.frame(i), C.size_t(len(b)))
+	p.mu.Unlock()
 	if at == nil {
 		panic(errNoMemory)
 	}
+	// Nobody else knows the frame yet. It is copied by Go, since a long call of C would have its thread replaced.
+	copy(unsafe.Slice((*byte)(at), len(b)), b)
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	return p.occupy(i, at, len(b))
 }
 
@@ -155,16 +158,18 @@ func (p *Payloads) share(dst *[C.WX_PAYLOADS]C.zmq_msg_t, handles []Handle, used
 	return true
 }
 
-// vacant returns the index of a free slot, which stays free until occupy.
+// vacant takes a free slot, for occupy.
 func (p *Payloads) vacant() uint32 {
 	if len(p.free) == 0 {
 		p.grow()
 	}
-	return p.free[len(p.free)-1]
+	last := len(p.free) - 1
+	i := p.free[last]
+	p.free = p.free[:last]
+	return i
 }
 
 func (p *Payloads) occupy(i uint32, at unsafe.Pointer, n int) Handle {
-	p.free = p.free[:len(p.free)-1]
 	s := &p.slots[i]
 	s.bytes, s.len, s.references = at, n, 1
 	p.live++

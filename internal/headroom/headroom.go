@@ -1,0 +1,38 @@
+// Package headroom has the garbage collector run less often in a process through which large results or payloads flow.
+//
+// Each of them is fresh memory, which belongs to the application from then on. In a process whose own heap is small the
+// collector would run after each few megabytes of them, hundreds of times a second at full load, for a third of the
+// processor time that a large task costs in all.
+package headroom
+
+import (
+	"math"
+	"os"
+	"runtime/debug"
+	"sync/atomic"
+)
+
+const (
+	// Bytes is how much garbage there is at least between two collections once there is headroom.
+	Bytes = 32 << 20
+	// After is how many bytes must have come to the process before it makes room.
+	After = 8 << 20
+)
+
+var (
+	came atomic.Int64
+	room atomic.Pointer[[]byte] // is never written to: the kernel has no memory for it
+)
+
+// Came notes that n bytes of payloads have come to the process. With the first 8 MiB of them the collector lets 32 MiB of
+// garbage gather before it runs, beside what it does anyway; where the program or its user has said how much it may be, by
+// GOGC or by a limit of memory, nothing changes. It is cheap and safe for concurrent use.
+func Came(n int) {
+	if came.Load() >= After || came.Add(int64(n)) < After {
+		return
+	}
+	if os.Getenv("GOGC") == "" && debug.SetMemoryLimit(-1) == math.MaxInt64 {
+		b := make([]byte, Bytes)
+		room.Store(&b)
+	}
+}

@@ -1,0 +1,80 @@
+package headroom
+
+import (
+	"os"
+	"os/exec"
+	"runtime"
+	"strings"
+	"testing"
+)
+
+// collections counts the runs of the garbage collector while n bytes come in pieces of 64 KiB.
+func collections(n int, note bool) uint32 {
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	var last []byte
+	for range n >> 16 {
+		last = make([]byte, 1<<16)
+		if note {
+			Came(len(last))
+		}
+	}
+	runtime.KeepAlive(last)
+	runtime.ReadMemStats(&after)
+	return after.NumGC - before.NumGC
+}
+
+const variable = "WEFT_HEADROOM_TEST"
+
+// What is tested changes the process: each case has its own.
+func TestHeadroom(t *testing.T) {
+	if kind := os.Getenv(variable); kind != "" {
+		before := collections(256<<20, false)
+		collections(2*After, true)
+		after := collections(256<<20, false)
+		if rarer := after*3 < before; rarer != (kind == "rarer") {
+			t.Errorf("%d collections before, %d after", before, after)
+		}
+		return
+	}
+	for _, c := range []struct{ kind, set string }{
+		{"rarer", ""}, {"as before", "GOGC=100"}, {"as before", "GOMEMLIMIT=1GiB"},
+	} {
+		cmd := exec.Command(os.Args[0], "-test.run=^TestHeadroom$", "-test.v")
+		for _, e := range os.Environ() {
+			if !strings.HasPrefix(e, "GOGC=") && !strings.HasPrefix(e, "GOMEMLIMIT=") {
+				cmd.Env = append(cmd.Env, e)
+			}
+		}
+		cmd.Env = append(cmd.Env, variable+"="+c.kind)
+		if c.set != "" {
+			cmd.Env = append(cmd.Env, c.set)
+		}
+		if out, err := cmd.CombinedOutput(); err != nil || !strings.Contains(string(out), "--- PASS: TestHeadroom") {
+			t.Errorf("%s with %q: %v\n%s", c.kind, c.set, err, out)
+		}
+	}
+}
+
+// The room takes no memory of the machine.
+func TestRoomIsNotResident(t *testing.T) {
+	resident := func() string {
+		b, err := os.ReadFile("/proc/self/statm")
+		if err != nil {
+			t.Skip("no /proc here")
+		}
+		return strings.Fields(string(b))[1]
+	}
+	b := make([]byte, Bytes)
+	before := resident()
+	runtime.GC()
+	runtime.KeepAlive(b)
+	t.Logf("%s pages before a collection, %s after", before, resident())
+	var pages int
+	for _, c := range resident() {
+		pages = pages*10 + int(c-'0')
+	}
+	if bytes := pages * os.Getpagesize(); bytes > Bytes {
+		t.Errorf("%d bytes are resident", bytes)
+	}
+}
