@@ -35,10 +35,11 @@ build: setup ## Build the programs into bin/
 	go build -ldflags '$(LDFLAGS)' -o $(BIN)/weft-bench ./bench
 	go build -ldflags '$(LDFLAGS)' -o $(BIN)/ ./examples/wordfreq ./examples/mandelbrot ./examples/montecarlo ./examples/pyservice
 
+BUILD_PEERS := go -C bench/peers build -o $(CURDIR)/$(BIN)/weft-bench-peers .
 .PHONY: build-peers
 build-peers: setup ## Build the peers that bench-compare measures weft beside (a module of its own; needs the network once)
 	@mkdir -p $(BIN)
-	go -C bench/peers build -o $(CURDIR)/$(BIN)/weft-bench-peers .
+	$(BUILD_PEERS)
 
 .PHONY: demo
 demo: build ## Run real jobs through a broker, an agent and instances on this machine
@@ -91,7 +92,7 @@ COMPARISON ?= --passes 5
 COMPARISON_OUT ?= bench/results/compare
 .PHONY: bench-compare
 bench-compare: build ## Measure weft and its peers (NATS, gRPC, libzmq's proxy) in turns: a table and a chart
-	@$(MAKE) build-peers || { rm -f $(BIN)/weft-bench-peers; echo "the peers cannot be built (see above): weft is measured alone" >&2; }
+	$(BUILD_PEERS) || { rm -f $(BIN)/weft-bench-peers; echo "the peers cannot be built (see above): weft is measured alone" >&2; }
 	$(BIN)/weft-bench compare $(COMPARISON) --out $(COMPARISON_OUT)
 
 .PHONY: fmt

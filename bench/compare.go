@@ -117,6 +117,9 @@ func (c *compareConfig) validate() ([]compareRow, error) {
 
 // run measures everything in turns.
 func (c *compareConfig) run(ctx context.Context, rows []compareRow, progress io.Writer) (*comparison, error) {
+	say := func(format string, args ...any) {
+		fmt.Fprintf(progress, format, args...) //nolint:errcheck // it is for the one who waits, if anybody does
+	}
 	k := newComparison(rows, c.passes, c.seconds, describeMachine(time.Now()))
 	program, err := findPeers(c.peers)
 	if err != nil && c.peers != "" {
@@ -132,7 +135,7 @@ func (c *compareConfig) run(ctx context.Context, rows []compareRow, progress io.
 		}
 	}
 	for _, s := range k.Skipped {
-		fmt.Fprintln(progress, s)
+		say("%v\n", s)
 	}
 	for pass := range c.passes {
 		for i := range rows {
@@ -141,14 +144,14 @@ func (c *compareConfig) run(ctx context.Context, rows []compareRow, progress io.
 				slices.Reverse(systems) // none is always measured right after another one
 			}
 			for _, system := range systems {
-				fmt.Fprintf(progress, "pass %d of %d  %-10s %-10s", pass+1, c.passes, rows[i].name, system)
-				values, version, err := c.measure(ctx, program, system, &rows[i])
+				say("pass %d of %d  %-10s %-10s", pass+1, c.passes, rows[i].name, system)
+				got, err := c.measure(ctx, program, system, &rows[i])
 				if err == nil {
-					k.note(&rows[i], system, version, pass, values)
-					fmt.Fprintln(progress, said(&rows[i], values))
+					k.note(&rows[i], system, pass, got)
+					say("%s\n", said(&rows[i], got))
 					continue
 				}
-				fmt.Fprintln(progress, " failed:", err)
+				say("  failed: %v\n", err)
 				if ctx.Err() != nil || system == systemWeft {
 					return nil, fmt.Errorf("%s, row %s: %w", system, rows[i].name, errors.Join(context.Cause(ctx), err))
 				}
@@ -161,18 +164,24 @@ func (c *compareConfig) run(ctx context.Context, rows []compareRow, progress io.
 }
 
 // said gives what was measured, for the one who waits.
-func said(r *compareRow, values map[figure]float64) string {
+func said(r *compareRow, got passed) string {
 	var text strings.Builder
 	for _, f := range r.figures() {
-		fmt.Fprintf(&text, "  %s %s", grouped(values[f]), f)
+		fmt.Fprintf(&text, "  %s %s", grouped(got.values[f]), f)
 	}
+	fmt.Fprintf(&text, "  (others: %.2f cores)", got.others)
 	return text.String()
 }
 
+// passed is what one measurement of a system gave.
+type passed struct {
+	version string
+	values  map[figure]float64
+	others  float64 // cores that were busy with anything else
+}
+
 // measure starts a system for a row, measures it and ends it.
-func (c *compareConfig) measure(ctx context.Context, program, system string, r *compareRow) (
-	values map[figure]float64, version string, err error,
-) {
+func (c *compareConfig) measure(ctx context.Context, program, system string, r *compareRow) (p passed, err error) {
 	var s *contender
 	if system == systemWeft {
 		s, err = startWeft(ctx, r)
@@ -180,11 +189,12 @@ func (c *compareConfig) measure(ctx context.Context, program, system string, r *
 		s, err = startPeer(ctx, program, system, r)
 	}
 	if err != nil {
-		return nil, "", err
+		return p, err
 	}
 	defer func() { err = errors.Join(err, s.close()) }()
-	values, err = s.measure(ctx, r, time.Duration(c.seconds*float64(time.Second)))
-	return values, s.version, err
+	p.version = s.version
+	p.values, p.others, err = s.measure(ctx, r, time.Duration(c.seconds*float64(time.Second)))
+	return p, err
 }
 
 // write writes the report into a folder, if there is one, and the table to out.

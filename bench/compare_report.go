@@ -21,6 +21,15 @@ type comparison struct {
 	Versions map[string]string `json:"versions"` // by system
 	Rows     []comparedRow     `json:"rows"`
 	Skipped  []skipped         `json:"skipped,omitempty"`
+	Others   []otherWork       `json:"others"`
+}
+
+// otherWork is how many cores of the machine were busy with anything else during a measurement.
+type otherWork struct {
+	Row    string  `json:"row"`
+	System string  `json:"system"`
+	Pass   int     `json:"pass"`
+	Cores  float64 `json:"cores"`
 }
 
 // comparedRow is what was measured in a row.
@@ -104,8 +113,9 @@ func (k *comparison) takesPart(r *compareRow, system string) bool {
 }
 
 // note notes what was measured of a system in a pass.
-func (k *comparison) note(r *compareRow, system, version string, pass int, values map[figure]float64) {
-	k.Versions[system] = version
+func (k *comparison) note(r *compareRow, system string, pass int, got passed) {
+	k.Versions[system] = got.version
+	k.Others = append(k.Others, otherWork{r.name, system, pass, got.others})
 	i := slices.IndexFunc(k.Rows, func(c comparedRow) bool { return c.Name == r.name })
 	row := &k.Rows[i]
 	for _, f := range r.figures() {
@@ -114,7 +124,7 @@ func (k *comparison) note(r *compareRow, system, version string, pass int, value
 			m = &measured{System: system, Figure: f}
 			row.Measured = append(row.Measured, m)
 		}
-		m.Values = append(m.Values, passValue{pass, values[f]})
+		m.Values = append(m.Values, passValue{pass, got.values[f]})
 	}
 }
 
@@ -270,7 +280,11 @@ func (k *comparison) markdown() string {
 		}
 	}
 	fmt.Fprintf(&b, "%s.\n\nMedians of %d passes in turns, each of %v s, lowest and highest in brackets; \"x\" is weft's value divided by that peer's\n"+
-		"in the same pass, the median of them. Of tasks/s more is better, of all else less.\n\n", strings.Join(versions, ", "), k.Passes, k.Seconds)
+		"in the same pass, the median of them. Of tasks/s more is better, of all else less. ", strings.Join(versions, ", "), k.Passes, k.Seconds)
+	if cores := k.otherCores(); len(cores) > 0 {
+		fmt.Fprintf(&b, "Meanwhile the machine had %.2f cores\nbusy with anything else (median; %.2f at most).", quantile.Median(cores), slices.Max(cores))
+	}
+	b.WriteString("\n\n")
 	header, line := "| | figure |", "| --- | --- |"
 	for _, s := range k.Systems {
 		header += " " + titleOf(s) + " |"
@@ -294,6 +308,14 @@ func (k *comparison) markdown() string {
 		fmt.Fprintf(&b, "\n%s\n", s)
 	}
 	return b.String()
+}
+
+func (k *comparison) otherCores() []float64 {
+	var cores []float64
+	for _, o := range k.Others {
+		cores = append(cores, o.Cores)
+	}
+	return cores
 }
 
 func (k *comparison) markdownVerdicts(b *strings.Builder) {

@@ -37,8 +37,37 @@ func (s *contender) cpu() (time.Duration, error) {
 	return exactCPU(pids)
 }
 
-// measure measures the figures of a row.
-func (s *contender) measure(ctx context.Context, r *compareRow, duration time.Duration) (map[figure]float64, error) {
+// measure measures the figures of a row, and how many cores were busy with anything else meanwhile.
+func (s *contender) measure(ctx context.Context, r *compareRow, duration time.Duration) (
+	values map[figure]float64, others float64, err error,
+) {
+	begin := time.Now()
+	before, err := s.othersCPU()
+	if err != nil {
+		return nil, 0, err
+	}
+	if values, err = s.figures(ctx, r, duration); err != nil {
+		return nil, 0, err
+	}
+	after, err := s.othersCPU()
+	return values, max(0, (after-before).Seconds()/time.Since(begin).Seconds()), err
+}
+
+// othersCPU is the processor time that everything but the system has used so far.
+func (s *contender) othersCPU() (time.Duration, error) {
+	text, err := os.ReadFile("/proc/stat")
+	if err != nil {
+		return 0, fmt.Errorf("processor time of the machine: %w", err)
+	}
+	all, err := parseBusy(string(text))
+	if err != nil {
+		return 0, err
+	}
+	own, err := s.cpu()
+	return all - own, err
+}
+
+func (s *contender) figures(ctx context.Context, r *compareRow, duration time.Duration) (map[figure]float64, error) {
 	if r.trips {
 		trips, err := roundTrips(ctx, s.clients[0], duration)
 		return map[figure]float64{

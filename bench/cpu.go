@@ -118,3 +118,26 @@ func exactCPU(pids []int) (time.Duration, error) {
 	}
 	return all, nil
 }
+
+// parseBusy reads from the text of /proc/stat for how long the processors of the machine were not idle, the time that a
+// host kept from a virtual one included.
+func parseBusy(stat string) (time.Duration, error) {
+	first, _, _ := strings.Cut(stat, "\n")
+	fields := strings.Fields(first)
+	const idle, iowait, steal = 4, 5, 8 // behind them is the time of guests, which is in that of users
+	if len(fields) <= steal || fields[0] != "cpu" {
+		return 0, fmt.Errorf("processor time: /proc/stat does not begin with that of all processors: %.40q", stat)
+	}
+	var busy time.Duration
+	for i, field := range fields[:steal+1] {
+		if i == 0 || i == idle || i == iowait {
+			continue
+		}
+		ticks, err := strconv.ParseUint(field, 10, 48)
+		if err != nil {
+			return 0, fmt.Errorf("processor time: %w", err)
+		}
+		busy += time.Duration(ticks) * clockTick
+	}
+	return busy, nil
+}

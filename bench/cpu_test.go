@@ -54,3 +54,15 @@ func TestExactCPU(t *testing.T) {
 		t.Errorf("of no process: %v", err)
 	}
 }
+
+func TestParseBusy(t *testing.T) {
+	got, err := parseBusy("cpu  100 20 3 99999 88888 4 5 60 7 8\ncpu0 1 1 1 1 1 1 1 1 1 1\n")
+	if want := (100 + 20 + 3 + 4 + 5 + 60) * clockTick; err != nil || got != want {
+		t.Errorf("busy for %v, %v; want %v", got, err, want)
+	}
+	for _, bad := range []string{"", "cpu 1 2 3", "intr 1 2 3 4 5 6 7 8 9 10", "cpu a b c d e f g h i j"} {
+		if got, err := parseBusy(bad); err == nil {
+			t.Errorf("parseBusy(%q) = %v", bad, got)
+		}
+	}
+}

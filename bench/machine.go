@@ -36,7 +36,7 @@ func describeMachine(now time.Time) machine {
 		Cores: runtime.NumCPU(), Kernel: "unknown", Go: runtime.Version(), LibZMQ: fmt.Sprintf("%d.%d.%d", major, minor, patch),
 		Commit: version, Date: now.UTC().Truncate(time.Second), LoadBefore: "unknown",
 	}
-	text, _ := os.ReadFile("/proc/cpuinfo") //nolint:errcheck // unknown, then
+	text, _ := os.ReadFile("/proc/cpuinfo")
 	m.CPU, m.Virtual = parseModel(string(text))
 	var names unix.Utsname
 	if unix.Uname(&names) == nil {

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
-	"runtime/debug"
 	"slices"
 	"strings"
 
@@ -68,20 +67,6 @@ func run(args []string) error {
 // drive lets a subject be measured until the input ends.
 func drive(ctx context.Context, s party.Subject) error {
 	return party.Obey(ctx, party.Answer{}, party.NewLoader(s).Obey)
-}
-
-// moduleVersion is the version of a module that this program was built with.
-func moduleVersion(path string) string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return "unknown"
-	}
-	for _, m := range info.Deps {
-		if m.Path == path {
-			return strings.TrimPrefix(m.Version, "v")
-		}
-	}
-	return "unknown"
 }
 
 // echoed says whether a result is one of a task of so many bytes.

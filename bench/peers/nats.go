@@ -62,7 +62,7 @@ func unlimited(sub *nats.Subscription) error {
 	return sub.SetPendingLimits(-1, -1)
 }
 
-// natsSubject is a client that asks for replies under one wildcard subscription.
+// natsAsker is a client that asks for replies under one wildcard subscription.
 type natsAsker struct {
 	nc      *nats.Conn
 	payload []byte
@@ -95,30 +95,73 @@ func (n *natsAsker) Load(ctx context.Context, done *atomic.Uint64) error {
 		replies[i] = inbox + "." + strconv.Itoa(i)
 	}
 	var failed atomic.Bool
-	room := make(chan struct{}, n.window) // holds one for each that is outstanding
+	room := room{done: done, end: done.Load(), limit: uint64(n.window), freed: make(chan struct{}, 1), late: time.NewTimer(patience)}
 	sub, err := n.nc.Subscribe(inbox+".*", func(m *nats.Msg) {
 		if len(m.Data) != len(n.payload) {
 			failed.Store(true) // NATS says so when there is no worker
 		}
-		done.Add(1)
-		<-room
+		room.free()
 	})
 	if err = errors.Join(err, unlimited(sub)); err != nil {
 		return fmt.Errorf("subscribe: %w", err)
 	}
 	for i := 0; ctx.Err() == nil && err == nil; i++ {
-		room <- struct{}{}
-		err = n.nc.PublishRequest(natsSubject, replies[i%len(replies)], n.payload)
-	}
-	for range n.window { // until nothing is outstanding
-		select {
-		case room <- struct{}{}:
-		case <-time.After(patience):
-			return errors.Join(err, fmt.Errorf("results are missing after %v", patience))
+		if err = room.take(); err == nil {
+			err = n.nc.PublishRequest(natsSubject, replies[i%len(replies)], n.payload)
 		}
 	}
+	err = errors.Join(err, room.empty())
 	if failed.Load() {
 		err = errors.Join(err, errors.New("a reply is no result: no worker, or a payload that was cut"))
 	}
 	return errors.Join(err, sub.Unsubscribe())
+}
+
+// room is what a window has room for: as little work for each task as weft's client has. One goroutine takes, another one
+// frees.
+type room struct {
+	done    *atomic.Uint64 // tasks that are completed
+	end     uint64         // what done will be when nothing is outstanding
+	limit   uint64
+	waiting atomic.Bool
+	freed   chan struct{}
+	late    *time.Timer
+}
+
+// take waits until there is room for one more task.
+func (r *room) take() error {
+	err := r.until(r.limit - 1)
+	r.end++
+	return err
+}
+
+// empty waits until nothing is outstanding.
+func (r *room) empty() error { return r.until(0) }
+
+// until waits until no more tasks than that are outstanding.
+func (r *room) until(most uint64) error {
+	for r.end-r.done.Load() > most {
+		r.waiting.Store(true)
+		if r.end-r.done.Load() <= most {
+			break // what was freed in between has rung for nobody; a ring too many does no harm
+		}
+		r.late.Reset(patience)
+		select {
+		case <-r.freed:
+		case <-r.late.C:
+			return fmt.Errorf("results are missing after %v", patience)
+		}
+	}
+	return nil
+}
+
+// free notes that a task is completed.
+func (r *room) free() {
+	r.done.Add(1)
+	if r.waiting.Load() && r.waiting.Swap(false) {
+		select {
+		case r.freed <- struct{}{}:
+		default:
+		}
+	}
 }
