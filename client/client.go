@@ -7,7 +7,6 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	engine "github.com/weft-fabric/weft/internal/engine/client"
@@ -27,7 +26,9 @@ type Client struct {
 	kick     bell          // wakes the owner when it is parked
 	over     chan struct{} // closed when the owner has closed the sockets
 
-	mu        sync.Mutex
+	intake intake
+
+	mu        door
 	eng       *engine.Engine
 	batch     engine.Batch // taken from the engine, not carried out yet
 	pending   []pending    // whom the task in this slot of the engine is for
@@ -45,7 +46,6 @@ type Client struct {
 	refused   error         // why it will not
 
 	driver   driver // who has the sockets
-	asleep   bool   // the driver sleeps, or is about to: ring when there is work
 	wasCall  bool   // what was finished last was a lonely Call
 	lastLead time.Time
 
@@ -91,7 +91,7 @@ func Dial(ctx context.Context, endpoints string, opts ...Option) (*Client, error
 			Incarnation: rand.Uint64() | 1, Seed: rand.Uint64(), ResultCredit: cfg.resultCredit,
 		}),
 	}
-	c.client = c
+	c.client, c.mu.client = c, c
 	c.io.lines = lines{waiter: zmqx.NewWaiter(wake), payloads: c.payloads, logger: cfg.logger}
 	c.eng.Start(time.Now())
 	go c.own()
@@ -154,6 +154,8 @@ func (c *Client) shut() {
 		return
 	}
 	c.closed = true
+	c.intake.open(false)
+	c.intake.empty(c)
 	c.eng.Shut()
 	c.harvest()
 	for _, s := range c.sessions {

@@ -95,7 +95,7 @@ func (c *Client) own() {
 			c.mu.Unlock()
 			break
 		}
-		if c.driver == owner && c.wasCall && c.idle() && time.Since(c.lastLead) < lendFor {
+		if c.driver == owner && c.wasCall && c.idle() && time.Since(c.lastLead) < lendFor && c.intake.close() {
 			c.driver = free
 		}
 		mine := c.driver == owner
@@ -122,6 +122,7 @@ func (c *Client) parkOwner() {
 	if c.driver == free && time.Since(c.lastLead) >= lendFor {
 		c.driver = owner
 		c.wasCall = false
+		c.intake.open(!c.closed)
 	}
 }
 
@@ -129,12 +130,11 @@ func (c *Client) parkOwner() {
 func (c *Client) poke() (ring bool) {
 	if c.driver == free {
 		c.driver = owner
+		c.intake.open(!c.closed)
 		c.kick.ring()
 		return false
 	}
-	ring = c.asleep
-	c.asleep = false
-	return ring
+	return c.intake.rouse()
 }
 
 // turn carries out what is to be done, waits for what comes and takes it. The wait ends when somebody rings, and when
@@ -171,11 +171,10 @@ func (c *Client) carryAll() time.Duration {
 			c.harvest()
 		}
 		w := c.grab()
-		if w.none() {
+		if w.none() && c.intake.sleep() {
 			if c.closed { // in the midst of this turn, when nobody was asleep to be rung
 				timeout = 0
 			}
-			c.asleep = true
 			c.mu.Unlock()
 			return timeout
 		}
@@ -190,7 +189,7 @@ func (c *Client) carryAll() time.Duration {
 
 // gather tells the engine what the driver and the callbacks know, and returns how long it may be left alone then.
 func (c *Client) gather(now time.Time) time.Duration {
-	c.asleep = false
+	c.intake.rouse()
 	c.io.returnSent()
 	c.io.lines.report(func(id uint32) { c.eng.Unsent(now, id) }, func(id uint32) { c.eng.Reachable(now, id) })
 	for _, a := range c.accounts {

@@ -54,13 +54,14 @@ func (c *Client) leadFor(ctx context.Context, t *Task) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.asleep = false
+	c.intake.rouse()
 	c.lastLead = time.Now()
-	if c.idle() {
+	if c.idle() && c.intake.close() {
 		c.driver = free
 		return
 	}
 	c.driver = owner
 	c.wasCall = false
+	c.intake.open(!c.closed)
 	c.kick.ring()
 }

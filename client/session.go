@@ -22,7 +22,11 @@ type Session struct {
 	ordered     *inOrder      // nil: results come as they come
 	keeps       bool          // the broker keeps results until they are taken
 
+	gate gate // guarded by the mu of the client's intake
+
 	// Guarded by the client's mu.
+	quick     bool   // its tasks may go by the intake
+	entered   uint64 // tasks that did
 	over      bool
 	err       error // why it ended, when not in order
 	queue     submissions

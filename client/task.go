@@ -240,6 +240,9 @@ func (s *Session) SubmitFunc(ctx context.Context, payload []byte, fn func(Result
 	if fn == nil {
 		return protocol.Errorf(protocol.CodeInvalid, "submit", "the function is nil")
 	}
+	if len(opts) == 0 && enter(ctx, s, payload, fn) {
+		return nil
+	}
 	_, err := s.submit(ctx, payload, nil, fn, taskConfigOf(opts))
 	return err
 }
@@ -310,9 +313,8 @@ func (s *Session) submit(ctx context.Context, payload []byte, t *Task, fn func(R
 	if err == nil {
 		leads, err = s.write(payload, h, t, fn, cfg)
 	}
-	if len(s.queue) > 0 {
-		s.wakeSubmitters() // the next, when this one left room or failed
-	}
+	s.quick = s.quick || fn != nil && cfg == nil && s.ordered == nil
+	s.wakeSubmitters() // the next, when this one left room or failed
 	ring := false
 	if err == nil && !leads {
 		ring = c.poke()
@@ -388,6 +390,7 @@ func (s *Session) awaitCredit(ctx context.Context, cfg *taskConfig, size int) er
 	}
 	sub := &submission{size: size, ready: make(chan struct{}, 1)}
 	s.queue = append(s.queue, sub)
+	grant(s) // nothing overtakes it
 	for {
 		if s.refusal() != nil || !s.core.Accepting() || s.queue[0] == sub && c.eng.Room(s.core, size) {
 			s.queue.leave(sub)
@@ -420,6 +423,7 @@ func (q *submissions) leave(sub *submission) {
 // The caller holds the client's mu.
 func (s *Session) wakeSubmitters() {
 	if len(s.queue) == 0 {
+		grant(s)
 		return
 	}
 	waiting := s.queue
