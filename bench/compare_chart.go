@@ -54,7 +54,8 @@ const chartTemplate = `<svg xmlns="http://www.w3.org/2000/svg" width="{{.Width}}
 <text x="10" y="20" font-size="15" font-weight="bold">How many times as good as NATS (tasks/s, or 1 / round trip p50)</text>
 <text x="10" y="37" fill="#555555" font-size="10">{{html .Machine}}</text>
 {{range .Legend}}<rect x="{{.X}}" y="45" width="10" height="10" fill="{{.Colour}}"/><text x="{{.X}}" y="54" dx="14">{{html .Title}}</text>
-{{end}}{{range .Rows}}<text x="10" y="{{.Middle}}" dy="4">{{html .Title}}</text>
+{{end}}<text x="{{.Width}}" dx="-10" y="54" text-anchor="end">grey line: NATS; dotted: weft's floor, solid: its goal</text>
+{{range .Rows}}<text x="10" y="{{.Middle}}" dy="4">{{html .Title}}</text>
 {{range .Bars}}<rect x="{{$.Labels}}" y="{{.Y}}" width="{{printf "%.1f" .Width}}" height="{{$.Bar}}" fill="{{.Colour}}"/><text x="{{$.Labels}}" dx="{{printf "%.1f" .Width}}" y="{{.Y}}" dy="11"> {{html .Text}}</text>
 {{end}}{{range .Marks}}<line x1="{{printf "%.1f" .X}}" x2="{{printf "%.1f" .X}}" y1="{{.Top}}" y2="{{.Bottom}}" stroke="#000000" stroke-dasharray="{{.Dashes}}"/>
 {{end}}{{end}}<line x1="{{printf "%.1f" .One}}" x2="{{printf "%.1f" .One}}" y1="{{.Top}}" y2="{{.Bottom}}" stroke="#888888"/>
@@ -91,6 +92,9 @@ func (k *comparison) chart() (string, error) {
 		for _, s := range k.Systems {
 			most = max(most, k.Rows[i].goodness(s))
 		}
+		for _, l := range k.Rows[i].limits() {
+			most = max(most, l.at)
+		}
 	}
 	scale := chartWidth / math.Ceil(most)
 	d := chartData{
@@ -119,7 +123,9 @@ func (k *comparison) chart() (string, error) {
 			continue
 		}
 		row.Middle = (top + y) / 2
-		row.Marks = marksIn(r, scale, top, top+chartBar)
+		for _, l := range r.limits() {
+			row.Marks = append(row.Marks, chartMark{X: chartLabels + l.at*scale, Top: top, Bottom: top + chartBar, Dashes: l.dashes})
+		}
 		y += chartGap
 		d.Rows = append(d.Rows, row)
 	}
@@ -135,28 +141,24 @@ func (k *comparison) chart() (string, error) {
 	return b.String(), nil
 }
 
-// marksIn places the floor (dotted) and the goal of the first figure of a row, where they are ratios to NATS.
-func marksIn(r *comparedRow, scale, top, bottom float64) []chartMark {
-	var marks []chartMark
+// limit is a floor or a goal in the first figure of a row, as a ratio to NATS; at is where it lies in the chart's measure.
+type limit struct {
+	at     float64
+	dashes string
+}
+
+// limits gives the floor (dotted) and the goal of a row, where the chart can show them.
+func (r *comparedRow) limits() []limit {
+	var all []limit
 	for _, m := range r.marks {
 		if m.figure != r.figures()[0] || m.peer != systemNATS {
 			continue
 		}
-		for _, limit := range []struct {
-			value  float64
-			dashes string
-		}{{m.floor, "2"}, {m.goal, "none"}} {
-			if limit.value <= 0 {
-				continue
-			}
-			good := limit.value
-			if !m.figure.more() {
-				good = 1 / good
-			}
-			if x := good * scale; x <= chartWidth {
-				marks = append(marks, chartMark{X: chartLabels + x, Top: top, Bottom: bottom, Dashes: limit.dashes})
-			}
+		floor, goal := m.floor, m.goal
+		if !m.figure.more() {
+			floor, goal = 1/floor, 1/goal
 		}
+		all = append(all, limit{floor, "2"}, limit{goal, "none"})
 	}
-	return marks
+	return all
 }
