@@ -24,14 +24,15 @@ func TestTrends(t *testing.T) {
 		of    func(second int) int64
 		grows bool
 	}{
-		"warms up":        {func(n int) int64 { return 100 + 200*min(int64(n), 59)/59 }, false},
-		"constant":        {func(int) int64 { return 100 }, false},
-		"breathes":        {func(n int) int64 { return 100 + int64(n%7) }, false},
-		"falls":           {func(n int) int64 { return 1000 - int64(n) }, false},
-		"leaks slowly":    {func(n int) int64 { return 100 + int64(n)/20 }, true}, // 3 MiB a minute
-		"jumps late":      {func(n int) int64 { return 100 + 100*int64(n/590) }, true},
-		"a peak between":  {func(n int) int64 { return 100 + 100*(int64(n)/300%2)*(1-int64(n)/310%2) }, false},
-		"within its part": {func(n int) int64 { return 1000 + 49*int64(n/300) }, false},
+		"warms up":           {func(n int) int64 { return 100 + 200*min(int64(n), 59)/59 }, false},
+		"constant":           {func(int) int64 { return 100 }, false},
+		"breathes":           {func(n int) int64 { return 100 + int64(n%7) }, false},
+		"falls":              {func(n int) int64 { return 1000 - int64(n) }, false},
+		"leaks slowly":       {func(n int) int64 { return 100 + int64(n)/20 }, true},                                // 3 MiB a minute
+		"leaks after a peak": {func(n int) int64 { return 100 + 200*(1-min(int64(n), 30)/30) + int64(n)/20 }, true}, // that was early
+		"jumps late":         {func(n int) int64 { return 100 + 100*int64(n/590) }, true},
+		"a peak between":     {func(n int) int64 { return 100 + 100*(int64(n)/300%2)*(1-int64(n)/310%2) }, false},
+		"within its part":    {func(n int) int64 { return 1000 + 49*int64(n/300) }, false},
 	} {
 		got, err := trends(samplesOf(c.of), list, time.Minute, 10*time.Minute, slack{0.05, 16 << 20})
 		if err != nil || len(got) != 3 || got[2].Name != "all together" || got[2].Base != got[0].Base+50<<20 {
