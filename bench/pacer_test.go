@@ -25,6 +25,24 @@ type fakeService struct {
 	spoil   func(client.Result) client.Result
 	due     []time.Duration // what was submitted
 	sent    []time.Duration // when
+	queue   chan fakeAnswer
+}
+
+// fakeAnswer is a result that is on its way.
+type fakeAnswer struct {
+	at     time.Time
+	result client.Result
+	note   func(client.Result)
+}
+
+// answer gives the results, each when its time has come.
+func (f *fakeService) answer() {
+	for a := range f.queue {
+		if wait := time.Until(a.at); wait > 0 {
+			<-time.After(wait)
+		}
+		a.note(a.result)
+	}
 }
 
 func (f *fakeService) submit(_ context.Context, b []byte, note func(client.Result)) error {
@@ -39,7 +57,7 @@ func (f *fakeService) submit(_ context.Context, b []byte, note func(client.Resul
 	if f.spoil != nil {
 		r = f.spoil(r)
 	}
-	time.AfterFunc(f.answers, func() { note(r) })
+	f.queue <- fakeAnswer{time.Now().Add(f.answers), r, note}
 	return nil
 }
 
@@ -47,6 +65,9 @@ func (f *fakeService) submit(_ context.Context, b []byte, note func(client.Resul
 func (f *fakeService) paced(t *testing.T, o pace) (*paced, *hdrhistogram.Histogram, error) {
 	t.Helper()
 	f.begin = time.Now()
+	f.queue = make(chan fakeAnswer, 10_000)
+	defer close(f.queue)
+	go f.answer()
 	p := pacer{submit: f.submit, payload: stampSize}
 	done, err := p.pace(t.Context(), o)
 	if err != nil {
