@@ -44,41 +44,93 @@ type entrant struct {
 
 // gate says what of a session goes by the intake. It is guarded by the intake's mu.
 type gate struct {
-	room int    // so many tasks more
-	most int    // bytes of a payload
-	came uint64 // tasks that were laid into it
+	room    int           // so many tasks more
+	most    int           // bytes of a payload
+	came    uint64        // tasks that were laid into it
+	more    bool          // there will be room when a task is finished, or it is said that there will not
+	waiting int           // submissions that wait for that
+	news    chan struct{} // sent to, for one of them
 }
 
-// enter lays a task into the intake, and says whether it could.
-func enter(ctx context.Context, s *Session, payload []byte, fn func(Result)) bool {
+// enter lays a task into the intake when there is room for it, and says whether it could: otherwise the engine is to be
+// asked.
+func enter(ctx context.Context, s *Session, payload []byte, fn func(Result)) (in bool, err error) {
 	if ctx.Err() != nil {
-		return false
+		return false, contextError(ctx, "submit", notSent)
 	}
-	in := &s.client.intake
-	in.mu.Lock()
-	if s.gate.room <= 0 || len(payload) > s.gate.most || in.shut {
-		in.mu.Unlock()
-		return false
+	c := s.client
+	c.intake.mu.Lock()
+	for g := &s.gate; g.room <= 0; {
+		if !g.more || len(payload) > g.most {
+			c.intake.mu.Unlock()
+			return false, nil
+		}
+		if err := awaitRoom(ctx, c, g); err != nil {
+			return false, err
+		}
+	}
+	if len(payload) > s.gate.most || c.intake.shut {
+		c.intake.mu.Unlock()
+		return false, nil
 	}
 	s.gate.room--
 	s.gate.came++
-	n := len(in.tasks)
-	if n == 0 {
-		in.any.Store(true)
+	ring := c.intake.lay(s, payload, fn)
+	c.intake.mu.Unlock()
+	if ring {
+		c.wake.Ring()
 	}
+	return true, nil
+}
+
+// lay takes a task of a session, and says whether the caller must ring. The caller holds mu.
+func (in *intake) lay(s *Session, payload []byte, fn func(Result)) (ring bool) {
+	n := len(in.tasks)
 	if n == cap(in.tasks) {
-		in.tasks = append(in.tasks, entrant{})[:n]
+		in.tasks = append(in.tasks, entrant{})
 	}
 	in.tasks = in.tasks[:n+1]
 	t := &in.tasks[n]
 	t.session, t.fn, t.size = s, fn, len(payload)
 	in.payloads = append(in.payloads, payload...)
-	ring := n == 0 && in.rouse()
-	in.mu.Unlock()
-	if ring {
-		s.client.wake.Ring()
+	if n > 0 {
+		return false
 	}
-	return true
+	in.any.Store(true)
+	return in.rouse()
+}
+
+// awaitRoom waits until there is news of a gate. The caller holds the intake's mu, before and, unless there is an error,
+// after.
+func awaitRoom(ctx context.Context, c *Client, g *gate) error {
+	g.waiting++
+	if g.news == nil {
+		g.news = make(chan struct{}, 1)
+	}
+	c.intake.mu.Unlock()
+	var err error
+	select {
+	case <-g.news:
+	case <-ctx.Done():
+		err = contextError(ctx, "submit", notSent)
+	}
+	c.intake.mu.Lock()
+	g.waiting--
+	g.tell() // the next one
+	if err != nil {
+		c.intake.mu.Unlock()
+	}
+	return err
+}
+
+// tell wakes one of those that wait, when there is room or will be none: he tells the next. The caller holds the intake's mu.
+func (g *gate) tell() {
+	if g.waiting > 0 && (g.room > 0 || !g.more) {
+		select {
+		case g.news <- struct{}{}:
+		default:
+		}
+	}
 }
 
 // rouse says whether the driver sleeps, and that it does not any more.
@@ -155,6 +207,7 @@ func (in *intake) empty(c *Client) {
 func submitRun(c *Client, tasks []entrant, payloads []byte) (rest []byte) {
 	s := tasks[0].session
 	s.entered += uint64(len(tasks))
+	refused := false
 	run, err := engine.Begin(s.core)
 	for i := range tasks {
 		t := &tasks[i]
@@ -166,6 +219,7 @@ func submitRun(c *Client, tasks []entrant, payloads []byte) (rest []byte) {
 		}
 		if err != nil {
 			c.runner.push([]callback{{fn: t.fn, result: Result{Err: taskError(protocol.AsError(err, "submit"))}}}, nil)
+			refused = true
 			continue
 		}
 		if int(at) >= len(c.pending) {
@@ -175,6 +229,9 @@ func submitRun(c *Client, tasks []entrant, payloads []byte) (rest []byte) {
 		p.session, p.fn = s, t.fn
 	}
 	run.End()
+	if refused {
+		grant(s) // nobody waits for the end of these
+	}
 	return payloads
 }
 
@@ -183,13 +240,15 @@ func grant(s *Session) {
 	if !s.quick {
 		return
 	}
-	room := 0
+	room, more := 0, false
 	if len(s.queue) == 0 && s.refusal() == nil {
-		room = engine.Free(s.core, intakeMost)
+		room, more = engine.Free(s.core, intakeMost)
 	}
 	most := int(min(intakeMost, s.core.MaxPayload()))
-	in := &s.client.intake
+	in, g := &s.client.intake, &s.gate
 	in.mu.Lock()
-	s.gate.room, s.gate.most = room-int(s.gate.came-s.entered), most
+	laid := int(g.came - s.entered)
+	g.room, g.most, g.more = room-laid, most, more && s.core.Tasks()+laid > 0
+	g.tell()
 	in.mu.Unlock()
 }

@@ -1,10 +1,12 @@
 package client
 
 import (
+	"context"
 	"errors"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/weft-fabric/weft/protocol"
 )
@@ -95,8 +97,10 @@ func TestIntakeKeepsTheWindow(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if enter(soon(t), s, small, func(Result) {}) {
-			t.Fatalf("round %d: one too many", round)
+		ctx, cancel := context.WithCancel(soon(t))
+		time.AfterFunc(5*time.Millisecond, cancel)
+		if err := s.SubmitFunc(ctx, small, func(Result) {}); !errors.Is(err, context.Canceled) {
+			t.Fatalf("round %d: one too many: %v", round, err)
 		}
 		b.holds(window)
 		b.release()
@@ -132,4 +136,42 @@ func TestOrderOfTheIntake(t *testing.T) {
 		}
 	})
 	b.release()
+}
+
+// Whoever waits for room goes on when there is some, and ends with the session.
+func TestManyWaitForRoom(t *testing.T) {
+	b := newFakeBroker(t, "inproc")
+	_, s := b.connect(WithWindow(3, 0))
+	const submitters, each = 20, 50
+	var done atomic.Int32
+	var all sync.WaitGroup
+	submit := func(n int) (err error) {
+		for i := 0; i < n && err == nil; i++ {
+			err = s.SubmitFunc(soon(t), small, func(Result) { done.Add(1) })
+		}
+		return err
+	}
+	for range submitters {
+		all.Go(func() {
+			if err := submit(each); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+	eventually(t, "all are finished", func() bool { return done.Load() == submitters*each })
+	b.holding()
+	for range submitters {
+		all.Go(func() {
+			if err := submit(each); !errors.Is(err, ErrSessionClosed) && !errors.Is(err, ErrSessionKilled) {
+				t.Errorf("a session that was killed took tasks: %v", err)
+			}
+		})
+	}
+	b.holds(3)
+	if err := s.Kill(soon(t)); err != nil {
+		t.Error(err)
+	}
+	all.Wait()
+	eventually(t, "the rest is finished", func() bool { return done.Load() == submitters*each+3 })
 }

@@ -240,8 +240,10 @@ func (s *Session) SubmitFunc(ctx context.Context, payload []byte, fn func(Result
 	if fn == nil {
 		return protocol.Errorf(protocol.CodeInvalid, "submit", "the function is nil")
 	}
-	if len(opts) == 0 && enter(ctx, s, payload, fn) {
-		return nil
+	if len(opts) == 0 {
+		if in, err := enter(ctx, s, payload, fn); in || err != nil {
+			return err
+		}
 	}
 	_, err := s.submit(ctx, payload, nil, fn, taskConfigOf(opts))
 	return err

@@ -65,13 +65,17 @@ func (e *Engine) Room(s *Session, size int) bool {
 	return n == 0 || n < s.taskCredit && s.bytes+s.keptBytes+int64(size) <= s.byteCredit
 }
 
-// Free is how many tasks of at most so many bytes each the session surely takes. For one that outlives its client it
-// is 0: its room is not known before.
-func Free(s *Session, bytes int) int {
+// Free is how many tasks of at most so many bytes each the session surely takes, and whether it is their number that is
+// limited, not their bytes. For one that outlives its client it is none: its room is not known before.
+func Free(s *Session, bytes int) (tasks int, limited bool) {
 	if !s.Accepting() || s.tenure != nil {
-		return 0
+		return 0, false
 	}
-	return max(0, min(s.taskCredit-s.tasks-s.kept, int((s.byteCredit-s.bytes-s.keptBytes)/int64(bytes))))
+	tasks = max(0, s.taskCredit-s.tasks-s.kept)
+	if most := int((s.byteCredit - s.bytes - s.keptBytes) / int64(bytes)); most < tasks {
+		return max(0, most), false
+	}
+	return tasks, true
 }
 
 // Submit writes a task whose payload is below protocol.InlinePayload; the payload is copied. The error is a
