@@ -217,8 +217,12 @@ func loadAt(ctx context.Context, f *fabric, clients []*party.Process, o pace) (s
 	return s, err
 }
 
-// mostDelay is which part of its time a load may take longer than its schedule and be said to have kept to it.
-const mostDelay = 0.05
+// By how much a load may take longer than its schedule and be said to have kept to it: a part of its time, but a time that
+// a busy machine may stand still in any case.
+const (
+	mostDelay  = 0.05
+	leastDelay = 125 * time.Millisecond
+)
 
 // stepOf adds up what the clients have measured, and says how many tasks they have sent in all.
 func stepOf(o pace, answers []paced) (s step, sent uint64, err error) {
@@ -237,7 +241,7 @@ func stepOf(o pace, answers []paced) (s step, sent uint64, err error) {
 	s.Unsent = s.Tasks - done
 	elapsed = cmp.Or(elapsed, o.Time)
 	s.Reached = float64(done) / elapsed.Seconds()
-	s.Behind = s.Behind || elapsed > o.Time+time.Duration(mostDelay*float64(o.Time))+warmUp/4
+	s.Behind = s.Behind || elapsed > o.Time+max(time.Duration(mostDelay*float64(o.Time)), leastDelay)
 	if s.histogram, err = mergeHistograms(latency...); err != nil {
 		return step{}, 0, err
 	}
