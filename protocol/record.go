@@ -141,6 +141,9 @@ func (rec *Record) last(b []byte, elements int) (size int) {
 // Offset is where the inline payload of the last record begins in the records given to [NewReader].
 func (r *Reader) Offset() int { return r.payload }
 
+// Rest is the records that were not read.
+func (r *Reader) Rest() []byte { return r.records[r.next:] }
+
 // short says that the frame is at its end, or ends within a record.
 func (r *Reader) short() (bool, error) {
 	if r.next == len(r.records) {

@@ -60,7 +60,7 @@ func benchmark(b *testing.B, size, window int) {
 // TestHotPathAllocates bounds what the SDK's part of a task costs in allocations: the payload is the one for its frame.
 func TestHotPathAllocates(t *testing.T) {
 	s := &server{service: Func(func(_ context.Context, in []byte) ([]byte, error) { return in, nil })}
-	h := newHand()
+	h := newHand(s)
 	h.job.Session = boundSession(s)
 	h.job.Payload, h.job.MaxPayload = binary.BigEndian.AppendUint64(nil, 7), 100
 	payload := h.job.Payload

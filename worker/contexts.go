@@ -51,30 +51,33 @@ func (s *SessionContext) Logger() *zerolog.Logger { return &s.log }
 // somebody refers to it.
 type TaskContext struct {
 	session *SessionContext
-	id      protocol.TaskID
-	attempt uint8
-	payload []byte
 	ctx     *taskContext
-	job     *instance.Job
+	hand    *hand // whose job it is
+}
+
+// begin has it stand for the task of a job, or for those of a run.
+func (t *TaskContext) begin() {
+	t.session, _ = t.hand.job.Session.Shell.(*SessionContext)
+	t.ctx.begin(t.session)
 }
 
 // Session is the task's session.
 func (t *TaskContext) Session() *SessionContext { return t.session }
 
 // TaskID is the client's id of the task.
-func (t *TaskContext) TaskID() protocol.TaskID { return t.id }
+func (t *TaskContext) TaskID() protocol.TaskID { return t.hand.job.ID }
 
 // Key names the task in its fabric, as "session/sequence": the same in each attempt, and so a key of idempotency.
 func (t *TaskContext) Key() string {
-	return fmt.Sprintf("%d/%d", t.session.bind.Session, t.id.Sequence())
+	return fmt.Sprintf("%d/%d", t.session.bind.Session, t.hand.job.ID.Sequence())
 }
 
 // Attempt counts the times that the task is run, from 1.
-func (t *TaskContext) Attempt() int { return int(t.attempt) }
+func (t *TaskContext) Attempt() int { return int(t.hand.job.Attempt) }
 
 // Payload is what the client sent. The service may keep and change it. Small payloads that arrived together share
 // memory: who keeps one for long should keep a copy.
-func (t *TaskContext) Payload() []byte { return t.payload }
+func (t *TaskContext) Payload() []byte { return t.hand.job.Payload }
 
 // Context is the context that OnTaskExec got.
 func (t *TaskContext) Context() context.Context { return t.ctx }
@@ -84,5 +87,5 @@ func (t *TaskContext) Deadline() (time.Time, bool) { return t.ctx.Deadline() }
 
 // Logger is a logger with the numbers of session and task.
 func (t *TaskContext) Logger() zerolog.Logger {
-	return t.session.log.With().Uint64("task", t.id.Sequence()).Int("attempt", int(t.attempt)).Logger()
+	return t.session.log.With().Uint64("task", t.hand.job.ID.Sequence()).Int("attempt", int(t.hand.job.Attempt)).Logger()
 }

@@ -32,7 +32,7 @@ type trade struct {
 func runTyped(t *testing.T, service Service, payload []byte) ([]byte, *protocol.Error) {
 	t.Helper()
 	s := &server{service: service}
-	h := newHand()
+	h := newHand(s)
 	h.job = instance.Job{Session: boundSession(s), Payload: payload, MaxPayload: 1 << 20}
 	s.prepare(h)
 	s.run(h)

@@ -2,6 +2,7 @@ package worker
 
 import (
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/weft-fabric/weft/internal/engine/instance"
@@ -13,6 +14,10 @@ import (
 // waited for holdLimit. When a hook takes longer than that can wait, the watch takes the driver's role from the
 // goroutine that is in the hook, and another one goes on: results leave, heartbeats are sent. Where hooks are known to
 // be slow, or may run side by side, the driver leaves them to the others from the start.
+//
+// Of plain tasks the driver takes all that a session has, and runs a stride of them without the lock: what a task costs
+// beside its hook is to read it, one compare-and-swap to begin it, and to write its result. What it has not begun is queued
+// again when its stride is over, when the watch has looked, or when somebody takes the role from it.
 const (
 	// holdLimit is how long a result waits for others of its burst.
 	holdLimit = 50 * time.Microsecond
@@ -24,8 +29,8 @@ const (
 	// several.
 	slowAlone    = time.Millisecond
 	slowTogether = 20 * time.Microsecond
-	// maxStride is the most tasks between two looks at the clock.
-	maxStride = 64
+	// maxStride is the most tasks between two looks at the clock, and of one session when others have tasks too.
+	maxStride = 256
 )
 
 // baton is who does what.
@@ -36,7 +41,8 @@ type baton struct {
 	driven bool   // somebody is the driver
 	term   uint64 // grows when the role is taken from a driver in a hook
 	inHook bool   // the driver is in a hook
-	begun  uint64 // counts hooks that drivers have begun
+	runner *hand  // the driver's, when the hook is of a run of tasks
+	begun  uint64 // counts hooks that drivers have begun, but for those of a run that goes on
 	hurry  bool   // the watch looked: results must leave
 
 	watching bool
@@ -78,21 +84,33 @@ func (b *baton) learn(n uint32, d time.Duration) {
 
 // hand is what one goroutine works on.
 type hand struct {
+	server *server
+
 	job  instance.Job
 	out  instance.Outcome
 	task TaskContext
-	busy bool // a hook of its job runs
+	busy bool // a hook of its job runs, and it is not of a run
+
+	run   instance.Run
+	begun atomic.Uint32 // how many tasks of the run were begun; halted when no more may be
 }
 
-func newHand() *hand {
-	h := new(hand)
+// halted is said of a run by whoever holds server.mu, and cannot be taken back.
+const halted = 1 << 31
+
+// halt ends a run of tasks, if there is one, when the task under way has ended, and gives how many were begun.
+func (h *hand) halt() int { return int(h.begun.Or(halted) &^ halted) }
+
+func newHand(s *server) *hand {
+	h := &hand{server: s}
+	h.task.hand = h
 	h.task.ctx = &taskContext{task: &h.task}
 	return h
 }
 
 // work is the life of each of the goroutines.
 func (s *server) work() {
-	h := newHand()
+	h := newHand(s)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.hands = append(s.hands, h)
@@ -163,8 +181,15 @@ func (s *server) offer() {
 func (s *server) runInline(h *hand) (more, mine bool) {
 	b := &s.baton
 	b.hurry = false
-	term, n, start := b.term, uint32(0), s.now
-	for s.engine.Next(&h.job) {
+	var start time.Time
+	for n := uint32(0); ; {
+		run := h.run.Begin(s.engine, &h.job)
+		if !run && !s.engine.Next(&h.job) {
+			if n > 0 {
+				s.account(n, start)
+			}
+			return false, true
+		}
 		task := h.job.Kind == instance.Exec
 		if !task && n > 0 {
 			s.account(n, start)
@@ -174,33 +199,76 @@ func (s *server) runInline(h *hand) (more, mine bool) {
 			start = time.Now()
 		}
 		s.watched()
-		b.inHook = true
-		b.begun++
-		s.prepare(h)
-		s.mu.Unlock()
-		s.run(h)
-		s.mu.Lock()
-		if b.term != term {
-			s.done(h, start, n)
+		before := n / b.stride
+		if run {
+			n, mine = s.runTasks(h, start, n)
+		} else {
+			n, mine = s.runHook(h, start, n)
+		}
+		if !mine {
 			s.wake.Ring()
 			return false, false
 		}
-		b.inHook = false
-		h.through()
-		s.engine.Done(s.now, &h.job, &h.out)
-		if !task {
-			continue
-		}
-		n++
-		if b.hurry || n%b.stride == 0 && time.Since(start) >= holdLimit {
-			more = true
-			break
+		if task && (b.hurry || n/b.stride > before && time.Since(start) >= holdLimit) {
+			s.account(n, start)
+			return true, true
 		}
 	}
-	if n > 0 {
+}
+
+// runHook runs one hook on the driver, after before tasks since start, and gives how many there are now.
+func (s *server) runHook(h *hand, start time.Time, before uint32) (n uint32, mine bool) {
+	b := &s.baton
+	term := b.term
+	b.inHook = true
+	b.begun++
+	s.prepare(h)
+	s.mu.Unlock()
+	s.run(h)
+	s.mu.Lock()
+	if b.term != term {
+		s.done(h, start, before)
+		return 0, false
+	}
+	b.inHook = false
+	h.through()
+	s.engine.Done(s.now, &h.job, &h.out)
+	if h.job.Kind == instance.Exec {
+		before++
+	}
+	return before, true
+}
+
+// runTasks runs the tasks of a run on the driver, for a stride at most, after before tasks since start, and gives how many
+// there are now.
+func (s *server) runTasks(h *hand, start time.Time, before uint32) (n uint32, mine bool) {
+	b := &s.baton
+	term, most := b.term, min(b.stride, uint32(h.run.Count()))
+	b.inHook, b.runner = true, h
+	h.begun.Store(1)
+	h.out = instance.Outcome{}
+	h.task.begin()
+	s.mu.Unlock()
+	begun, odd := h.execRun(most)
+	s.mu.Lock()
+	h.through()
+	mine = b.term == term
+	now := s.now
+	if mine {
+		b.inHook, b.runner = false, nil
+		b.begun += uint64(begun)
+	} else {
+		now = time.Now()
+	}
+	out := &h.out
+	if !odd {
+		out = nil
+	}
+	h.run.End(s.engine, now, &h.job, int(begun), out)
+	if n = before + begun; !mine {
 		s.account(n, start)
 	}
-	return more, true
+	return n, mine
 }
 
 // account tells manager and baton of n tasks since start.
@@ -280,6 +348,11 @@ func (s *server) look(seen uint64, vain int) (uint64, int) {
 			b.watching = false
 		}
 		return seen, vain
+	case b.runner != nil:
+		if at := b.begun + uint64(b.runner.halt()); at != seen {
+			b.hurry = true
+			return at, 0
+		}
 	case b.begun != seen:
 		b.hurry = true
 		return b.begun, 0
@@ -294,6 +367,10 @@ func (s *server) stepAside() {
 	b := &s.baton
 	if !b.inHook {
 		return
+	}
+	if b.runner != nil {
+		b.runner.run.Cut(s.engine, b.runner.halt())
+		b.runner = nil
 	}
 	b.term++
 	b.inHook, b.driven = false, false

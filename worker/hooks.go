@@ -14,11 +14,9 @@ func (s *server) prepare(h *hand) {
 	h.busy = true
 	switch h.job.Kind {
 	case instance.Exec:
-		t := &h.task
-		t.session, _ = h.job.Session.Shell.(*SessionContext)
-		t.ctx.begin(t.session)
+		h.task.begin()
 		if h.job.Limits != nil {
-			t.ctx.limit(h.job.Limits.DueFrom(s.now))
+			h.task.ctx.limit(h.job.Limits.DueFrom(s.now))
 		}
 		return
 	case instance.Bind:
@@ -44,7 +42,7 @@ func (h *hand) through() {
 // abort ends the context of the task that an order names. The caller holds s.mu.
 func (s *server) abort(o *instance.Order) {
 	for _, h := range s.hands {
-		if h.busy && o.For(&h.job) {
+		if h.busy && o.For(&h.job) || o.ForRun(&h.run) {
 			h.task.ctx.abort(o.Err)
 		}
 	}
@@ -60,7 +58,7 @@ var (
 func (s *server) run(h *hand) {
 	h.out = instance.Outcome{}
 	if h.job.Kind == instance.Exec {
-		s.exec(h)
+		h.exec()
 		return
 	}
 	var session *SessionContext
@@ -112,50 +110,83 @@ func (h *hand) guard(code protocol.Code, op string, hook func() error) {
 }
 
 // exec runs OnTaskExec.
-func (s *server) exec(h *hand) {
-	job, t := &h.job, &h.task
-	t.id, t.attempt, t.payload, t.job = job.ID, job.Attempt, job.Payload, job
+func (h *hand) exec() {
+	job := &h.job
 	if job.Handle != 0 {
-		t.payload = bytes.Clone(s.payloads.Bytes(job.Handle))
-		headroom.Came(len(t.payload))
-		s.payloads.Release(job.Handle)
+		job.Payload = bytes.Clone(h.server.payloads.Bytes(job.Handle))
+		headroom.Came(len(job.Payload))
+		h.server.payloads.Release(job.Handle)
 	}
-	result, err := s.call(h)
-	t.payload, job.Payload = nil, nil
+	result, err := h.call()
+	job.Payload = nil
+	if !h.out.Panicked {
+		h.judge(result, err)
+	}
+}
+
+// execRun runs OnTaskExec for at most that many tasks of a run, one after the other, until it is halted. odd says that the
+// last one's outcome is in h.out. The caller does not hold s.mu.
+func (h *hand) execRun(most uint32) (begun uint32, odd bool) {
+	defer func() {
+		if what := recover(); what != nil {
+			h.panicked(what)
+			odd = true
+		}
+	}()
+	for {
+		begun++
+		h.run.Next(&h.job)
+		result, err := h.server.service.OnTaskExec(h.task.ctx, &h.task)
+		if err != nil || !h.run.Answer(&h.job, result) {
+			h.judge(result, err)
+			return begun, true
+		}
+		if begun == most || h.task.ctx.kept() || !h.begun.CompareAndSwap(begun, begun+1) {
+			return begun, false
+		}
+	}
+}
+
+// judge puts what OnTaskExec returned into h.out.
+func (h *hand) judge(result []byte, err error) {
 	switch n := len(result); {
-	case h.out.Panicked:
-		s.log.Error().Err(h.out.Err).Msg("OnTaskExec panicked; the instance drains")
 	case err != nil:
-		h.out.Err = s.taskFailure(t.ctx, err)
-	case int64(n) > job.MaxPayload:
+		h.out.Err = h.taskFailure(err)
+	case int64(n) > h.job.MaxPayload:
 		h.out.Err = protocol.Errorf(protocol.CodePayloadTooLarge, "result",
-			"the result of task %s has %d bytes, at most %d are allowed", t.Key(), n, job.MaxPayload)
+			"the result of task %s has %d bytes, at most %d are allowed", h.task.Key(), n, h.job.MaxPayload)
 	case n >= protocol.InlinePayload:
-		h.out.Handle, h.out.Size = s.payloads.New(result), uint32(n)
+		h.out.Handle, h.out.Size = h.server.payloads.New(result), uint32(n)
 	default:
 		h.out.Result = result
 	}
 }
 
+// panicked puts a panic of OnTaskExec into h.out.
+func (h *hand) panicked(what any) {
+	h.out.Err, h.out.Panicked = panicked(what, protocol.CodeTaskPanicked, "OnTaskExec"), true
+	h.server.log.Error().Err(h.out.Err).Msg("OnTaskExec panicked; the instance drains")
+}
+
 // call calls OnTaskExec and catches its panic.
-func (s *server) call(h *hand) (result []byte, err error) {
+func (h *hand) call() (result []byte, err error) {
 	defer func() {
 		if what := recover(); what != nil {
-			h.out.Err, h.out.Panicked = panicked(what, protocol.CodeTaskPanicked, "OnTaskExec"), true
+			h.panicked(what)
 		}
 	}()
-	return s.service.OnTaskExec(h.task.ctx, &h.task)
+	return h.server.service.OnTaskExec(h.task.ctx, &h.task)
 }
 
 // taskFailure is what is said of a task that failed. One that was to end failed because of that, whatever its hook made
 // of it. One that was broken off because the instance ends may run again.
-func (s *server) taskFailure(ctx *taskContext, err error) *protocol.Error {
+func (h *hand) taskFailure(err error) *protocol.Error {
 	f := failure(err, protocol.CodeTaskFailed, "OnTaskExec")
-	if e := ctx.verdict(); e != nil {
+	if e := h.task.ctx.verdict(); e != nil {
 		f = &protocol.Error{Code: e.Code, Op: e.Op, Msg: shorten(e.Msg + "; OnTaskExec returned: " + f.Msg)}
 		return f
 	}
-	if f.Retry == 0 && s.hooks.Err() != nil {
+	if f.Retry == 0 && h.server.hooks.Err() != nil {
 		f.Retry = retryYes
 	}
 	return f

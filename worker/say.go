@@ -26,7 +26,8 @@ func TaskOf(ctx context.Context) (t *TaskContext, ok bool) {
 func (t *TaskContext) Progress(percent float64, text string) {
 	s := t.session.server
 	s.mu.Lock()
-	news := instance.Progress(s.engine, time.Now(), t.job, percent, text)
+	t.hand.halt()
+	news := instance.Progress(s.engine, time.Now(), &t.hand.job, percent, text)
 	s.mu.Unlock()
 	if news {
 		s.wake.Ring()
@@ -42,7 +43,7 @@ func (t *TaskContext) Progress(percent float64, text string) {
 // too large or when the session manager is gone (CodeUnavailable); otherwise it wraps why the context has ended. Emit is
 // safe for concurrent use until OnTaskExec returns.
 func (t *TaskContext) Emit(ctx context.Context, part []byte) error {
-	if most := min(protocol.MaxPartial, t.job.MaxPayload); int64(len(part)) > most {
+	if most := min(protocol.MaxPartial, t.hand.job.MaxPayload); int64(len(part)) > most {
 		return protocol.Errorf(protocol.CodePayloadTooLarge, "emit", "a part of %d bytes, at most %d are allowed: divide it, or return it as the result",
 			len(part), most)
 	}
@@ -53,7 +54,7 @@ func (t *TaskContext) Emit(ctx context.Context, part []byte) error {
 				return fmt.Errorf("worker: emit: %w", context.Cause(c))
 			}
 		}
-		open, err := s.emit(t.job, part)
+		open, err := s.emit(t.hand, part)
 		if open == nil {
 			return err
 		}
@@ -68,11 +69,12 @@ func (t *TaskContext) Emit(ctx context.Context, part []byte) error {
 }
 
 // emit sends a part, or gives what is closed when it is to be tried again.
-func (s *server) emit(job *instance.Job, part []byte) (open chan struct{}, err error) {
+func (s *server) emit(h *hand, part []byte) (open chan struct{}, err error) {
 	defer s.wake.Ring()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	wait, err := instance.Emit(s.engine, job, part)
+	h.halt()
+	wait, err := instance.Emit(s.engine, &h.job, part)
 	if wait == nil {
 		return nil, err
 	}

@@ -139,12 +139,7 @@ func newServer(ctx context.Context, service Service, o options) (*server, error)
 func (s *server) serve(ctx context.Context, killed <-chan struct{}) error {
 	s.now = time.Now()
 	s.engine.Start(s.now)
-	stop := context.AfterFunc(ctx, func() {
-		s.mu.Lock()
-		s.engine.Stop(time.Now())
-		s.mu.Unlock()
-		s.wake.Ring()
-	})
+	stop := context.AfterFunc(ctx, s.stop)
 	var all sync.WaitGroup
 	for range s.context.Slots + 1 {
 		all.Go(s.work)
@@ -177,6 +172,17 @@ func (s *server) serve(ctx context.Context, killed <-chan struct{}) error {
 		return fmt.Errorf("worker: service %s: %w", s.context.Service, err)
 	}
 	return nil
+}
+
+// stop asks the instance to end.
+func (s *server) stop() {
+	s.mu.Lock()
+	s.engine.Stop(time.Now())
+	if h := s.baton.runner; h != nil {
+		h.halt()
+	}
+	s.mu.Unlock()
+	s.wake.Ring()
 }
 
 // awaitEnd waits until the sockets are closed, and says whether the instance was killed.

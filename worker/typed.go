@@ -127,7 +127,7 @@ func (f *typed[State, In, Out]) OnSessionBind(ctx context.Context, s *SessionCon
 
 // OnTaskExec decodes, computes and encodes.
 func (f *typed[State, In, Out]) OnTaskExec(ctx context.Context, t *TaskContext) ([]byte, error) {
-	in, err := f.decode(t.payload)
+	in, err := f.decode(t.Payload())
 	if err != nil {
 		return nil, err
 	}

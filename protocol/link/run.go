@@ -49,3 +49,12 @@ func (r *Run) End() {
 	f.bytes = r.bytes
 	f.weigh(size, 0)
 }
+
+// AppendEncoded appends records to a link that are encoded as [protocol.AppendPlain] does, and have together far less than a
+// frame.
+func AppendEncoded(l *Link, records []byte) {
+	f := l.room(0)
+	size := len(f.bytes)
+	f.bytes = append(f.bytes, records...)
+	f.weigh(size, 0)
+}

@@ -84,6 +84,11 @@ func (o *Order) For(j *Job) bool {
 	return j.Kind == Exec && j.task == o.task && j.Session == o.Session
 }
 
+// ForRun says whether an Abort is of the task that was being run when a run was cut.
+func (o *Order) ForRun(r *Run) bool {
+	return r.cut && r.current == o.task && r.session == o.Session
+}
+
 // orders is what the shell is to do, in order.
 type orders []Order
 

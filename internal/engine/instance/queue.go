@@ -16,17 +16,74 @@ type task struct {
 	limits  *Limits // nil: none
 }
 
-// queue is the tasks of one session that have not started, first in first out.
+// queue is the tasks of one session that have not started, first in first out. Plain ones that come last are kept as they
+// were encoded, in one piece, which costs nothing for each of them; when one of them is recalled, or another task follows,
+// they become items.
 type queue struct {
 	items []task
 	head  int
 	live  int // items that were not recalled
 	hint  int // where in items the next recall probably is
+
+	plain []byte // records of plain tasks, which come after the items
+	begun int    // bytes of plain that are no longer queued
+	count int    // tasks in plain that are queued
+}
+
+// size is how many tasks there are.
+func (q *queue) size() int { return q.live + q.count }
+
+// pushPlain adds n plain tasks, which are copied.
+func (q *queue) pushPlain(records []byte, n int) {
+	if q.count == 0 {
+		q.plain, q.begun = q.plain[:0], 0
+	} else if q.begun > len(q.plain)/2 && len(q.plain)+len(records) > cap(q.plain) {
+		q.plain, q.begun = q.plain[:copy(q.plain, q.plain[q.begun:])], 0
+	}
+	q.plain = append(q.plain, records...)
+	q.count += n
+}
+
+// takePlain takes the first plain task out. There must be one, and no items before it.
+func (q *queue) takePlain(memory *arena) task {
+	reader := protocol.NewReader(q.plain[q.begun:])
+	_, name, payload, id, _ := reader.PlainDispatch()
+	q.begun = len(q.plain) - len(reader.Rest())
+	q.count--
+	return task{task: name, id: id, payload: memory.keep(payload), attempt: 1}
+}
+
+// takeRun takes all plain tasks out. They stay where they are until the next call of pushPlain.
+func (q *queue) takeRun() (records []byte, n int) {
+	records, n = q.plain[q.begun:], q.count
+	q.begun, q.count = len(q.plain), 0
+	return records, n
+}
+
+// putBack takes the last n tasks of those that takeRun gave, or a copy of them.
+func (q *queue) putBack(records []byte, n int, copied bool) {
+	q.begun, q.count = len(q.plain)-len(records), n
+	if copied {
+		q.plain, q.begun = records, 0
+	}
+}
+
+// itemize makes items of the plain tasks.
+func (q *queue) itemize(memory *arena) {
+	for q.count > 0 {
+		t := q.takePlain(memory)
+		*q.add() = t
+	}
 }
 
 // push gives the place of one more task, all zero, to be filled in where it is: there is one for each task, and it need not
 // be copied.
-func (q *queue) push() *task {
+func (q *queue) push(memory *arena) *task {
+	q.itemize(memory)
+	return q.add()
+}
+
+func (q *queue) add() *task {
 	if len(q.items) == cap(q.items) {
 		q.widen()
 	}
@@ -48,7 +105,7 @@ func (q *queue) widen() {
 	q.hint, q.head = q.hint-q.head, 0
 }
 
-// first is the first task, to be read before the next call of pop. There must be one.
+// first is the first of the items, to be read before the next call of pop. There must be one.
 func (q *queue) first() *task {
 	for q.items[q.head].task == 0 {
 		q.head++
@@ -56,7 +113,7 @@ func (q *queue) first() *task {
 	return &q.items[q.head]
 }
 
-// pop drops the first task.
+// pop drops the first of the items.
 func (q *queue) pop() {
 	*q.first() = task{}
 	q.live--
@@ -67,7 +124,8 @@ func (q *queue) pop() {
 
 // remove takes the task of that name out, wherever it is. Managers recall neighbours, so that it begins to look
 // beside the last one.
-func (q *queue) remove(name uint64) (task, bool) {
+func (q *queue) remove(name uint64, memory *arena) (task, bool) {
+	q.itemize(memory)
 	n := len(q.items) - q.head
 	if n == 0 || name == 0 {
 		return task{}, false
@@ -93,4 +151,30 @@ func (q *queue) remove(name uint64) (task, bool) {
 		}
 	}
 	return task{}, false
+}
+
+// clear drops all tasks. The handles of the items are the caller's.
+func (q *queue) clear() {
+	for q.live > 0 {
+		q.pop()
+	}
+	q.begun, q.count = len(q.plain), 0
+}
+
+// arenaSize is how many bytes of small payloads share memory.
+const arenaSize = 32 << 10
+
+// arena is memory for small payloads, which belongs to whoever gets them: what was given is never used again.
+type arena struct{ free []byte }
+
+// keep gives a copy.
+func (a *arena) keep(payload []byte) []byte {
+	n := len(payload)
+	if n > len(a.free) {
+		a.free = make([]byte, max(arenaSize, n))
+	}
+	kept := a.free[:n:n]
+	a.free = a.free[n:]
+	copy(kept, payload)
+	return kept
 }

@@ -8,11 +8,12 @@ import (
 // TestQueueOfRecalledTasksTakesNoMemory: tasks that come and are recalled leave nothing behind, also where none begins.
 func TestQueueOfRecalledTasksTakesNoMemory(t *testing.T) {
 	var q queue
+	var a arena
 	for n := range uint64(1000) {
-		q.push().task = 2*n + 1
-		q.push().task = 2*n + 2
+		q.push(&a).task = 2*n + 1
+		q.push(&a).task = 2*n + 2
 		for _, name := range []uint64{2*n + 1, 2*n + 2} {
-			if got, ok := q.remove(name); !ok || got.task != name {
+			if got, ok := q.remove(name, &a); !ok || got.task != name {
 				t.Fatalf("task %d is not there", name)
 			}
 		}
@@ -20,7 +21,7 @@ func TestQueueOfRecalledTasksTakesNoMemory(t *testing.T) {
 	if q.live != 0 || cap(q.items) > 10 {
 		t.Fatalf("%d tasks have room for %d", q.live, cap(q.items))
 	}
-	q.push().task = 1
+	q.push(&a).task = 1
 	if got := q.first(); got.task != 1 {
 		t.Fatalf("got %d", got.task)
 	}
@@ -30,16 +31,17 @@ func TestQueueOfRecalledTasksTakesNoMemory(t *testing.T) {
 // order in which they came in.
 func TestQueueGivesTasksInOrder(t *testing.T) {
 	var q queue
+	var a arena
 	var want []uint64
 	in := uint64(0)
 	for round := range 2000 {
 		for range 1 + round%7 {
 			in++
-			q.push().task = in
+			q.push(&a).task = in
 			want = append(want, in)
 		}
 		at := (round * 7) % len(want)
-		if got, ok := q.remove(want[at]); !ok || got.task != want[at] {
+		if got, ok := q.remove(want[at], &a); !ok || got.task != want[at] {
 			t.Fatalf("round %d: task %d is not there", round, want[at])
 		}
 		want = slices.Delete(want, at, at+1)

@@ -1,7 +1,6 @@
 package instance
 
 import (
-	"bytes"
 	"time"
 
 	"github.com/weft-fabric/weft/internal/planted"
@@ -10,8 +9,8 @@ import (
 )
 
 // Receive takes a message that came over a line: its frame of records, valid only during the call, and its payload
-// frames, one reference each, which the engine takes over. It allocates at most once for a frame of tasks: their inline
-// payloads are sub-slices of one copy, which is theirs for good.
+// frames, one reference each, which the engine takes over. Inline payloads
+// of tasks are copied; those of many tasks share memory, which is theirs for good.
 func (e *Engine) Receive(now time.Time, line Line, frame []byte, payloads []protocol.Handle) {
 	in := intake{engine: e, now: now, line: line, payloads: payloads}
 	in.frame(frame)
@@ -151,12 +150,12 @@ func (in *intake) open(h protocol.Header, rest []byte) {
 
 // records takes the records of a frame of an open conversation.
 func (in *intake) records(rest []byte) {
-	if in.line == Data && len(rest) > 0 && holdsInline(rest) {
-		rest = bytes.Clone(rest)
-	}
 	var rec protocol.Record
 	reader := protocol.NewReader(rest)
 	for {
+		if in.line == Data {
+			in.plain(&reader)
+		}
 		ok, err := reader.Next(&rec)
 		if !ok || err != nil {
 			return // the rest of a malformed frame is lost, and its tasks with it: a defect of the broker
@@ -165,18 +164,19 @@ func (in *intake) records(rest []byte) {
 	}
 }
 
-// holdsInline says whether a frame may hold the payload of a task, which outlives the frame.
-func holdsInline(rest []byte) bool {
-	var rec protocol.Record
-	reader := protocol.NewReader(rest)
-	for {
-		ok, err := reader.Next(&rec)
-		if !ok || err != nil {
-			return false
+// plain takes the plain tasks that come next, those of one session at a time.
+func (in *intake) plain(reader *protocol.Reader) {
+	begin := reader.Rest()
+	session, _, _, _, ok := reader.PlainDispatch()
+	for ok {
+		run, n, next := session, 0, reader.Rest()
+		for end := next; ok && session == run; n++ {
+			next = end
+			session, _, _, _, ok = reader.PlainDispatch()
+			end = reader.Rest()
 		}
-		if rec.Kind == protocol.KindDispatch && len(rec.Payload) > 0 {
-			return true
-		}
+		in.engine.roster.dispatchRun(run, begin[:len(begin)-len(next)], n)
+		begin = next
 	}
 }
 

@@ -16,6 +16,7 @@ type roster struct {
 	turns    turns
 	streams  []*Stream // of tasks that run and have said something
 	woken    []*Stream // to be told to try again
+	memory   arena     // of inline payloads
 	era      uint32    // grows when the manager is another process: what ran before is of no interest
 }
 
@@ -77,7 +78,7 @@ func (r *roster) bindDone(s *Session, out *Outcome) {
 	if lives {
 		r.manager.link.Append(protocol.KindBound, s.Bind.Session, 0, nil)
 	}
-	if s.seat == bound && s.queue.live > 0 {
+	if s.seat == bound && s.queue.size() > 0 {
 		r.turns.activate(s)
 	}
 	r.settle(s)
@@ -146,6 +147,7 @@ func (r *roster) discard(s *Session) {
 		r.manager.node.Release(s.queue.first().handle)
 		s.queue.pop()
 	}
+	s.queue.clear()
 }
 
 // settle lets OnSessionUnbind run when nothing of the session runs any more.
@@ -189,15 +191,31 @@ func (r *roster) dispatch(now time.Time, rec *protocol.Record, handle protocol.H
 		}
 		return
 	}
-	t := s.queue.push()
-	t.task, t.payload, t.handle = rec.Task, rec.Payload, handle
+	t := s.queue.push(&r.memory)
+	t.task, t.payload, t.handle = rec.Task, r.memory.keep(rec.Payload), handle
 	if id, plain := rec.PlainID(); plain {
 		t.id, t.attempt = id, 1
 	} else {
 		t.options(now, rec)
 	}
-	if s.queue.live == 1 && s.seat == bound {
+	if s.queue.size() == 1 && s.seat == bound {
 		r.turns.activate(s)
+	}
+}
+
+// dispatchRun queues n plain tasks, which are copied.
+func (r *roster) dispatchRun(number protocol.SessionNumber, records []byte, n int) {
+	s := r.find(number)
+	if s != nil && s.seat <= bound {
+		s.queue.pushPlain(records, n)
+		if s.queue.size() == n && s.seat == bound {
+			r.turns.activate(s)
+		}
+		return
+	}
+	reader := protocol.NewReader(records)
+	for _, task, _, _, ok := reader.PlainDispatch(); ok && s == nil; _, task, _, _, ok = reader.PlainDispatch() {
+		r.manager.link.Append(protocol.KindRecalled, number, task, nil) // it never started here, and the manager may have it back
 	}
 }
 
@@ -219,12 +237,12 @@ func (r *roster) recall(number protocol.SessionNumber, name uint64) {
 	if s == nil {
 		return
 	}
-	t, ok := s.queue.remove(name)
+	t, ok := s.queue.remove(name, &r.memory)
 	if !ok {
 		return
 	}
 	r.manager.node.Release(t.handle)
-	if s.queue.live == 0 {
+	if s.queue.size() == 0 {
 		r.turns.retire(s)
 	}
 	r.manager.link.Append(protocol.KindRecalled, number, name, nil)
@@ -236,9 +254,9 @@ func (r *roster) abort(number protocol.SessionNumber, name uint64, why *protocol
 	if s == nil {
 		return
 	}
-	if t, ok := s.queue.remove(name); ok {
+	if t, ok := s.queue.remove(name, &r.memory); ok {
 		r.manager.node.Release(t.handle)
-		if s.queue.live == 0 {
+		if s.queue.size() == 0 {
 			r.turns.retire(s)
 		}
 		r.manager.link.Append(protocol.KindFailure, number, name, protocol.Marshal(why))
@@ -259,17 +277,25 @@ func (r *roster) mayServe() bool {
 // nextTask puts the next task into job. There must be one.
 func (r *roster) nextTask(job *Job) {
 	s := r.turns.first()
-	t := s.queue.first()
 	s.running++
-	*job = Job{}
-	job.Session, job.era = s, r.era
-	job.ID, job.Attempt, job.task = t.id, t.attempt, t.task
-	job.Payload, job.Handle, job.MaxPayload = t.payload, t.handle, r.manager.maxPayload
-	if job.Limits = t.limits; t.limits != nil && t.limits.watch {
-		r.manager.link.Append(protocol.KindStarted, s.Bind.Session, t.task, nil)
+	*job = Job{Session: s, era: r.era, MaxPayload: r.manager.maxPayload}
+	if s.queue.live > 0 {
+		job.begin(s.queue.first())
+		s.queue.pop()
+	} else {
+		t := s.queue.takePlain(&r.memory)
+		job.begin(&t)
 	}
-	s.queue.pop()
+	if job.Limits != nil && job.Limits.watch {
+		r.manager.link.Append(protocol.KindStarted, s.Bind.Session, job.task, nil)
+	}
 	r.turns.pass()
+}
+
+// begin fills in what is said of a task.
+func (j *Job) begin(t *task) {
+	j.ID, j.Attempt, j.task = t.id, t.attempt, t.task
+	j.Payload, j.Handle, j.Limits = t.payload, t.handle, t.limits
 }
 
 // nextHook says whether a hook of a session is due, and puts it into job.

@@ -29,7 +29,7 @@ func (t *turns) pass() {
 	s := t.active[0]
 	t.served++
 	s.served = t.served
-	if s.queue.live == 0 || len(t.active) > 1 {
+	if s.queue.size() == 0 || len(t.active) > 1 {
 		t.rotate()
 	}
 }
@@ -37,7 +37,7 @@ func (t *turns) pass() {
 // rotate puts the first session behind the others, or drops it when it has no tasks.
 func (t *turns) rotate() {
 	s := t.active[0]
-	if s.queue.live == 0 {
+	if s.queue.size() == 0 {
 		t.active = slices.Delete(t.active, 0, 1)
 		return
 	}
@@ -65,7 +65,7 @@ func (t *turns) hook() *Session {
 func (t *turns) queued() int {
 	n := 0
 	for _, s := range t.active {
-		n += s.queue.live
+		n += s.queue.size()
 	}
 	return n
 }
