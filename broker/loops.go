@@ -2,7 +2,6 @@ package broker
 
 import (
 	"bytes"
-	"runtime"
 	"time"
 
 	"github.com/weft-fabric/weft/broker/control"
@@ -73,8 +72,6 @@ type turn func(now time.Time, messages []zmqx.Message) (deadline time.Time, time
 // run is a loop: it receives, lets turn step the core, and sleeps until there is more or the core's deadline has come.
 // It returns when it is told to stop or when its socket fails. The messages are valid during the turn.
 func (s *shell) run(turn turn) error {
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
 	for !s.ending() {
 		messages, drained, err := s.receive()
 		if err != nil {

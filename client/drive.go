@@ -1,7 +1,6 @@
 package client
 
 import (
-	"runtime"
 	"time"
 
 	engine "github.com/weft-fabric/weft/internal/engine/client"
@@ -85,8 +84,6 @@ type frame struct {
 
 // own is the client's own goroutine. It drives the sockets but while they are lent.
 func (c *Client) own() {
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
 	defer close(c.over)
 	for {
 		c.mu.Lock()

@@ -24,6 +24,8 @@ const (
 	spinLimit = 300 * time.Microsecond
 	// A yield that took longer than this ran somebody who wants the core.
 	yieldGuard = 20 * time.Microsecond
+	// passEvery is how many waits there are between two passes through Go's scheduler, see Wait.
+	passEvery = 8
 )
 
 // The states of a Wake.
@@ -96,6 +98,7 @@ type Waiter struct {
 	fds     []C.struct_pollfd // of the wake, then of the sockets
 	ready   []*Socket
 	isReady []bool
+	waits   uint
 }
 
 // NewWaiter makes a Waiter for a Wake and the sockets.
@@ -120,13 +123,20 @@ func (w *Waiter) SetSockets(sockets ...*Socket) {
 // Wait waits until a socket may have something, the Wake was rung, or timeout has passed (0: only look; below
 // 0: for ever). ready are the sockets to call Recv on, until that has drained them; one whose Send returned
 // ErrAgain is among them once it has a connection. The slice is valid until the next call. Both ready and
-// rang may be reported without need, never the other way.
+// rang may be reported without need, never the other way. The goroutine should not be locked to its thread: sockets may
+// change threads with it, and a locked one is dear to schedule.
 func (w *Waiter) Wait(timeout time.Duration) (ready []*Socket, rang bool, err error) {
 	if err := w.look(); err != nil {
 		return nil, false, err
 	}
 	if len(w.ready) > 0 && len(w.ready) == len(w.sockets) {
 		return w.ready, w.wake.state.CompareAndSwap(rung, awake), nil
+	}
+	// The runtime's monitor takes the processor from a goroutine that it finds in C and that has not passed through the
+	// scheduler for 10 ms, again and again, and then looks each 20 us for more: a tenth of all processor time at full load,
+	// and a wake-up in each round trip. A goroutine that does nothing but wait and send never passes by itself.
+	if w.waits++; w.waits%passEvery == 0 {
+		runtime.Gosched()
 	}
 	limit := C.int64_t(-1)
 	switch {
