@@ -16,7 +16,7 @@ const (
 	// InlinePayload is the size in bytes from which a payload travels in a frame of its own.
 	InlinePayload = 8 << 10
 	// CutFrame is the size in bytes at which a sender closes a frame of records and begins the next.
-	CutFrame = 64 << 10
+	CutFrame = 112 << 10
 	// MaxRecords is the largest frame of records in bytes.
 	MaxRecords = 2 << 20
 	// MaxBody is the largest body of a control record in bytes.

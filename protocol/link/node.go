@@ -4,8 +4,11 @@ import (
 	"github.com/weft-fabric/weft/protocol"
 )
 
-// maxFree is how many frames a node keeps for use again.
-const maxFree = 256
+// What a node keeps for use again at most: frames, and bytes of them all.
+const (
+	maxFree  = 256
+	maxSpare = 16 << 20
+)
 
 // Node is what the links of one core share: who they are, frames to use again, what is ready to leave.
 type Node struct {
@@ -17,6 +20,7 @@ type Node struct {
 
 	kept     int64 // bytes of the complete frames of records that are not back in free
 	free     []*Frame
+	spare    int64 // bytes of the frames in free
 	dirty    []*Link
 	out      []*Frame
 	retained []protocol.Handle
@@ -104,6 +108,7 @@ func (n *Node) frame(l *Link) *Frame {
 		f = n.free[k-1]
 		n.free[k-1] = nil
 		n.free = n.free[:k-1]
+		n.spare -= int64(cap(f.bytes))
 	} else {
 		f = &Frame{}
 	}
@@ -122,7 +127,8 @@ func (n *Node) recycle(f *Frame) {
 	n.kept -= int64(f.size)
 	f.size = 0
 	f.link, f.weight, f.over = nil, 0, false
-	if len(n.free) < maxFree && cap(f.bytes) <= 2*protocol.CutFrame {
+	if size := int64(cap(f.bytes)); len(n.free) < maxFree && size <= 2*protocol.CutFrame && n.spare+size <= maxSpare {
 		n.free = append(n.free, f)
+		n.spare += size
 	}
 }
