@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"testing"
 
 	"github.com/weft-fabric/weft/protocol"
@@ -158,5 +159,67 @@ func TestTheBrokerLearnsWhenResultsAreTaken(t *testing.T) {
 			t.Fatal(err)
 		}
 		eventually(t, fmt.Sprintf("the broker was told %d after %d of 3 results", want, i+1), func() bool { return told() == want })
+	}
+}
+
+// Large results of callbacks that have not returned count against the credit: what a slow application cannot take waits at
+// the broker, not in this process. All are taken in the end, and a callback may wait for a task whose result is behind.
+func TestCallbacksThatBlockHoldTheCredit(t *testing.T) {
+	const tasks, size = 40, 10_000
+	for name, inside := range map[string]func(*Session) error{
+		"blocked": func(*Session) error { return nil },
+		"calling": func(s *Session) error {
+			_, err := s.Call(soon(t), []byte("from a callback"))
+			return err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newFakeBroker(t, "inproc")
+			c := b.dial(WithResultCredit(64 << 10))
+			s, err := c.OpenSession(soon(t), "echo")
+			if err != nil {
+				t.Fatal(err)
+			}
+			goOn := make(chan struct{})
+			var begun atomic.Int64
+			ended := make(chan error, tasks)
+			for range tasks {
+				err := s.SubmitFunc(soon(t), make([]byte, size), func(r Result) {
+					begun.Add(1)
+					<-goOn
+					ended <- errors.Join(r.Err, inside(s))
+				})
+				if err != nil {
+					t.Fatal(err)
+				}
+			}
+			eventually(t, "the broker waits for credit", func() (ok bool) {
+				b.do(func() {
+					for _, e := range b.loop.ends {
+						ok = len(e.waiting) > 0
+					}
+				})
+				return ok && begun.Load() >= 6
+			})
+			if n := begun.Load(); n > (64<<10)/size+2 {
+				t.Errorf("%d callbacks hold results of %d bytes, the credit is %d", n, size, 64<<10)
+			}
+			close(goOn)
+			for range tasks {
+				select {
+				case err := <-ended:
+					if err != nil {
+						t.Fatal(err)
+					}
+				case <-soon(t).Done():
+					t.Fatal("not all callbacks have returned")
+				}
+			}
+			eventually(t, "nothing counts as held", func() bool {
+				c.mu.Lock()
+				defer c.mu.Unlock()
+				return !slices.ContainsFunc(c.accounts, func(a *account) bool { return a.held != 0 || a.early != 0 })
+			})
+		})
 	}
 }

@@ -73,6 +73,7 @@ func (p *pending) conclude(c *Client, done *engine.Completion) {
 func (p *pending) call(c *Client, done *engine.Completion) {
 	c.wasCall = false
 	cb := callback{fn: p.fn, account: c.account(done), result: Result{Payload: done.Payload, Err: taskError(done.Err), Task: done.Task}}
+	cb.account.hold(int64(len(cb.result.Payload)))
 	if p.session.keeps {
 		cb.fn = p.session.takes(p.fn)
 	}

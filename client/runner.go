@@ -33,6 +33,18 @@ type owed struct {
 	bytes   int64
 }
 
+// done forgets a callback that has returned, and counts its result as taken: those that are slow hold up the broker, not
+// this process's memory.
+func (cb *callback) done() {
+	if a := cb.account; a != nil {
+		a.client.mu.Lock()
+		n := a.release(int64(len(cb.result.Payload)))
+		a.client.mu.Unlock()
+		a.add(n)
+	}
+	*cb = callback{}
+}
+
 // chunk is what one burst of results brought.
 type chunk struct {
 	items   []callback
@@ -198,7 +210,7 @@ func (r *runner) claim(c *chunk) (over bool) {
 		if p := recover(); p != nil {
 			r.panicked(cb.result.Task, p, debug.Stack())
 		}
-		*cb = callback{}
+		cb.done()
 	}()
 	for {
 		i := c.next.Add(1) - 1
@@ -211,11 +223,8 @@ func (r *runner) claim(c *chunk) (over bool) {
 			}
 		}
 		cb = &c.items[i]
-		if cb.account != nil {
-			cb.account.add(int64(len(cb.result.Payload)))
-		}
 		cb.fn(cb.result)
-		*cb = callback{}
+		cb.done()
 	}
 }
 

@@ -235,7 +235,7 @@ func (s *Session) Submit(ctx context.Context, payload []byte, opts ...TaskOption
 // SubmitFunc is [Session.Submit] with a function that gets the result, exactly once when nil is returned, never
 // otherwise. It runs on a goroutine of its own: it may block, and may call any method of this package. Callbacks of one
 // session may run at the same time and out of order, but for [WithOrderedResults]. When more than 10,000 block at once,
-// others wait.
+// others wait; so do they when those that block hold all credit for results (see [WithResultCredit]).
 func (s *Session) SubmitFunc(ctx context.Context, payload []byte, fn func(Result), opts ...TaskOption) error {
 	if fn == nil {
 		return protocol.Errorf(protocol.CodeInvalid, "submit", "the function is nil")

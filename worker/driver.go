@@ -1,7 +1,6 @@
 package worker
 
 import (
-	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -22,10 +21,6 @@ import (
 const (
 	// holdLimit is how long a result waits for others of its burst.
 	holdLimit = 50 * time.Microsecond
-	// yieldEvery is how often the driver passes through the scheduler of Go's runtime. Of a goroutine that has not for 10 ms,
-	// though it sleeps in the kernel most of the time, the runtime takes the processor away, and looks for more of them up to
-	// 10,000 times a second.
-	yieldEvery = 4 * time.Millisecond
 	// watchEvery is how often the watch looks whether the driver is stuck in a hook.
 	watchEvery = time.Millisecond
 	// watchIdle is after how many looks in vain the watch goes to sleep.
@@ -137,7 +132,6 @@ func (s *server) work() {
 // drive does the driver's work until the role is taken away or the instance has ended. The caller holds s.mu, and
 // holds it again afterwards.
 func (s *server) drive(h *hand) {
-	yielded := s.now
 	for {
 		more := false
 		if s.baton.inline() {
@@ -160,13 +154,8 @@ func (s *server) drive(h *hand) {
 		}
 		s.mu.Unlock()
 		ready, _, err := s.waiter.Wait(timeout)
-		now := time.Now()
-		if now.Sub(yielded) >= yieldEvery {
-			runtime.Gosched()
-			yielded = now
-		}
 		s.mu.Lock()
-		s.now = now
+		s.now = time.Now()
 		if err != nil {
 			s.log.Error().Err(err).Msg("cannot wait for messages")
 			s.engine.Fail(s.now, err)

@@ -22,10 +22,11 @@ import (
 
 const (
 	spinLimit = 300 * time.Microsecond
-	// A yield that took longer than this ran somebody who wants the core.
-	yieldGuard = 20 * time.Microsecond
-	// passEvery is how many waits there are between two passes through Go's scheduler, see Wait.
-	passEvery = 8
+	// A yield that took longer than this ran somebody who wants the core for himself. The threads of a fabric that works on
+	// the answer take less.
+	yieldGuard = 100 * time.Microsecond
+	// passEvery is the time between two passes through Go's scheduler, see Wait.
+	passEvery = 4 * time.Millisecond
 )
 
 // The states of a Wake.
@@ -98,7 +99,7 @@ type Waiter struct {
 	fds     []C.struct_pollfd // of the wake, then of the sockets
 	ready   []*Socket
 	isReady []bool
-	waits   uint
+	passed  time.Time // through Go's scheduler, last
 }
 
 // NewWaiter makes a Waiter for a Wake and the sockets.
@@ -135,7 +136,8 @@ func (w *Waiter) Wait(timeout time.Duration) (ready []*Socket, rang bool, err er
 	// The runtime's monitor takes the processor from a goroutine that it finds in C and that has not passed through the
 	// scheduler for 10 ms, again and again, and then looks each 20 us for more: a tenth of all processor time at full load,
 	// and a wake-up in each round trip. A goroutine that does nothing but wait and send never passes by itself.
-	if w.waits++; w.waits%passEvery == 0 {
+	if now := time.Now(); now.Sub(w.passed) >= passEvery {
+		w.passed = now
 		runtime.Gosched()
 	}
 	limit := C.int64_t(-1)
