@@ -41,7 +41,7 @@ func (e *echo) OnTaskExec(_ context.Context, t *worker.TaskContext) ([]byte, err
 	if e.execution > 0 {
 		time.Sleep(e.execution)
 	}
-	return t.Payload(), nil
+	return t.Borrow(), nil
 }
 
 // noteLine appends a line to a file, at once.

@@ -47,7 +47,7 @@ func (s *SessionContext) Parameters() []byte { return s.bind.Parameters }
 // Logger is the instance's logger, with the session's number.
 func (s *SessionContext) Logger() *zerolog.Logger { return &s.log }
 
-// TaskContext is one task in OnTaskExec, and valid only until that returns. The payload is valid for as long as
+// TaskContext is one task in OnTaskExec, and valid only until that returns. What Payload gave is valid for as long as
 // somebody refers to it.
 type TaskContext struct {
 	session *SessionContext
@@ -74,10 +74,6 @@ func (t *TaskContext) Key() string {
 
 // Attempt counts the times that the task is run, from 1.
 func (t *TaskContext) Attempt() int { return int(t.hand.job.Attempt) }
-
-// Payload is what the client sent. The service may keep and change it. Small payloads that arrived together share
-// memory: who keeps one for long should keep a copy.
-func (t *TaskContext) Payload() []byte { return t.hand.job.Payload }
 
 // Context is the context that OnTaskExec got.
 func (t *TaskContext) Context() context.Context { return t.ctx }

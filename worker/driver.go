@@ -86,10 +86,11 @@ func (b *baton) learn(n uint32, d time.Duration) {
 type hand struct {
 	server *server
 
-	job  instance.Job
-	out  instance.Outcome
-	task TaskContext
-	busy bool // a hook of its job runs, and it is not of a run
+	job   instance.Job
+	out   instance.Outcome
+	task  TaskContext
+	frame frame
+	busy  bool // a hook of its job runs, and it is not of a run
 
 	run   instance.Run
 	begun atomic.Uint32 // how many tasks of the run were begun; halted when no more may be

@@ -1,11 +1,9 @@
 package worker
 
 import (
-	"bytes"
 	"context"
 
 	"github.com/weft-fabric/weft/internal/engine/instance"
-	"github.com/weft-fabric/weft/internal/headroom"
 	"github.com/weft-fabric/weft/protocol"
 )
 
@@ -111,17 +109,11 @@ func (h *hand) guard(code protocol.Code, op string, hook func() error) {
 
 // exec runs OnTaskExec.
 func (h *hand) exec() {
-	job := &h.job
-	if job.Handle != 0 {
-		job.Payload = bytes.Clone(h.server.payloads.Bytes(job.Handle))
-		headroom.Came(len(job.Payload))
-		h.server.payloads.Release(job.Handle)
-	}
 	result, err := h.call()
-	job.Payload = nil
 	if !h.out.Panicked {
 		h.judge(result, err)
 	}
+	h.returned()
 }
 
 // execRun runs OnTaskExec for at most that many tasks of a run, one after the other, until it is halted. odd says that the
@@ -155,10 +147,12 @@ func (h *hand) judge(result []byte, err error) {
 	case int64(n) > h.job.MaxPayload:
 		h.out.Err = protocol.Errorf(protocol.CodePayloadTooLarge, "result",
 			"the result of task %s has %d bytes, at most %d are allowed", h.task.Key(), n, h.job.MaxPayload)
+	case h.frame.whole(result):
+		h.out.Handle, h.out.Size = h.job.Handle, uint32(n)
 	case n >= protocol.InlinePayload:
 		h.out.Handle, h.out.Size = h.server.payloads.New(result), uint32(n)
 	default:
-		h.out.Result = result
+		h.out.Result = h.frame.keep(result)
 	}
 }
 

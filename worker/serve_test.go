@@ -303,6 +303,70 @@ func TestLargePayloads(t *testing.T) {
 	}
 }
 
+// What a service has borrowed it may return, whole or in part, whatever the size; and what it has copied stays its own.
+func TestBorrowedPayloads(t *testing.T) {
+	b := newBroker(t, "tcp://127.0.0.1:*")
+	var kept [][]byte
+	svc := &scripted{exec: func(_ context.Context, c *TaskContext) ([]byte, error) {
+		in := c.Borrow()
+		if !bytes.Equal(in, c.Borrow()) {
+			return nil, errors.New("borrowed twice, it is something else")
+		}
+		switch c.TaskID().Sequence() % 5 {
+		case 0:
+			return in, nil
+		case 1:
+			return in[:len(in)/2], nil
+		case 2:
+			return in[:min(len(in), 3)], nil
+		case 3:
+			own := c.Payload()
+			if len(own) > 0 && &own[0] != &c.Payload()[0] {
+				return nil, errors.New("another copy each time")
+			}
+			kept = append(kept, own)
+			return in, nil
+		default:
+			return nil, fmt.Errorf("%s failed", in[:min(len(in), 3)])
+		}
+	}}
+	s := serve(t, b, svc)
+	b.ready()
+	b.bind(1)
+	task := uint64(0)
+	for _, n := range []int{0, 1, protocol.InlinePayload - 1, protocol.InlinePayload, 2 * protocol.InlinePayload, 1 << 20} {
+		for range 5 {
+			task++
+			in := bytes.Repeat([]byte{'a' + byte(task%26)}, n)
+			b.dispatch(1, task, in)
+			want := in
+			switch task % 5 {
+			case 1:
+				want = in[:n/2]
+			case 2:
+				want = in[:min(n, 3)]
+			case 4:
+				if e := errorOf(t, b.await(protocol.KindFailure)); !strings.HasPrefix(e.Msg, string(in[:min(n, 3)])+" failed") {
+					t.Errorf("task %d of %d bytes failed with %q", task, n, e.Msg)
+				}
+				continue
+			}
+			if r := b.await(protocol.KindResult); !bytes.Equal(r.payload, want) {
+				t.Errorf("task %d of %d bytes: a result of %d bytes, want %d", task, n, len(r.payload), len(want))
+			}
+		}
+	}
+	b.leave(s, 1)
+	for i, p := range kept {
+		if len(p) > 0 && !bytes.Equal(p, bytes.Repeat(p[:1], len(p))) {
+			t.Errorf("kept payload %d changed", i)
+		}
+	}
+	if n := b.payloads.Len(); n != 0 {
+		t.Errorf("%d payload frames are left at the broker", n)
+	}
+}
+
 // TestSlowTaskHoldsNothing has a task that ends only when the results before it were heard.
 func TestSlowTaskHoldsNothing(t *testing.T) {
 	b, g := newBroker(t, ""), newGate()

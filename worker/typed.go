@@ -34,10 +34,10 @@ func Stateful[State, In, Out any](
 	bind func(ctx context.Context, s *SessionContext) (State, error),
 	exec func(ctx context.Context, state State, in In) (Out, error),
 ) Service {
-	f := &typed[State, In, Out]{bind: bind, exec: exec, decode: decode[In], encode: encode[Out]}
+	f := &typed[State, In, Out]{bind: bind, exec: exec, payload: (*TaskContext).Borrow, decode: decode[In], encode: encode[Out]}
 	// Equal types for []byte, and no others, make the assertions hold.
 	if raw, ok := any(asItIs).(func([]byte) (In, error)); ok {
-		f.decode = raw
+		f.decode, f.payload = raw, (*TaskContext).Payload
 	}
 	if raw, ok := any(asItIs).(func(Out) ([]byte, error)); ok {
 		f.encode = raw
@@ -47,10 +47,11 @@ func Stateful[State, In, Out any](
 
 type typed[State, In, Out any] struct {
 	Base
-	bind   func(context.Context, *SessionContext) (State, error)
-	exec   func(context.Context, State, In) (Out, error)
-	decode func([]byte) (In, error)
-	encode func(Out) ([]byte, error)
+	bind    func(context.Context, *SessionContext) (State, error)
+	exec    func(context.Context, State, In) (Out, error)
+	payload func(*TaskContext) []byte // what is decoded keeps nothing of it, but for []byte
+	decode  func([]byte) (In, error)
+	encode  func(Out) ([]byte, error)
 }
 
 // InterfaceOf gives the types of the tasks that a service made by [Func] or [Stateful] takes, and of the results that it
@@ -127,7 +128,7 @@ func (f *typed[State, In, Out]) OnSessionBind(ctx context.Context, s *SessionCon
 
 // OnTaskExec decodes, computes and encodes.
 func (f *typed[State, In, Out]) OnTaskExec(ctx context.Context, t *TaskContext) ([]byte, error) {
-	in, err := f.decode(t.Payload())
+	in, err := f.decode(f.payload(t))
 	if err != nil {
 		return nil, err
 	}
