@@ -53,7 +53,7 @@ func Start(cfg Config) (*Broker, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := zmqx.Init(cfg.IOThreads); err != nil {
+	if err := cfg.startIO(); err != nil {
 		return nil, fmt.Errorf("broker: io threads: %w", err)
 	}
 	if cfg.TuneMalloc {

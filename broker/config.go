@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/weft-fabric/weft/broker/store"
+	"github.com/weft-fabric/weft/internal/zmqx"
 	"github.com/weft-fabric/weft/protocol"
 )
 
@@ -34,7 +35,8 @@ type Config struct {
 	Node uint8
 	// Loops is the number of manager loops. Default: half the cores, at least 1.
 	Loops int
-	// IOThreads is the number of libzmq's I/O threads in this process. Default: 1.
+	// IOThreads is the number of libzmq's I/O threads in this process. Default: those that it has; else 1, or 2 where
+	// TuneMalloc says that the process is the broker's own and there are two processors.
 	IOThreads int
 	// ClientGrace is how long the sessions of a silent client live. Default: 30 s.
 	ClientGrace time.Duration
@@ -244,4 +246,13 @@ func portOf(endpoint string) (int, error) {
 		return 0, errors.New("no port in " + endpoint)
 	}
 	return strconv.Atoi(endpoint[i+1:])
+}
+
+// startIO puts ZeroMQ into use. A broker moves every byte twice in and twice out: with two I/O threads the connections of
+// a client and of an instance do not wait for each other.
+func (c *Config) startIO() error {
+	if c.IOThreads == 0 && c.TuneMalloc {
+		return zmqx.Propose(min(2, runtime.NumCPU()))
+	}
+	return zmqx.Init(c.IOThreads)
 }

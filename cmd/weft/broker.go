@@ -31,7 +31,7 @@ func (f *brokerFlags) add(cmd *cobra.Command) {
 		"(default "+defaultEndpoint()+" and ipc in a runtime folder of this user)")
 	flags.StringVar(&f.config.Advertise, "advertise", "", "host by which others reach this broker, where it is not the one they dialled")
 	flags.IntVar(&f.config.Loops, "loops", 0, "manager loops, each with its own port (default half the cores)")
-	flags.IntVar(&f.config.IOThreads, "io-threads", 0, "ZeroMQ's I/O threads (default 1)")
+	flags.IntVar(&f.config.IOThreads, "io-threads", 0, "ZeroMQ's I/O threads (default 2, or 1 where there is one processor)")
 	flags.BoolVar(&f.config.Insecure, "insecure", false, "allow addresses that other machines reach: without keys, whoever reaches it can run programs")
 	flags.StringVar(&f.cpu, "manager-cpu", "", "what each manager loop has for session managers, as 1.0 or 800m (default 1.0)")
 	flags.StringVar(&f.memory, "memory", "", "bytes that tasks, results and what peers have not acknowledged may take, as 4GiB; "+

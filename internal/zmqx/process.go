@@ -67,6 +67,17 @@ func Init(ioThreads int) error {
 	return nil
 }
 
+// Propose is Init with that many I/O threads where the context is not in use yet, and takes it as it is where it is.
+func Propose(ioThreads int) error {
+	process.mu.Lock()
+	used := process.ioThreads != 0
+	process.mu.Unlock()
+	if used {
+		ioThreads = 0
+	}
+	return Init(ioThreads)
+}
+
 // Terminate ends the process's ZeroMQ context. Sockets still open get [ErrTerminated] from every call and
 // must be closed by their owners; Terminate waits for that, and for what linger allows, at most 5 s, and
 // returns an error when that was not enough. Nothing can be opened afterwards. It is for the end of a program

@@ -33,6 +33,19 @@ func TestInitKeepsTheFirstFigure(t *testing.T) {
 	})
 }
 
+func TestProposeTakesWhatThereIs(t *testing.T) {
+	inChild(t, func(t *testing.T) {
+		for _, n := range []int{3, 2, 5} {
+			if err := Propose(n); err != nil {
+				t.Errorf("Propose(%d) = %v", n, err)
+			}
+		}
+		if n, err := zmq.GetIoThreads(); n != 3 || err != nil {
+			t.Errorf("the context has %d I/O threads (%v), want the 3 that were proposed first", n, err)
+		}
+	})
+}
+
 func TestSocketTakesOneIOThreadByDefault(t *testing.T) {
 	inChild(t, func(t *testing.T) {
 		newParty(t, NewRouter, Options{})
