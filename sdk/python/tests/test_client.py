@@ -7,6 +7,7 @@ import concurrent.futures
 import os
 import signal
 import threading
+import time
 import unittest
 
 import msgpack
@@ -141,6 +142,9 @@ class Calls(ClientTest):
         with self.assertRaises(weft.Indeterminate) as caught:
             self.session.call(b"x", timeout=0.05)
         self.assertIsInstance(caught.exception, TimeoutError)
+        end = time.monotonic() + 30
+        while self.broker.cancels != [2] and time.monotonic() < end:  # it leaves after the call has returned
+            time.sleep(0.001)
         self.broker.hold = False
         self.assertEqual(self.session.call(b"on", timeout=30), b"ON")
         self.assertEqual(self.broker.cancels, [2])
