@@ -20,11 +20,11 @@ func (t *TaskContext) Payload() []byte {
 	f := &t.hand.frame
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if job.Payload == nil {
-		job.Payload = bytes.Clone(t.hand.server.payloads.Bytes(job.Handle))
-		headroom.Came(len(job.Payload))
+	if f.own == nil {
+		f.own = bytes.Clone(t.hand.server.payloads.Bytes(job.Handle))
+		headroom.Came(len(f.own))
 	}
-	return job.Payload
+	return f.own
 }
 
 // Borrow is what the client sent, without a copy of it, for services that read large payloads once: it must not be changed,
@@ -46,6 +46,7 @@ func (t *TaskContext) Borrow() []byte {
 type frame struct {
 	mu   sync.Mutex
 	lent []byte // its bytes, when the service has borrowed them
+	own  []byte // a copy, when it has asked for one
 }
 
 // whole says whether a result is all that the service has borrowed.
@@ -66,6 +67,6 @@ func (h *hand) returned() {
 	if h.job.Handle != 0 && h.job.Handle != h.out.Handle {
 		h.server.payloads.Release(h.job.Handle)
 	}
-	h.frame.lent = nil
+	h.frame.lent, h.frame.own = nil, nil
 	h.job.Payload, h.job.Handle = nil, 0
 }
