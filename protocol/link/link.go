@@ -29,8 +29,9 @@ const (
 	ackBytes  = 1 << 20
 )
 
-// cutMessage is the size in bytes over which no second payload frame is put into a message.
-const cutMessage = 32 << 20
+// cutMessage is the size in bytes over which no second payload frame is put into a message: sixteen of 64 KiB go together,
+// and of 1 MiB each goes by itself. A message arrives as a whole, so that large ones would wait for each other at every hop.
+const cutMessage = 1<<20 + 64<<10
 
 // Verdict says what to do with a received frame.
 type Verdict uint8
