@@ -55,8 +55,11 @@ type chunk struct {
 
 func (c *chunk) claimed() bool { return c.next.Load() >= int64(len(c.items)) }
 
-// maxSpare is how many lists of callbacks are kept for use again.
-const maxSpare = 4
+// What is kept of lists of callbacks for use again: how many, and none that a stall has made longer.
+const (
+	maxSpare     = 4
+	maxSpareList = 8192
+)
 
 // runner runs callbacks on goroutines of its own: on one while they get on, which is cheapest, on as many as there are
 // processors when that has more to do than it can, and on more for as long as these do not get on because callbacks block.
@@ -188,7 +191,7 @@ func (r *runner) leave(c *chunk) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.trim()
-	if c.workers--; c.workers == 0 && len(r.spare) < maxSpare {
+	if c.workers--; c.workers == 0 && len(r.spare) < maxSpare && cap(c.items) <= maxSpareList {
 		r.spare = append(r.spare, c.items[:0])
 	}
 }
