@@ -196,7 +196,7 @@ acceptance-pause: build ## - a node stands still for 5 s and counts as lost afte
 .PHONY: acceptance-slow-reader
 acceptance-slow-reader: build ## - 1 GiB of results for a client that reads slowly: bounded memory, all right
 	$(BIN)/weft-bench slow-reader --time 25s
-	$(BIN)/weft-bench slow-reader --time 25s --by callbacks
+	$(BIN)/weft-bench slow-reader --time 25s --by callbacks --credits 4
 
 # Garbage that is not collected yet lets the memory of all parties grow for the first minute or two: the short form has slack.
 .PHONY: acceptance-soak
