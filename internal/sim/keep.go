@@ -149,6 +149,12 @@ func (c *chaos) excuse(number protocol.SessionNumber, but *appSession, why strin
 	}
 }
 
+// renumbered says that a session which was attached to was of a broker before: the numbers of sessions begin anew with each
+// broker as long as its store is in memory, and a request to attach that was under way then may mean another one.
+func (s *appSession) renumbered() bool {
+	return s.attached != nil && s.attached.epoch != s.app.c.w.broker.epoch
+}
+
 // attach attaches to a session.
 func (a helm) attach(h *hosted, force bool) {
 	w := a.c.w

@@ -117,7 +117,7 @@ func (k *checker) execBegins(h *hookRun, bad func(string)) {
 		return
 	case t.taskID() != h.job.ID:
 		bad("OnTaskExec gets the payload of another task")
-	case t.session.service != h.instance.service:
+	case t.session.service != h.instance.service && !t.session.renumbered():
 		bad("OnTaskExec gets a task of another service")
 	}
 	for _, old := range h.instance.life.stale {
