@@ -37,7 +37,8 @@ func plainForm(kind Kind) uint64 {
 	return plainRest | uint64(kind)<<8 | array
 }
 
-// AppendPlain appends a plain record of any kind but [KindDispatch], as [AppendRecord] does.
+// AppendPlain appends a plain record of any kind but [KindDispatch], as [AppendRecord] does; of that kind, all but its
+// last element.
 func AppendPlain(b []byte, head PlainHead, task uint64, payload []byte) []byte {
 	n, m := len(b), len(b)+recordHead+len(payload)
 	if m > cap(b) {
@@ -59,21 +60,8 @@ const dispatchTail = 1 + 8
 
 // AppendPlainDispatch appends a [KindDispatch] that says nothing but the client's id of the task, as [AppendDispatch] does.
 func AppendPlainDispatch(b []byte, head PlainHead, task uint64, payload []byte, id TaskID) []byte {
-	n, m := len(b), len(b)+recordHead+len(payload)+dispatchTail
-	if m > cap(b) {
-		b = slices.Grow(b, m-n)
-	}
-	b = b[:m]
-	h := b[n:m:m]
-	_ = h[recordHead-1]
-	binary.LittleEndian.PutUint64(h, uint64(head))
-	binary.BigEndian.PutUint64(h[8:], task)
-	h[16] = 0xc6
-	binary.BigEndian.PutUint32(h[17:], uint32(len(payload)))
-	copy(h[recordHead:], payload)
-	tail := h[len(h)-dispatchTail:]
-	tail[0] = 0xcf
-	binary.BigEndian.PutUint64(tail[1:], uint64(id))
+	b = append(AppendPlain(b, head, task, payload), 0xcf, 0, 0, 0, 0, 0, 0, 0, 0)
+	binary.BigEndian.PutUint64(b[len(b)-8:], uint64(id))
 	return b
 }
 

@@ -61,7 +61,7 @@ func TestRoomIsNotResident(t *testing.T) {
 	resident := func() string {
 		b, err := os.ReadFile("/proc/self/statm")
 		if err != nil {
-			t.Skip("no /proc here")
+			t.Fatal(err)
 		}
 		return strings.Fields(string(b))[1]
 	}
