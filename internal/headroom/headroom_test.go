@@ -55,26 +55,3 @@ func TestHeadroom(t *testing.T) {
 		}
 	}
 }
-
-// The room takes no memory of the machine.
-func TestRoomIsNotResident(t *testing.T) {
-	resident := func() string {
-		b, err := os.ReadFile("/proc/self/statm")
-		if err != nil {
-			t.Fatal(err)
-		}
-		return strings.Fields(string(b))[1]
-	}
-	b := make([]byte, Bytes)
-	before := resident()
-	runtime.GC()
-	runtime.KeepAlive(b)
-	t.Logf("%s pages before a collection, %s after", before, resident())
-	var pages int
-	for _, c := range resident() {
-		pages = pages*10 + int(c-'0')
-	}
-	if bytes := pages * os.Getpagesize(); bytes > Bytes {
-		t.Errorf("%d bytes are resident", bytes)
-	}
-}

@@ -74,6 +74,7 @@ type Link struct {
 	era   uint32 // counts how often everything was dropped: older frames are obsolete
 	made  uint64 // counts frames
 
+	lately                int // bytes that the frames made last have needed
 	owedFrames, owedBytes int
 	dirty                 bool
 	quiet                 bool // nothing left since the last call of Beat
@@ -105,7 +106,7 @@ func (l *Link) Held() int64 { return l.held }
 // Append adds a record with an inline payload to the frame being filled. It returns that frame and where the payload
 // begins in it, for [Frame.At].
 func (l *Link) Append(kind protocol.Kind, session uint32, task uint64, payload []byte) (*Frame, int) {
-	f := l.room(0)
+	f := l.room(0, len(payload))
 	size := len(f.bytes)
 	f.bytes = protocol.AppendRecord(f.bytes, kind, session, task, payload)
 	f.weigh(size, 0)
@@ -115,7 +116,7 @@ func (l *Link) Append(kind protocol.Kind, session uint32, task uint64, payload [
 // AppendAfter is [Link.Append] for a record that must not leave before position after is durable. Records of
 // different positions never share a frame.
 func (l *Link) AppendAfter(after uint64, kind protocol.Kind, session uint32, task uint64, payload []byte) {
-	f := l.room(after)
+	f := l.room(after, len(payload))
 	size := len(f.bytes)
 	f.bytes = protocol.AppendRecord(f.bytes, kind, session, task, payload)
 	f.weigh(size, 0)
@@ -138,7 +139,7 @@ func (l *Link) AppendExternal(kind protocol.Kind, session uint32, task uint64, s
 // AppendTask adds a [protocol.KindTask] record with an inline payload and options, which may be nil. It returns what
 // [Link.Append] does.
 func AppendTask(l *Link, session uint32, id protocol.TaskID, payload []byte, o *protocol.TaskOptions) (*Frame, int) {
-	f := l.room(0)
+	f := l.room(0, len(payload))
 	size := len(f.bytes)
 	f.bytes = protocol.AppendTask(f.bytes, session, id, payload, o)
 	f.weigh(size, 0)
@@ -162,7 +163,7 @@ func AppendTaskExternal(l *Link, session uint32, id protocol.TaskID, size uint32
 
 // AppendNumbered adds a record with an inline payload whose last element says an attempt and a number.
 func AppendNumbered(l *Link, kind protocol.Kind, session uint32, task uint64, payload []byte, attempt uint8, number uint32) {
-	f := l.room(0)
+	f := l.room(0, len(payload))
 	size := len(f.bytes)
 	f.bytes = protocol.AppendNumbered(f.bytes, kind, session, task, payload, attempt, number)
 	f.weigh(size, 0)
@@ -185,7 +186,7 @@ func AppendNumberedExternal(
 
 // AppendDispatch adds a [protocol.KindDispatch] record with an inline payload.
 func (l *Link) AppendDispatch(session uint32, task uint64, payload []byte, x *protocol.Execution) {
-	f := l.room(0)
+	f := l.room(0, len(payload))
 	size := len(f.bytes)
 	f.bytes = protocol.AppendDispatch(f.bytes, session, task, payload, x)
 	f.weigh(size, 0)
@@ -204,18 +205,26 @@ func (l *Link) AppendDispatchExternal(session uint32, task uint64, size uint32, 
 	f.payloads = append(f.payloads, h)
 }
 
-// room gives the frame being filled, a new one when it is full or waits for another position.
-func (l *Link) room(after uint64) *Frame {
+// lastElement is how many bytes the last element of a record mostly has at most. One that has more is written all the same.
+const lastElement = 64
+
+// room gives the frame being filled, a new one when it is full or waits for another position, with room for a record whose
+// inline payload has n bytes.
+func (l *Link) room(after uint64, n int) *Frame {
 	if l.state == closed {
 		l.forget() // what is appended now goes nowhere; the last frame is there for its caller to look at
 	}
+	need := protocol.RecordSize(n) + lastElement
 	if f := l.open; f != nil {
 		if f.After == after && len(f.bytes) < protocol.CutFrame {
+			if cap(f.bytes)-len(f.bytes) < need {
+				f.bytes = l.node.spare.grow(f.bytes, need)
+			}
 			return f
 		}
 		l.cut()
 	}
-	f := l.node.frame(l)
+	f := l.node.frame(l, max(l.lately, protocol.HeaderSize+need))
 	f.After = after
 	l.open = f
 	l.mark()
@@ -224,17 +233,18 @@ func (l *Link) room(after uint64) *Frame {
 
 // roomExternal gives a frame that has room for a payload frame of size bytes beside those that it has.
 func (l *Link) roomExternal(size uint32) *Frame {
-	f := l.room(0)
+	f := l.room(0, 0)
 	if n := len(f.payloads); n == 0 || n < protocol.MaxPayloadFrames && f.weight+int64(size) <= cutMessage {
 		return f
 	}
 	l.cut()
-	return l.room(0)
+	return l.room(0, 0)
 }
 
 func (l *Link) cut() {
 	if f := l.open; f != nil {
 		f.size = len(f.bytes)
+		l.lately = max(f.size, l.lately/2)
 		l.bytes += int64(f.size)
 		l.node.kept += int64(f.size)
 		l.queue = append(l.queue, f)
@@ -353,7 +363,7 @@ func (l *Link) begin(h protocol.Header, goesOn bool, upTo protocol.Stamp) {
 }
 
 func (l *Link) greeting(kind protocol.Kind, body any) {
-	f := l.node.frame(l)
+	f := l.node.frame(l, protocol.HeaderSize)
 	f.volatile, f.greeting = true, true
 	f.bytes = protocol.AppendBody(f.bytes, kind, 0, 0, body)
 	l.greet = f
@@ -458,7 +468,7 @@ func (l *Link) Beat(alive bool) {
 	if l.quiet && (alive || l.owedFrames > 0 || len(l.kept) > 0) {
 		l.cut()
 		if len(l.queue) == 0 {
-			f := l.node.frame(l)
+			f := l.node.frame(l, protocol.HeaderSize)
 			f.volatile = true
 			l.queue = append(l.queue, f)
 			l.mark()
@@ -476,7 +486,7 @@ func (l *Link) take() {
 	l.begun, l.back = false, false
 	l.cut()
 	if len(l.queue) == 0 && (l.owedFrames >= ackFrames || l.owedBytes >= ackBytes) {
-		f := l.node.frame(l)
+		f := l.node.frame(l, protocol.HeaderSize)
 		f.volatile = true
 		l.queue = append(l.queue, f)
 	}

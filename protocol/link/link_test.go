@@ -573,7 +573,7 @@ func TestReady(t *testing.T) {
 	l := NewNode(7, 1).Link()
 	var waiting []*Frame
 	for _, after := range []uint64{4, 2, 6, 2, 4} {
-		waiting = append(waiting, l.node.frame(l))
+		waiting = append(waiting, l.node.frame(l, 0))
 		waiting[len(waiting)-1].After = after
 	}
 	all := slices.Clone(waiting)

@@ -4,11 +4,8 @@ import (
 	"github.com/weft-fabric/weft/protocol"
 )
 
-// What a node keeps for use again at most: frames, and bytes of them all.
-const (
-	maxFree  = 256
-	maxSpare = 16 << 20
-)
+// maxFree is how many frames a node keeps for use again at most.
+const maxFree = 256
 
 // Node is what the links of one core share: who they are, frames to use again, what is ready to leave.
 type Node struct {
@@ -20,7 +17,7 @@ type Node struct {
 
 	kept     int64 // bytes of the complete frames of records that are not back in free
 	free     []*Frame
-	spare    int64 // bytes of the frames in free
+	spare    buffers
 	dirty    []*Link
 	out      []*Frame
 	retained []protocol.Handle
@@ -102,20 +99,20 @@ func (n *Node) converse(last uint16) uint16 {
 	return n.conversation
 }
 
-func (n *Node) frame(l *Link) *Frame {
+// frame makes a frame of a link, with memory for size bytes to begin with.
+func (n *Node) frame(l *Link, size int) *Frame {
 	var f *Frame
 	if k := len(n.free); k > 0 {
 		f = n.free[k-1]
 		n.free[k-1] = nil
 		n.free = n.free[:k-1]
-		n.spare -= int64(cap(f.bytes))
 	} else {
 		f = &Frame{}
 	}
 	f.link, f.refs, f.After, f.stamp, f.volatile, f.greeting = l, 1, 0, 0, false, false
 	l.made++
 	f.era, f.serial = l.era, l.made
-	f.bytes = protocol.AppendHeader(f.bytes[:0], protocol.Header{})
+	f.bytes = protocol.AppendHeader(n.spare.take(size), protocol.Header{})
 	return f
 }
 
@@ -127,8 +124,9 @@ func (n *Node) recycle(f *Frame) {
 	n.kept -= int64(f.size)
 	f.size = 0
 	f.link, f.weight, f.over = nil, 0, false
-	if size := int64(cap(f.bytes)); len(n.free) < maxFree && size <= 2*protocol.CutFrame && n.spare+size <= maxSpare {
+	n.spare.give(f.bytes)
+	f.bytes = nil
+	if len(n.free) < maxFree {
 		n.free = append(n.free, f)
-		n.spare += size
 	}
 }

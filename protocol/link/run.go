@@ -13,15 +13,15 @@ type Run struct {
 
 // NewRun begins a run of records of that kind and session.
 func NewRun(l *Link, kind protocol.Kind, session uint32) Run {
-	f := l.room(0)
+	f := l.room(0, 0)
 	return Run{link: l, frame: f, bytes: f.bytes, head: protocol.NewPlainHead(kind, session)}
 }
 
 // Add adds a record of any kind but [protocol.KindDispatch]. It gives the frame that has it and where its payload begins
 // there, for [Frame.At].
 func (r *Run) Add(task uint64, payload []byte) (*Frame, int) {
-	if len(r.bytes) >= protocol.CutFrame {
-		r.turn()
+	if cap(r.bytes)-len(r.bytes) < protocol.RecordSize(len(payload)) || len(r.bytes) >= protocol.CutFrame {
+		r.turn(len(payload))
 	}
 	r.bytes = protocol.AppendPlain(r.bytes, r.head, task, payload)
 	return r.frame, len(r.bytes) - len(payload)
@@ -29,16 +29,16 @@ func (r *Run) Add(task uint64, payload []byte) (*Frame, int) {
 
 // AddDispatch adds a [protocol.KindDispatch] that says nothing but the client's id of the task.
 func (r *Run) AddDispatch(task uint64, payload []byte, id protocol.TaskID) {
-	if len(r.bytes) >= protocol.CutFrame {
-		r.turn()
+	if cap(r.bytes)-len(r.bytes) < protocol.RecordSize(len(payload))+lastElement || len(r.bytes) >= protocol.CutFrame {
+		r.turn(len(payload))
 	}
 	r.bytes = protocol.AppendPlainDispatch(r.bytes, r.head, task, payload, id)
 }
 
-// turn goes on with the next frame.
-func (r *Run) turn() {
+// turn goes on with more memory, or with the next frame.
+func (r *Run) turn(payload int) {
 	r.End()
-	r.frame = r.link.room(0)
+	r.frame = r.link.room(0, payload)
 	r.bytes = r.frame.bytes
 }
 
@@ -53,7 +53,7 @@ func (r *Run) End() {
 // AppendEncoded appends records to a link that are encoded as [protocol.AppendPlain] does, and have together far less than a
 // frame.
 func AppendEncoded(l *Link, records []byte) {
-	f := l.room(0)
+	f := l.room(0, len(records))
 	size := len(f.bytes)
 	f.bytes = append(f.bytes, records...)
 	f.weigh(size, 0)

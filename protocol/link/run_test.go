@@ -74,30 +74,3 @@ func TestRunOfAClosedLink(t *testing.T) {
 		t.Errorf("%d frames to send, %d kept, %d bytes", len(frames), l.Unacked(), l.Held())
 	}
 }
-
-// What a node keeps for use again is bounded in bytes, and counted right.
-func TestSpareFramesAreBounded(t *testing.T) {
-	n := NewNode(1, 5)
-	l := n.Link()
-	l.state = up
-	r := NewRun(l, protocol.KindResult, 1)
-	payload := make([]byte, 8000)
-	for i := range uint64(2 * maxSpare / 8000) {
-		r.Add(i, payload)
-	}
-	r.End()
-	l.Close()
-	var kept int64
-	for _, f := range n.free {
-		kept += int64(cap(f.bytes))
-	}
-	if kept != n.spare || kept > maxSpare || kept < maxSpare/2 {
-		t.Errorf("%d bytes are kept, %d are counted, at most %d are allowed", kept, n.spare, maxSpare)
-	}
-	for len(n.free) > 0 {
-		n.frame(n.Link())
-	}
-	if n.spare != 0 {
-		t.Errorf("%d bytes are counted when nothing is kept", n.spare)
-	}
-}
