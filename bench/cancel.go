@@ -82,7 +82,7 @@ func (k cancelConfig) run(ctx context.Context) (_ cancelled, err error) {
 	if err != nil {
 		return cancelled{}, err
 	}
-	defer func() { err = errors.Join(err, f.close()) }()
+	defer func() { err = f.end(ctx, err) }()
 	c, err := f.dial(ctx, "bench-cancel")
 	if err != nil {
 		return cancelled{}, err

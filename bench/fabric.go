@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -208,6 +209,37 @@ func (f *fabric) serving(ctx context.Context, c *client.Client, instances int) e
 			return context.Cause(ctx)
 		}
 	}
+}
+
+// end closes the fabric of a measurement that ended with err, which tells what the broker knows when a party was silent.
+func (f *fabric) end(ctx context.Context, err error) error {
+	if errors.Is(err, errSilent) {
+		err = errors.Join(err, f.report(ctx))
+	}
+	return errors.Join(err, f.close())
+}
+
+// report gives the sessions of the fabric as an error.
+func (f *fabric) report(ctx context.Context) error {
+	ctx, stop := context.WithTimeout(ctx, patience)
+	defer stop()
+	c, err := f.dial(ctx, "report")
+	if err != nil {
+		return err
+	}
+	var said []error
+	for info, err := range c.Sessions(ctx, client.Filter{}) {
+		if err != nil {
+			said = append(said, fmt.Errorf("report: %w", err))
+			break
+		}
+		text, err := json.Marshal(info)
+		if err != nil {
+			return fmt.Errorf("report: %w", err)
+		}
+		said = append(said, errors.New(string(text)))
+	}
+	return errors.Join(append(said, c.Close())...)
 }
 
 // close stops all parties, the broker last, and removes what they left on the disk.

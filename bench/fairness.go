@@ -70,7 +70,7 @@ func (k fairnessConfig) run(ctx context.Context) (_ fairness, err error) {
 	if err != nil {
 		return fairness{}, err
 	}
-	defer func() { err = errors.Join(err, f.close()) }()
+	defer func() { err = f.end(ctx, err) }()
 	holder, err := f.start(ctx, "holder of the sessions", holderCommand, "--sessions", strconv.Itoa(k.sessions))
 	if err != nil {
 		return fairness{}, err

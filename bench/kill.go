@@ -113,7 +113,7 @@ func (k killConfig) run(ctx context.Context) (_ killed, err error) {
 	if err != nil {
 		return killed{}, err
 	}
-	defer func() { err = errors.Join(err, f.close()) }()
+	defer func() { err = f.end(ctx, err) }()
 	proxy, err := tcpproxy.Start(proxyHost, "127.0.0.1", base, base+protocol.LoopPort)
 	if err != nil {
 		return killed{}, err

@@ -92,7 +92,7 @@ func (k longTaskConfig) run(ctx context.Context) (_ longTask, err error) {
 	if err != nil {
 		return longTask{}, err
 	}
-	defer func() { err = errors.Join(err, f.close()) }()
+	defer func() { err = f.end(ctx, err) }()
 	c, err := f.dial(ctx, "bench-long-task")
 	if err != nil {
 		return longTask{}, err

@@ -122,7 +122,7 @@ func (k *loadConfig) measure(ctx context.Context) (_ loaded, err error) {
 	if err != nil {
 		return loaded{}, err
 	}
-	defer func() { err = errors.Join(err, f.close()) }()
+	defer func() { err = f.end(ctx, err) }()
 	l := loaded{
 		Name: k.name(), Payload: k.payload, Clients: k.clients, Instances: k.instances, Window: k.window,
 		Arrivals: k.arrivals, Seconds: k.seconds,

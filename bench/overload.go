@@ -80,7 +80,7 @@ func (k overloadConfig) run(ctx context.Context) (_ overload, err error) {
 	if err != nil {
 		return overload{}, err
 	}
-	defer func() { err = errors.Join(err, f.close()) }()
+	defer func() { err = f.end(ctx, err) }()
 	var clients []*party.Process
 	for i := range k.clients {
 		p, err := f.start(ctx, fmt.Sprintf("client %d", i+1), surgeCommand,

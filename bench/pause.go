@@ -67,7 +67,7 @@ func (k pauseConfig) run(ctx context.Context) (_ pause, err error) {
 	if err != nil {
 		return pause{}, err
 	}
-	defer func() { err = errors.Join(err, f.close()) }()
+	defer func() { err = f.end(ctx, err) }()
 	c, err := f.dial(ctx, "bench-pause")
 	if err != nil {
 		return pause{}, err

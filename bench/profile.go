@@ -113,7 +113,7 @@ func (k profileConfig) measure(ctx context.Context) (_ profiled, err error) {
 	if err != nil {
 		return profiled{}, err
 	}
-	defer func() { err = errors.Join(err, f.close()) }()
+	defer func() { err = f.end(ctx, err) }()
 	m := profileMeasurement{config: k, folder: folder}
 	if m.list, err = f.processes(); err != nil {
 		return profiled{}, err

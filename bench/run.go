@@ -75,7 +75,7 @@ func (r *runConfig) measure(ctx context.Context) (_ result, err error) {
 	if err != nil {
 		return result{}, err
 	}
-	defer func() { err = errors.Join(err, f.close()) }()
+	defer func() { err = f.end(ctx, err) }()
 	res := result{Name: r.name(), Payload: r.payload, Clients: r.clients, Instances: r.instances, Window: r.window}
 	duration := time.Duration(r.seconds * float64(time.Second))
 	if r.mode != modeThroughput {
@@ -165,10 +165,13 @@ func throughput(ctx context.Context, clients []*party.Process, load party.Order,
 	return s, err
 }
 
+// errSilent is why a measurement ends whose party has not answered in time.
+var errSilent = errors.New("no answer")
+
 // within gives an order that takes some time that time, and patience.
 func within(ctx context.Context, duration time.Duration) (context.Context, context.CancelFunc) {
 	limit := duration + warmUp + patience
-	return context.WithTimeoutCause(ctx, limit, fmt.Errorf("no answer within %v", limit))
+	return context.WithTimeoutCause(ctx, limit, fmt.Errorf("%w within %v", errSilent, limit))
 }
 
 // newPartyClient is a client of a run.

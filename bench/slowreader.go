@@ -92,7 +92,7 @@ func (k slowReaderConfig) run(ctx context.Context) (_ slowRead, err error) {
 	if err != nil {
 		return slowRead{}, err
 	}
-	defer func() { err = errors.Join(err, f.close()) }()
+	defer func() { err = f.end(ctx, err) }()
 	gap := k.time / time.Duration(k.tasks())
 	p, err := f.start(ctx, "client", readerCommand, "--result", strconv.Itoa(k.result), "--gap", gap.String())
 	if err != nil {

@@ -97,7 +97,7 @@ func (k soakConfig) run(ctx context.Context) (_ soaked, err error) {
 	if err != nil {
 		return soaked{}, err
 	}
-	defer func() { err = errors.Join(err, f.close()) }()
+	defer func() { err = f.end(ctx, err) }()
 	s := soaked{soakConfig: k, Name: k.name()}
 	if s.Maximum, err = maximum(ctx, clients, time.Duration(k.seconds*float64(time.Second))); err != nil {
 		return soaked{}, err

@@ -79,8 +79,8 @@ func (a *account) add(n int64) {
 	if a == nil {
 		return
 	}
-	enough := min(a.step, a.wanted.Load())
-	if now := a.bytes.Add(n); now >= enough && now-n < enough {
+	now := a.bytes.Add(n) // before wanted is read: report stores it, and reads bytes then
+	if enough := min(a.step, a.wanted.Load()); now >= enough && now-n < enough {
 		a.client.mu.Lock()
 		ring := a.client.poke()
 		a.client.mu.Unlock()

@@ -33,9 +33,12 @@ func scriptedParty(how string) int {
 		fmt.Fprintln(os.Stderr, "no luck today")
 		return 3
 	}
-	err := Obey(context.Background(), Answer{Endpoint: "here"}, func(_ context.Context, o Order) (Answer, error) {
+	err := Obey(context.Background(), Answer{Endpoint: "here"}, func(ctx context.Context, o Order) (Answer, error) {
 		if o.Do == "exit" {
 			os.Exit(4)
+		}
+		if o.Do == "wait" {
+			<-ctx.Done()
 		}
 		if o.Do != "double" {
 			return Answer{}, fmt.Errorf("cannot %s", o.Do)
@@ -108,6 +111,23 @@ func TestPartyThatIsSilent(t *testing.T) {
 	}
 }
 
+// One that does not answer an order is ended, and says where it was.
+func TestPartyThatFallsSilent(t *testing.T) {
+	p, err := startScripted(t.Context(), t, "obeys")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancelCause(t.Context())
+	stop(errors.New("out of patience"))
+	_, err = p.Ask(ctx, Order{Do: "wait"})
+	if err == nil || !strings.Contains(err.Error(), "out of patience") || !strings.Contains(err.Error(), "goroutine ") {
+		t.Errorf("an order that is not answered: %v", err)
+	}
+	if err := p.Stop(); err == nil {
+		t.Error("it has ended well")
+	}
+}
+
 func TestAskAll(t *testing.T) {
 	var parties []*Process
 	for range 3 {
@@ -175,11 +195,11 @@ func TestTailKeepsTheEnd(t *testing.T) {
 	if k.said() != "" {
 		t.Errorf("of nothing: %q", k.said())
 	}
-	for n := range 1000 {
+	for n := range 10_000 {
 		k.note(fmt.Sprintf("line %d", n))
 	}
 	said := k.said()
-	if !strings.HasSuffix(said, "line 999") || strings.Contains(said, "line 1\n") || len(said) > 2*tailSize {
+	if !strings.HasSuffix(said, "line 9999") || strings.Contains(said, "line 1\n") || len(said) > 2*tailSize {
 		t.Errorf("kept %d bytes, ending with %q", len(said), said[len(said)-20:])
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -84,7 +85,35 @@ func (p *Process) answer(ctx context.Context, what string) (Answer, error) {
 		}
 		return a, nil
 	case <-ctx.Done():
+		if why := context.Cause(ctx); !errors.Is(why, context.Canceled) {
+			p.quit() // nobody knows what it is about
+		}
 		return Answer{}, fmt.Errorf("%s: %s: %w%s", p.name, what, context.Cause(ctx), p.stderr.said())
+	}
+}
+
+// quitPatience is how long a party has to say where it is.
+const quitPatience = 5 * time.Second
+
+// quit ends a party that does not answer, and has it say where its goroutines are.
+func (p *Process) quit() {
+	if err := p.cmd.Process.Signal(syscall.SIGQUIT); err != nil {
+		p.stderr.note(fmt.Sprintf("ask where it is: %v", err))
+		return
+	}
+	timer := time.NewTimer(quitPatience)
+	defer timer.Stop()
+	for {
+		select {
+		case _, ok := <-p.answers:
+			if !ok {
+				p.answers = nil
+			}
+		case <-p.ended:
+			return
+		case <-timer.C:
+			return
+		}
 	}
 }
 
@@ -138,7 +167,8 @@ type tail struct {
 	text []byte
 }
 
-const tailSize = 4 << 10
+// tailSize has room for the stacks of a process.
+const tailSize = 64 << 10
 
 // Write keeps the last of what it gets; it never fails.
 func (t *tail) Write(b []byte) (int, error) {
