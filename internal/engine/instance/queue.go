@@ -53,20 +53,18 @@ func (q *queue) takePlain(memory *arena) task {
 	return task{task: name, id: id, payload: memory.keep(payload), attempt: 1}
 }
 
-// takeRun takes all plain tasks out. They stay where they are until the next call of pushPlain.
+// takeRun takes all plain tasks out. They stay where they are until the next call of pushPlain, after leave for good.
 func (q *queue) takeRun() (records []byte, n int) {
 	records, n = q.plain[q.begun:], q.count
 	q.begun, q.count = len(q.plain), 0
 	return records, n
 }
 
-// putBack takes the last n tasks of those that takeRun gave, or a copy of them.
-func (q *queue) putBack(records []byte, n int, copied bool) {
-	q.begun, q.count = len(q.plain)-len(records), n
-	if copied {
-		q.plain, q.begun = records, 0
-	}
-}
+// leave leaves what takeRun gave to whom it was given, and has a copy of what is not begun instead, for putBack.
+func (q *queue) leave(rest []byte) { q.plain, q.begun = rest, len(rest) }
+
+// putBack takes the last n tasks of those that takeRun gave, or the copy of them.
+func (q *queue) putBack(records []byte, n int) { q.begun, q.count = len(q.plain)-len(records), n }
 
 // itemize makes items of the plain tasks.
 func (q *queue) itemize(memory *arena) {

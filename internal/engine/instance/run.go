@@ -91,7 +91,9 @@ func (r *Run) Cut(e *Engine, begun int) {
 	_, r.current, _, _, _ = tasks.PlainDispatch()
 	r.cut = true
 	r.tell(&e.roster, len(r.answers)-len(said.Rest()))
-	r.giveBack(&e.roster, bytes.Clone(tasks.Rest()), begun, true)
+	rest := bytes.Clone(tasks.Rest())
+	r.session.queue.leave(rest) // the goroutine may not have read the last one yet
+	r.giveBack(&e.roster, rest, begun)
 }
 
 // End ends a run of which so many tasks were begun. All were answered, but for the last one when it has an outcome of its
@@ -99,7 +101,7 @@ func (r *Run) Cut(e *Engine, begun int) {
 func (r *Run) End(e *Engine, now time.Time, job *Job, begun int, out *Outcome) {
 	s := r.session
 	if !r.cut {
-		r.giveBack(&e.roster, r.reader.Rest(), begun, false)
+		r.giveBack(&e.roster, r.reader.Rest(), begun)
 	}
 	r.cut, r.session, job.Payload = false, nil, nil
 	if job.stream != nil && out == nil {
@@ -126,10 +128,10 @@ func (r *Run) tell(to *roster, upTo int) {
 }
 
 // giveBack queues the rest again.
-func (r *Run) giveBack(to *roster, rest []byte, begun int, copied bool) {
+func (r *Run) giveBack(to *roster, rest []byte, begun int) {
 	s := r.session
 	if n := r.count - begun; n > 0 && s.seat == bound { // else it was let go meanwhile, and its tasks with it
-		s.queue.putBack(rest, n, copied)
+		s.queue.putBack(rest, n)
 		to.turns.activate(s)
 	}
 }

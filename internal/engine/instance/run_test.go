@@ -52,3 +52,30 @@ func TestRunThatOutlivesItsManager(t *testing.T) {
 	run.End(w.e, w.now, job, 2, nil)
 	w.want("the end")
 }
+
+// A goroutine that has begun the last task of a run, and has not read it yet, finds it where it was, whatever has come since
+// the run was cut.
+func TestCutRunKeepsWhatWasBegun(t *testing.T) {
+	w, run, job := begunRun(t)
+	run.Answer(job, []byte("two"))
+	run.Next(job)
+	run.Answer(job, []byte("three"))
+	run.Cut(w.e, 4)
+	for n := range uint64(4) {
+		w.dispatch(1, n+11, "y")
+	}
+	w.pump()
+	run.Next(job)
+	if job.task != 4 || string(job.Payload) != "x" {
+		t.Fatalf("the last is task %d with payload %q, want 4 with x", job.task, job.Payload)
+	}
+	run.Answer(job, []byte("four"))
+	run.End(w.e, w.now, job, 4, nil)
+	var next Run
+	if !next.Begin(w.e, job) || next.Count() != 4 {
+		t.Fatalf("%d tasks follow, want 4", next.Count())
+	}
+	if next.Next(job); job.task != 11 {
+		t.Errorf("task %d follows, want 11", job.task)
+	}
+}
