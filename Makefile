@@ -142,7 +142,7 @@ check-vulnerabilities: setup $(TOOLS)/govulncheck
 
 # The figures that the fabric must reach. A test that does not exist, or is skipped, has not passed.
 .PHONY: acceptance
-acceptance: acceptance-throughput acceptance-kill acceptance-cancel acceptance-fairness acceptance-callbacks acceptance-exec acceptance-tour acceptance-analyze acceptance-overload acceptance-long-task acceptance-pause acceptance-slow-reader acceptance-soak ## Check the promised figures and behaviour (takes long)
+acceptance: acceptance-throughput acceptance-kill acceptance-stalls acceptance-cancel acceptance-fairness acceptance-callbacks acceptance-exec acceptance-tour acceptance-analyze acceptance-overload acceptance-long-task acceptance-pause acceptance-slow-reader acceptance-soak ## Check the promised figures and behaviour (takes long)
 
 .PHONY: acceptance-throughput
 acceptance-throughput: build ## - at least 1,000,000 small tasks/s through one client and one instance
@@ -152,6 +152,11 @@ acceptance-throughput: build ## - at least 1,000,000 small tasks/s through one c
 acceptance-kill: build ## - 1,000,000 tasks while instances, agents and connections die; then poison among 100,000
 	$(BIN)/weft-bench kill --tasks 1000000 --clients 4 --nodes 2 --instances 4 --slots 16 --every 1s --agents 7s --cuts 2s --execution 2ms \
 		--poison 3 --others 100000 --timeout 5m
+
+.PHONY: acceptance-stalls
+acceptance-stalls: build ## - 20,000,000 small tasks while processes stand still for moments
+	$(BIN)/weft-bench kill --tasks 20000000 --clients 4 --nodes 2 --instances 4 --slots 1 --execution 0s --every 0s --agents 0s --cuts 0s --stalls 50ms \
+		--poison 0 --timeout 5m
 
 .PHONY: acceptance-cancel
 acceptance-cancel: build ## - a cancel of 201 tasks stops all within its grace, and kills only the instance that does not heed it

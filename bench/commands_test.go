@@ -31,7 +31,7 @@ func TestReportOfKills(t *testing.T) {
 	good := func() killed {
 		return killed{
 			killConfig: killConfig{tasks: 2, clients: 1, nodes: 2, instances: 4, execution: time.Millisecond, poison: 1, others: 3},
-			counts:     counts{Tasks: 2, Once: 2}, havoc: havocCounts{instances: 3, agents: 2, cuts: 5}, elapsed: 2 * time.Second,
+			counts:     counts{Tasks: 2, Once: 2}, havoc: havocCounts{instances: 3, agents: 2, cuts: 5, stalls: 7}, elapsed: 2 * time.Second,
 			poisoned: poisoned{
 				answers: counts{Tasks: 3, Once: 3}, codes: []string{"AttemptsSpent"}, executions: map[string]int{"poison 0": 5},
 				letters: []string{"poison 0"},
@@ -43,7 +43,7 @@ func TestReportOfKills(t *testing.T) {
 		t.Error(err)
 	}
 	for _, line := range []string{
-		"results            2 of 2\n", "instances killed   3\n", "agents killed      2\n", "connections cut    5\n",
+		"results            2 of 2\n", "instances killed   3\n", "agents killed      2\n", "connections cut    5\n", "processes stopped  7\n",
 		"executed           5 times at most (limit 5)\n", "others             3 of 3\n", "all results arrived, each once\n",
 	} {
 		if !strings.Contains(b.String(), line) {

@@ -84,14 +84,14 @@ func TestKill(t *testing.T) {
 	alone(t)
 	k := killConfig{
 		tasks: 6000, clients: 2, nodes: 2, instances: 2, slots: 2, every: 600 * time.Millisecond, agents: 1500 * time.Millisecond,
-		cuts: 400 * time.Millisecond, execution: time.Millisecond, poison: 1, others: 500, timeout: 3 * time.Minute,
+		cuts: 400 * time.Millisecond, stalls: 300 * time.Millisecond, execution: time.Millisecond, poison: 1, others: 500, timeout: 3 * time.Minute,
 	}
 	got, err := k.run(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
 	var b strings.Builder
-	if err := got.report(&b); err != nil || got.havoc.instances == 0 || got.havoc.agents == 0 || got.havoc.cuts == 0 {
+	if err := got.report(&b); err != nil || got.havoc.instances == 0 || got.havoc.agents == 0 || got.havoc.cuts == 0 || got.havoc.stalls == 0 {
 		t.Errorf("%v:\n%s", err, b.String())
 	}
 }

@@ -22,6 +22,7 @@ import (
 type killConfig struct {
 	tasks, clients, nodes, instances, slots int
 	every, agents, cuts                     time.Duration // between two kills of an instance, two of an agent, two cuts
+	stalls                                  time.Duration // between two times in which processes stand still
 	execution, timeout                      time.Duration
 	poison, others                          int
 }
@@ -40,10 +41,10 @@ func newKill() *cobra.Command {
 	var k killConfig
 	cmd := &cobra.Command{
 		Use:   "kill",
-		Short: "Check that no task is lost or answered twice while instances and agents are killed and connections cut",
+		Short: "Check that no task is lost or answered twice while instances and agents are killed, connections cut and processes stopped",
 		Long: `Submit tasks from several clients while every so often one of the instances is killed by SIGKILL, one of the agents
-too, which is started again at once, and connections of the clients are cut. All results have to arrive, each once; none
-may fail, and none may be given up. Then submit tasks of which some are poison: they end their instance each time. They
+too, which is started again at once, connections of the clients are cut, and some of all processes stand still for a
+moment. All results have to arrive, each once; none may fail, and none may be given up. Then submit tasks of which some are poison: they end their instance each time. They
 may be executed once more than they have attempts, and have to be in the dead-letter list in the end, and no other task
 there. Ends with 1 otherwise.`,
 		Args: cobra.NoArgs,
@@ -67,6 +68,7 @@ there. Ends with 1 otherwise.`,
 	flags.DurationVar(&k.every, "every", 2*time.Second, "time between two kills of an instance; 0: never")
 	flags.DurationVar(&k.agents, "agents", 10*time.Second, "time between two kills of an agent; 0: never")
 	flags.DurationVar(&k.cuts, "cuts", 3*time.Second, "time between two cuts of connections; 0: never")
+	flags.DurationVar(&k.stalls, "stalls", 2*time.Second, "time between two stalls of up to three processes for up to half a second; 0: never")
 	flags.DurationVar(&k.execution, "execution", time.Millisecond, "time that a task takes")
 	flags.IntVar(&k.poison, "poison", 1, "tasks that end their instance")
 	flags.IntVar(&k.others, "others", 10_000, "tasks that are submitted together with them")
@@ -89,8 +91,9 @@ func (k killConfig) validate() error {
 	above("slots", k.slots, 1)
 	above("poison", k.poison, 0)
 	above("others", k.others, 0)
-	if k.every < 0 || k.agents < 0 || k.cuts < 0 || k.timeout <= 0 {
-		errs = append(errs, fmt.Errorf("--every, --agents, --cuts and --timeout: %v, %v, %v and %v: none may be negative, nor the last 0", k.every, k.agents, k.cuts, k.timeout))
+	if k.every < 0 || k.agents < 0 || k.cuts < 0 || k.stalls < 0 || k.timeout <= 0 {
+		errs = append(errs, fmt.Errorf("--every, --agents, --cuts, --stalls and --timeout: %v, %v, %v, %v and %v: none may be negative, nor the last 0",
+			k.every, k.agents, k.cuts, k.stalls, k.timeout))
 	}
 	return errors.Join(errs...)
 }
@@ -214,6 +217,7 @@ instances          %d with %d slots on %d nodes
 instances killed   %d
 agents killed      %d
 connections cut    %d
+processes stopped  %d
 elapsed            %.1f s (%.0f tasks/s)
 results            %d of %d
 missing            %d
@@ -222,7 +226,7 @@ failed             %d
 never sent         %d
 given up           %d
 `,
-		k.tasks, k.execution, k.clients, k.instances, k.slots, k.nodes, k.havoc.instances, k.havoc.agents, k.havoc.cuts,
+		k.tasks, k.execution, k.clients, k.instances, k.slots, k.nodes, k.havoc.instances, k.havoc.agents, k.havoc.cuts, k.havoc.stalls,
 		k.elapsed.Seconds(), float64(k.Once)/k.elapsed.Seconds(),
 		k.Once, k.tasks, k.missing(), k.Again, k.Failed, k.Strange, k.dead); err != nil {
 		return fmt.Errorf("report: %w", err)

@@ -12,9 +12,9 @@ import (
 )
 
 // havocCounts is what was wreaked.
-type havocCounts struct{ instances, agents, cuts int }
+type havocCounts struct{ instances, agents, cuts, stalls int }
 
-// havoc kills instances and agents of a fabric, and cuts connections of its clients.
+// havoc kills instances and agents of a fabric, cuts connections of its clients, and stops processes for a while.
 type havoc struct {
 	killConfig
 	f      *fabric
@@ -38,7 +38,7 @@ func (h *havoc) run(ctx context.Context) error {
 		stops = append(stops, t.Stop)
 		return t.C
 	}
-	instances, agents, cuts := every(h.every), every(h.agents), every(h.cuts)
+	instances, agents, cuts, stalls := every(h.every), every(h.agents), every(h.cuts), every(h.stalls)
 	for {
 		var err error
 		select {
@@ -50,6 +50,8 @@ func (h *havoc) run(ctx context.Context) error {
 			err = h.killAgent(context.WithoutCancel(ctx), rand.IntN(len(h.f.agents)))
 		case <-cuts:
 			h.counts.cuts += h.proxy.Cut(0.5)
+		case <-stalls:
+			err = h.stall(ctx)
 		}
 		if err != nil {
 			return err
@@ -86,4 +88,41 @@ func (h *havoc) killAgent(ctx context.Context, node int) error {
 	}
 	h.counts.agents++
 	return h.f.startAgent(ctx, node)
+}
+
+// What stands still at once at most, and for how long.
+const (
+	mostStalled  = 3
+	longestStall = 500 * time.Millisecond
+)
+
+// stall stops some processes, as a machine does that has other things to do, and continues them.
+func (h *havoc) stall(ctx context.Context) error {
+	list, err := h.f.processes()
+	if err != nil {
+		return err
+	}
+	pids := pidsOf(list)
+	rand.Shuffle(len(pids), func(i, k int) { pids[i], pids[k] = pids[k], pids[i] })
+	pids = pids[:1+rand.IntN(min(mostStalled, len(pids)))]
+	if err := signalLiving(pids, syscall.SIGSTOP); err != nil {
+		return errors.Join(err, signalLiving(pids, syscall.SIGCONT))
+	}
+	h.counts.stalls += len(pids)
+	select {
+	case <-time.After(rand.N(longestStall)):
+	case <-ctx.Done():
+	}
+	return signalLiving(pids, syscall.SIGCONT)
+}
+
+// signalLiving sends a signal to those of the processes that have not ended.
+func signalLiving(pids []int, s syscall.Signal) error {
+	var errs []error
+	for _, pid := range pids {
+		if err := signalAll([]int{pid}, s); !errors.Is(err, syscall.ESRCH) {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
 }

@@ -117,7 +117,7 @@ func TestSoak(t *testing.T) {
 	alone(t)
 	k := soakConfig{
 		shape: shape{payload: 16, clients: 2, instances: 2, window: 64, transport: "tcp"}, percent: 10, arrivals: arrivalsConstant,
-		time: 900 * time.Millisecond, warm: 300 * time.Millisecond, every: 50 * time.Millisecond, seconds: 0.1,
+		time: 2400 * time.Millisecond, warm: 800 * time.Millisecond, every: 50 * time.Millisecond, seconds: 0.3,
 		slack: slack{1, 64 << 20}, pause: time.Minute,
 	}
 	got, err := k.run(t.Context())

@@ -30,9 +30,10 @@ type ledger struct {
 
 // openRun is a run of which the last task that was begun has not ended.
 type openRun struct {
-	run   Run
-	job   Job
-	begun int
+	run    Run
+	job    Job
+	begun  int
+	unread bool // who runs it has begun the last one and not looked at it yet
 }
 
 // TestModel lets a manager that moves, an instance and a network that breaks do whatever comes, and checks every promise: hooks
@@ -161,7 +162,13 @@ func (l *ledger) run(t *rapid.T) {
 		if o.begun++; o.begun > 1 {
 			l.execs[s]--
 		}
-		o.run.Next(&o.job)
+		if o.begun == n && rapid.Bool().Draw(t, "unread") {
+			o.unread = true
+			next := o.run // which it will read
+			next.Next(&o.job)
+		} else {
+			o.run.Next(&o.job)
+		}
 		l.begins(t, &o.job)
 		if o.begun < n && !o.run.Answer(&o.job, o.job.Payload) {
 			t.Fatal("an answer has no room")
@@ -184,6 +191,12 @@ func (l *ledger) endRun(t *rapid.T) {
 	o := l.runs[n]
 	l.runs = l.runs[:n]
 	l.execs[o.job.Session.Bind.Session]--
+	if o.unread {
+		task := o.job.task
+		if o.run.Next(&o.job); o.job.task != task {
+			t.Fatalf("what was begun as %d is read as %d", task, o.job.task)
+		}
+	}
 	var out *Outcome
 	if rapid.Bool().Draw(t, "odd") {
 		out = &Outcome{Err: protocol.Errorf(protocol.CodeTaskFailed, "test", "as drawn")}
