@@ -154,8 +154,8 @@ acceptance-kill: build ## - 1,000,000 tasks while instances, agents and connecti
 		--poison 3 --others 100000 --timeout 5m
 
 .PHONY: acceptance-stalls
-acceptance-stalls: build ## - 20,000,000 small tasks while processes stand still for moments
-	$(BIN)/weft-bench kill --tasks 20000000 --clients 4 --nodes 2 --instances 4 --slots 1 --execution 0s --every 0s --agents 0s --cuts 0s --stalls 50ms \
+acceptance-stalls: build ## - 60,000,000 small tasks while processes stand still for moments
+	$(BIN)/weft-bench kill --tasks 60000000 --clients 4 --nodes 2 --instances 4 --slots 1 --execution 0s --every 0s --agents 0s --cuts 0s --stalls 20ms \
 		--poison 0 --timeout 5m
 
 .PHONY: acceptance-cancel
