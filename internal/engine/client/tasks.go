@@ -124,13 +124,7 @@ func (b *Submissions) Submit(payload []byte) (at uint32, err error) {
 		return 0, err
 	}
 	e := s.engine
-	if n := len(e.free); n > 0 {
-		at = e.free[n-1]
-		e.free = e.free[:n-1]
-	} else {
-		at = uint32(len(e.slots))
-		e.slots = append(e.slots, slot{})
-	}
+	at = vacant(e)
 	s.sequence++
 	id := protocol.NewTaskID(s.sequence, at)
 	frame, off := b.run.Add(uint64(id), payload)
@@ -208,17 +202,21 @@ func exhausted(s *Session) error {
 	return nil
 }
 
+// vacant gives a slot that no task has, all zero.
+func vacant(e *Engine) uint32 {
+	if n := len(e.free); n > 0 {
+		at := e.free[n-1]
+		e.free = e.free[:n-1]
+		return at
+	}
+	e.slots = append(e.slots, slot{})
+	return uint32(len(e.slots) - 1)
+}
+
 // take makes a slot for a task of s, which has no id yet, and takes its credit.
 func (s *Session) take(size uint32) uint32 {
 	e := s.engine
-	var at uint32
-	if n := len(e.free); n > 0 {
-		at = e.free[n-1]
-		e.free = e.free[:n-1]
-	} else {
-		at = uint32(len(e.slots))
-		e.slots = append(e.slots, slot{})
-	}
+	at := vacant(e)
 	t := &e.slots[at]
 	t.session, t.size = s, size
 	s.tasks++
