@@ -221,7 +221,7 @@ func (f *fabric) end(ctx context.Context, err error) error {
 
 // report gives the sessions of the fabric as an error.
 func (f *fabric) report(ctx context.Context) error {
-	ctx, stop := context.WithTimeout(ctx, patience)
+	ctx, stop := context.WithTimeout(context.WithoutCancel(ctx), patience) // the measurement's own is over, mostly
 	defer stop()
 	c, err := f.dial(ctx, "report")
 	if err != nil {

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -93,6 +95,33 @@ func TestKill(t *testing.T) {
 	var b strings.Builder
 	if err := got.report(&b); err != nil || got.havoc.instances == 0 || got.havoc.agents == 0 || got.havoc.cuts == 0 || got.havoc.stalls == 0 {
 		t.Errorf("%v:\n%s", err, b.String())
+	}
+}
+
+// When a party was silent the error says what the broker knows, also when the time of the measurement is over; otherwise not.
+func TestEndSaysWhatTheBrokerKnows(t *testing.T) {
+	alone(t)
+	for why, want := range map[error]bool{errSilent: true, errors.New("another"): false, nil: false} {
+		f, err := startFabric(t.Context(), plan{transport: "tcp", instances: 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, err := f.dial(t.Context(), "test")
+		if err != nil {
+			t.Fatal(errors.Join(err, f.close()))
+		}
+		if _, err := c.OpenSession(t.Context(), serviceName); err != nil {
+			t.Error(err)
+		}
+		over, stop := context.WithCancel(t.Context())
+		stop()
+		err = f.end(over, why)
+		if said := err != nil && strings.Contains(err.Error(), `"service":"bench"`); !errors.Is(err, why) || said != want {
+			t.Errorf("after %v: %v", why, err)
+		}
+		if err := c.Close(); err != nil {
+			t.Logf("close: %v", err) // its broker is gone
+		}
 	}
 }
 

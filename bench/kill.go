@@ -44,9 +44,9 @@ func newKill() *cobra.Command {
 		Short: "Check that no task is lost or answered twice while instances and agents are killed, connections cut and processes stopped",
 		Long: `Submit tasks from several clients while every so often one of the instances is killed by SIGKILL, one of the agents
 too, which is started again at once, connections of the clients are cut, and some of all processes stand still for a
-moment. All results have to arrive, each once; none may fail, and none may be given up. Then submit tasks of which some are poison: they end their instance each time. They
-may be executed once more than they have attempts, and have to be in the dead-letter list in the end, and no other task
-there. Ends with 1 otherwise.`,
+moment. All results have to arrive, each once; none may fail, and none may be given up. Then submit tasks of which some are
+poison: they end their instance each time. They may be executed once more than they have attempts, and have to be in the
+dead-letter list in the end, and no other task there. Ends with 1 otherwise.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := k.validate(); err != nil {
