@@ -11,7 +11,7 @@ import (
 // Dimension is one resource that is measured and handed out.
 type Dimension uint8
 
-// The dimensions.
+// The standard dimensions.
 const (
 	CPU     Dimension = iota // millicores
 	GPU                      // devices
@@ -19,7 +19,7 @@ const (
 	Network                  // bytes/s
 	DiskIO                   // bytes/s
 
-	// Dimensions is how many there are.
+	// Dimensions is how many of them every [Space] of a fabric begins with.
 	Dimensions = iota
 )
 
@@ -42,7 +42,7 @@ func (d Dimension) String() string {
 }
 
 // Vector is an amount of each resource, indexed by [Dimension]. The zero Vector is nothing at all.
-type Vector [Dimensions]int64
+type Vector [MaxDimensions]int64
 
 // Add returns the sum of v and w.
 func (v Vector) Add(w Vector) Vector {
@@ -107,19 +107,8 @@ func (v Vector) Share(whole Vector) float64 {
 	return share
 }
 
-// String gives what is not nothing, as "cpu 1.5, memory 64 MiB", or "nothing".
-func (v Vector) String() string {
-	var parts []string
-	for d, n := range v {
-		if n != 0 {
-			parts = append(parts, Dimension(d).String()+" "+Dimension(d).Format(n))
-		}
-	}
-	if len(parts) == 0 {
-		return "nothing"
-	}
-	return strings.Join(parts, ", ")
-}
+// String gives what is not nothing, as "cpu 1.5, memory 64 MiB", or "nothing"; see [Space.Words].
+func (v Vector) String() string { return Standard().Words(v) }
 
 // Format writes an amount of the dimension for people: cores for cpu, devices for gpu, bytes or bytes/s with a binary
 // unit when it is a whole number of it.
