@@ -41,7 +41,7 @@ func (f *FIFO) Explain(id string) (why string, full []string) {
 	if !ok || r.held >= r.want {
 		return "", nil
 	}
-	head := fmt.Sprintf("queue %s: %d of %d containers placed", Queue, r.held, r.want)
+	head := fmt.Sprintf("queue %s: %d of %d containers placed", DefaultQueue, r.held, r.want)
 	if f.nodes.Len() == 0 {
 		return head + "; no node has joined", nil
 	}

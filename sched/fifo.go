@@ -9,8 +9,8 @@ import (
 	"github.com/weft-fabric/weft/sched/resource"
 )
 
-// Queue is the name of the one queue of [FIFO].
-const Queue = "default"
+// DefaultQueue is the name of the one queue of [FIFO].
+const DefaultQueue = "default"
 
 // FIFO is a [Scheduler] with one queue. Of the nodes that can hold a container it takes the one whose dominant share
 // is lowest afterwards, so that work spreads. Make it with [NewFIFO].
