@@ -48,7 +48,7 @@ func NewBody(k Kind) any {
 		return new(Service)
 	case KindDeregisterService:
 		return new(ServiceRef)
-	case KindListServices, KindListSessions, KindListNodes, KindListEnvironments, KindListEvents, KindListTasks, KindListDead:
+	case KindListServices, KindListSessions, KindListNodes, KindListEnvironments, KindListEvents, KindListTasks, KindListDead, KindListQueues:
 		return new(ListRequest)
 	case KindServicePage:
 		return new(ServicePage)
@@ -124,6 +124,30 @@ func newTaskBody(k Kind) any {
 		return new(GetStats)
 	case KindStats:
 		return new(Stats)
+	default:
+		return newQueueBody(k)
+	}
+}
+
+// newQueueBody is [NewBody] for queues, nodes and the state of the whole.
+func newQueueBody(k Kind) any {
+	switch k {
+	case KindApplyQueues:
+		return new(ApplyQueues)
+	case KindQueuesApplied:
+		return new(QueuesApplied)
+	case KindQueuePage:
+		return new(QueuePage)
+	case KindDrainQueue:
+		return new(DrainQueue)
+	case KindCordonNode:
+		return new(CordonNode)
+	case KindOverview:
+		return new(Overview)
+	case KindExplain:
+		return new(Explain)
+	case KindExplained:
+		return new(Explained)
 	default:
 		return nil
 	}

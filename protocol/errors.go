@@ -34,7 +34,7 @@ const (
 	CodeDependency       Code = 206 // a task that this one waits for did not succeed
 	CodeSessionExpired   Code = 207 // the session was idle for longer, or has lived for longer, than it may
 	CodeDetached         Code = 208 // the client has left the session; it goes on without it
-	CodeNotAccepting     Code = 209 // the session takes no further tasks for now
+	CodeNotAccepting     Code = 209 // the session takes no further tasks for now, or the queue no further sessions
 	CodeOverloaded       Code = 300 // a limit is reached for now; try again after RetryAfter
 	CodeNoCapacity       Code = 301 // the fabric as it is could never satisfy the request
 	CodeUnavailable      Code = 400 // no broker answers, or it is not ready

@@ -182,6 +182,7 @@ func goldenAgentController() []golden {
 		{"Hello", "An agent says which node it is.", agent(1, 0), with(KindHello, 0, 0, Hello{MinVersion: 1, MaxVersion: 1, Role: RoleAgent, Name: "node-a", Endpoint: "tcp://10.0.0.1:7700"}), nil},
 		{"RegisterNode", "Request 1 brings the node into the fabric, with a container that it has.", agent(2, 1), with(KindRegisterNode, 0, 1, RegisterNode{
 			Name: "node-a", Platform: "linux/amd64", NodeType: NodeTypeCPU, Capacity: Capacity{CPU: 8000, Memory: 16 << 30},
+			Labels:     map[string]string{"zone": "east"},
 			Detail:     NodeDetail{Hostname: "a", OS: "linux", Cores: 8},
 			Containers: []Container{{ID: "c-16", Service: "price", State: ContainerRunning}},
 		}), nil},
@@ -199,6 +200,46 @@ func goldenAgentController() []golden {
 	}
 }
 
+func goldenQueues() []golden {
+	weight := 2.0
+	root := Queue{Name: "root"}
+	risk := Queue{Name: "risk", Parent: "root", Weight: &weight, Min: Amounts{"memory": 8 << 30, "cpu": 4000}, MaxPercent: "62.5", Policy: "fair", Reserve: true}
+	return []golden{
+		{"ApplyQueues", "Request 19 asks what would change with these queues and shapes.", client(20, 13), with(KindApplyQueues, 0, 19, ApplyQueues{
+			Queues: []Queue{root, {Name: "day", Parent: "root", Priority: 1, Policy: "capacity", UserLimit: "25"}, risk},
+			Shapes: Shapes{"small": {CPU: 1000, Memory: 2 << 30}, "large": {CPU: 8000, GPU: 1, Memory: 64 << 30}}, DryRun: true,
+		}), nil},
+		{"QueuesApplied", "One queue would come, another would be another; one shape would go.", broker(14, 20), with(KindQueuesApplied, 0, 19, QueuesApplied{DryRun: true, Changes: []QueueChange{
+			{Change: ChangeAdded, Queue: "day", Fields: []FieldChange{{Field: "priority", New: "1"}}},
+			{Change: ChangeChanged, Queue: "risk", Fields: []FieldChange{{Field: "max_pct", Old: "50", New: "62.5"}}, Services: []string{"price"}},
+			{Change: ChangeRemoved, Shape: "medium"},
+		}}), nil},
+		{"ListQueues", "Request 20 asks for the queues after the root.", client(21, 14), with(KindListQueues, 0, 20, ListRequest{After: "root"}), nil},
+		{"QueuePage", "A page of one.", broker(15, 21), with(KindQueuePage, 0, 20, QueuePage{Entries: []QueueInfo{{
+			Queue: risk, Depth: 1, Leaf: true, Used: Amounts{"cpu": 2000, "memory": 1 << 30}, Guaranteed: Quantities{"cpu": 5333.5, "memory": 12 << 30},
+			Max: Quantities{"cpu": 5000, "memory": 10 << 30}, Ratio: 0.375, Running: 2, Pending: 3, Services: 1, Sessions: 1,
+		}}}), nil},
+		{"DrainQueue", "Request 21 drains a queue.", client(22, 15), with(KindDrainQueue, 0, 21, DrainQueue{Name: "risk"}), nil},
+		{"CordonNode", "Request 22 keeps new containers off a node.", client(23, 15), with(KindCordonNode, 0, 22, CordonNode{Name: "node-a", On: true, Reason: "a fan is loud"}), nil},
+		{"GetOverview", "Request 23 asks for the state of the whole.", client(24, 15), with(KindGetOverview, 0, 23, nil), nil},
+		{"Overview", "It is this.", broker(16, 24), with(KindOverview, 0, 23, Overview{
+			At:         time.Unix(1_700_000_060, 0),
+			Brokers:    []BrokerGlance{{Name: "b1", Role: "primary", Epoch: theEpoch, Since: time.Unix(1_700_000_000, 0), Loops: 2, Managers: 1, CPU: 50, Memory: 64 << 20, Uptime: time.Minute}},
+			Nodes:      NodesGlance{Up: 2, Cordoned: 1, Capacity: Capacity{CPU: 16000, GPU: 2, Memory: 32 << 30}, Used: Capacity{CPU: 2000, GPU: 1, Memory: 1 << 30}},
+			Devices:    []DeviceGlance{{Node: "node-b", GPUs: 2, Used: 1}},
+			Queues:     QueuesGlance{Queues: 3, Leaves: 2, Running: 2, Pending: 3, Waiting: []QueueWaiting{{Queue: "risk", Pending: 3, Running: 2, Ratio: 0.375}}},
+			Containers: ContainersGlance{Serving: 2}, Sessions: SessionsGlance{Running: 1}, Services: 1,
+		}), nil},
+		{"Explain", "Request 24 asks what session 7 waits for.", client(25, 16), with(KindExplain, 7, 24, Explain{Session: 7}), nil},
+		{"Explained", "For three more containers, which its queue may not have.", broker(17, 25), with(KindExplained, 7, 24, Explained{
+			Session: 7, State: SessionRunning, Service: "price", Requests: []ExplainedRequest{{
+				Request: "4", Version: "1", Queue: "risk", Policy: "fair", Position: 1, Wanted: 5, Held: 2, Capacity: Capacity{CPU: 1000, Memory: 512 << 20}, Sessions: []uint32{7},
+				Reasons: []Reason{{Kind: "queue", Queue: "risk", Dimension: "cpu", Text: "queue risk is at its maximum: cpu 2 of 2 used, 1 more needed"}},
+			}},
+		}), nil},
+	}
+}
+
 func goldenOperatorController() []golden {
 	price := Service{
 		Name: "price", Version: "1", Function: "prices trades", Tags: []string{"risk"},
@@ -207,7 +248,7 @@ func goldenOperatorController() []golden {
 		Instances: Instances{Min: 1, Max: 4}, Interface: Interface{Task: "{symbol: string, days: int}", Result: "float"},
 		Limits: Limits{Idle: Duration(90 * time.Second)},
 	}
-	return []golden{
+	return slices.Concat([]golden{
 		{"RegisterService", "Request 1 registers a service.", client(2, 1), with(KindRegisterService, 0, 1, price), nil},
 		{"DeregisterService", "Request 2 takes all its versions out of the catalogue.", client(3, 1), with(KindDeregisterService, 0, 2, ServiceRef{Name: "price"}), nil},
 		{"Done", "The answer to both.", broker(2, 3), plain(KindDone, 0, 1, ""), nil},
@@ -221,7 +262,8 @@ func goldenOperatorController() []golden {
 		{"ListNodes", "Request 5 asks for the nodes.", client(6, 4), with(KindListNodes, 0, 5, ListRequest{}), nil},
 		{"NodePage", "A page of one.", broker(5, 6), with(KindNodePage, 0, 5, NodePage{Entries: []NodeInfo{{
 			Name: "node-a", State: "ready", Platform: "linux/amd64", NodeType: NodeTypeCPU, Capacity: Capacity{CPU: 8000, Memory: 16 << 30},
-			Free: Capacity{CPU: 7000, Memory: 15 << 30}, Containers: 1, LastSeen: 300 * time.Millisecond,
+			Used: Capacity{CPU: 1000, Memory: 1 << 30}, Free: Capacity{CPU: 7000, Memory: 15 << 30}, Containers: 1, LastSeen: 300 * time.Millisecond,
+			Labels: map[string]string{"zone": "east", "owner": "risk"}, Cordoned: true, CordonReason: "a fan is loud",
 		}}}), nil},
 		{"MoveService", "Request 7 has its session managers go to manager loop 2.", client(8, 6), with(KindMoveService, 0, 7, MoveService{Name: "price", Loop: 2}), nil},
 		{"RestartService", "Request 8 has the instances of version 2 replaced.", client(9, 7), with(KindRestartService, 0, 8, RestartService{Name: "price", Version: "2"}), nil},
@@ -255,7 +297,7 @@ func goldenOperatorController() []golden {
 			Since: time.Unix(1_700_000_000, 0), At: time.Unix(1_700_000_060, 0), Submitted: 5, Done: 3, Failed: 1, Flying: 1,
 			Executing: Histogram{Counts: []uint64{0, 0, 4}, Sum: 12 * time.Microsecond, Max: 3 * time.Microsecond}, Instances: 1, Most: 1, Slots: 1,
 		}), nil},
-	}
+	}, goldenQueues())
 }
 
 // TestGolden holds every message to the bytes in testdata/golden, which docs/rfc quotes.

@@ -106,6 +106,20 @@ const (
 	KindDeadDropped   Kind = 95 // broker: DeadDropped, the answer to DropDead
 )
 
+// Kinds of the control plane, continued: queues, nodes and the state of the whole.
+const (
+	KindApplyQueues   Kind = 96  // operator: ApplyQueues; answer QueuesApplied
+	KindQueuesApplied Kind = 97  // broker: QueuesApplied, the answer to ApplyQueues
+	KindListQueues    Kind = 98  // operator: ListRequest; answer Page of QueueInfo
+	KindQueuePage     Kind = 99  // broker: QueuePage, the answer to ListQueues
+	KindDrainQueue    Kind = 100 // operator: DrainQueue; answer Done
+	KindCordonNode    Kind = 101 // operator: CordonNode; answer Done
+	KindGetOverview   Kind = 102 // operator, no body; answer Overview
+	KindOverview      Kind = 103 // broker: Overview, the answer to GetOverview
+	KindExplain       Kind = 104 // operator: Explain; answer Explained
+	KindExplained     Kind = 105 // broker: Explained, the answer to Explain
+)
+
 var kindNames = map[Kind]string{
 	KindHeader: "Header", KindHello: "Hello", KindWelcome: "Welcome", KindRehello: "Rehello", KindRefer: "Refer",
 	KindError: "Error", KindBye: "Bye", KindDone: "Done", KindTask: "Task", KindDispatch: "Dispatch",
@@ -131,9 +145,12 @@ var kindNames = map[Kind]string{
 	KindTaskPage: "TaskPage", KindListDead: "ListDead", KindDeadPage: "DeadPage", KindGetDead: "GetDead",
 	KindDeadPart: "DeadPart", KindDropDead: "DropDead", KindGetStats: "GetStats", KindStats: "Stats",
 	KindDeadDropped: "DeadDropped",
+	KindApplyQueues: "ApplyQueues", KindQueuesApplied: "QueuesApplied", KindListQueues: "ListQueues", KindQueuePage: "QueuePage",
+	KindDrainQueue: "DrainQueue", KindCordonNode: "CordonNode", KindGetOverview: "GetOverview", KindOverview: "Overview",
+	KindExplain: "Explain", KindExplained: "Explained",
 }
 
-// String gives the kind's name in docs/rfc, or "kind 99".
+// String gives the kind's name in docs/rfc, or "kind 120".
 func (k Kind) String() string {
 	if s, ok := kindNames[k]; ok {
 		return s

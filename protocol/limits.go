@@ -44,7 +44,11 @@ const (
 	MaxText = 4 << 10
 	// MaxService is the largest description of a service in bytes, encoded.
 	MaxService = MaxBody / 2
-	// MaxLabels is how many labels an environment may have.
+	// MaxQueues is how many queues a fabric may have, and how many shapes of containers.
+	MaxQueues = 4096
+	// MaxMultiple is how many of a shape one container may be.
+	MaxMultiple = 4096
+	// MaxLabels is how many labels an environment or a node may have.
 	MaxLabels = 64
 	// MaxLabel is the largest value of a label in bytes.
 	MaxLabel = 256

@@ -352,10 +352,15 @@ type NodeInfo struct {
 	NodeType   string        `json:"node_type"`      // cpu or gpu
 	Rack       string        `json:"rack,omitempty"` // where it stands
 	Capacity   Capacity      `json:"capacity"`       // of all
+	Used       Capacity      `json:"used"`           // of it
 	Free       Capacity      `json:"free"`           // of it
 	Containers int           `json:"containers"`     // that it runs
 	LastSeen   time.Duration `json:"last_seen"`      // ago
 	Detail     NodeDetail    `json:"detail"`         // as its agent measured
+
+	Labels       map[string]string `json:"labels,omitempty"`        // for people
+	Cordoned     bool              `json:"cordoned,omitempty"`      // it takes no new containers
+	CordonReason string            `json:"cordon_reason,omitempty"` // why not
 }
 
 // NodeDetail is what the agent measured of its node.
@@ -387,13 +392,14 @@ type NIC struct {
 
 // RegisterNode brings a compute node into the fabric; sent again after every HELLO.
 type RegisterNode struct {
-	Name       string      `json:"name"`                 // of the node, unique in the fabric
-	Platform   string      `json:"platform"`             // such as linux/amd64
-	NodeType   string      `json:"node_type"`            // cpu or gpu
-	Rack       string      `json:"rack,omitempty"`       // where it stands
-	Capacity   Capacity    `json:"capacity"`             // that containers may use together
-	Detail     NodeDetail  `json:"detail"`               // for people
-	Containers []Container `json:"containers,omitempty"` // that it has, to be adopted or stopped
+	Name       string            `json:"name"`                 // of the node, unique in the fabric
+	Platform   string            `json:"platform"`             // such as linux/amd64
+	NodeType   string            `json:"node_type"`            // cpu or gpu
+	Rack       string            `json:"rack,omitempty"`       // where it stands
+	Labels     map[string]string `json:"labels,omitempty"`     // for people
+	Capacity   Capacity          `json:"capacity"`             // that containers may use together
+	Detail     NodeDetail        `json:"detail"`               // for people
+	Containers []Container       `json:"containers,omitempty"` // that it has, to be adopted or stopped
 }
 
 // NodeStatus is an agent's heartbeat.

@@ -32,25 +32,8 @@ type Service struct {
 // Artefacts are a service's artefacts by platform.
 type Artefacts map[string]Artefact
 
-// EncodeMsgpack writes the artefacts in the order of their platforms, which the library does for maps of plain values
-// only.
-func (a Artefacts) EncodeMsgpack(enc *msgpack.Encoder) error {
-	if a == nil {
-		return enc.EncodeNil()
-	}
-	if err := enc.EncodeMapLen(len(a)); err != nil {
-		return err
-	}
-	for _, platform := range sortedKeys(a) {
-		if err := enc.EncodeString(platform); err != nil {
-			return err
-		}
-		if err := enc.Encode(a[platform]); err != nil {
-			return err
-		}
-	}
-	return nil
-}
+// EncodeMsgpack writes the artefacts in the order of their platforms.
+func (a Artefacts) EncodeMsgpack(enc *msgpack.Encoder) error { return encodeSorted(enc, a) }
 
 // OwnProgram is the command of an [Artefact] that stands for the agent's own program, wherever that is on its node. So
 // the services that are built into weft are there on every node.
@@ -76,6 +59,8 @@ type Capacity struct {
 // service's Instances.
 type ContainerRequest struct {
 	Capacity Capacity `json:"capacity,omitzero"`   // of each container
+	Shape    string   `json:"shape,omitempty"`     // in place of capacity: the name of a shape; the broker fills in capacity
+	Multiple int      `json:"multiple,omitempty"`  // of the shape; 0: 1
 	Priority int      `json:"priority,omitempty"`  // the higher comes first
 	Node     string   `json:"node,omitempty"`      // name of the only node that may do
 	Rack     string   `json:"rack,omitempty"`      // name of the only rack that may do
@@ -221,7 +206,7 @@ func (s Service) WithDefaults() Service {
 		s.Requests = append([]ContainerRequest(nil), s.Requests...)
 	}
 	for i := range s.Requests {
-		if s.Requests[i].Capacity == (Capacity{}) {
+		if s.Requests[i].Capacity == (Capacity{}) && s.Requests[i].Shape == "" {
 			s.Requests[i].Capacity = Capacity{CPU: 1000, Memory: 64 << 20}
 		}
 	}
@@ -316,15 +301,22 @@ func (e Environment) Validate() error {
 	switch {
 	case !ValidName(e.Name):
 		return bad("name: %q is not 1 to 63 of a-z, 0-9, '.', '_', '-', beginning and ending with a letter or digit", e.Name)
-	case len(e.Labels) > MaxLabels:
-		return bad("labels: %d of them, at most %d are allowed", len(e.Labels), MaxLabels)
 	}
-	for _, k := range sortedKeys(e.Labels) {
-		switch v := e.Labels[k]; {
+	return ValidateLabels("environment "+e.Name, e.Labels)
+}
+
+// ValidateLabels checks the labels of an environment or a node. The error is a *[Error] with [CodeInvalid] that names the
+// label, its value and what would be right.
+func ValidateLabels(op string, labels map[string]string) error {
+	if len(labels) > MaxLabels {
+		return Errorf(CodeInvalid, op, "labels: %d of them, at most %d are allowed", len(labels), MaxLabels)
+	}
+	for _, k := range sortedKeys(labels) {
+		switch v := labels[k]; {
 		case !ValidName(k):
-			return bad("labels: %q is not a name for a label: 1 to 63 of a-z, 0-9, '.', '_', '-'", k)
+			return Errorf(CodeInvalid, op, "labels: %q is not a name for a label: 1 to 63 of a-z, 0-9, '.', '_', '-'", k)
 		case len(v) > MaxLabel:
-			return bad("labels.%s: %d bytes, at most %d are allowed", k, len(v), MaxLabel)
+			return Errorf(CodeInvalid, op, "labels.%s: %d bytes, at most %d are allowed", k, len(v), MaxLabel)
 		}
 	}
 	return nil
@@ -364,6 +356,12 @@ func (r ContainerRequest) validate(i int, bad func(field, format string, args ..
 		return bad(at+"node_type", "%q is neither cpu nor gpu", r.NodeType)
 	case r.Nodes < 0:
 		return bad(at+"nodes", "%d is negative", r.Nodes)
+	case r.Shape != "" && !ValidName(r.Shape):
+		return bad(at+"shape", "%q is not the name of a shape", r.Shape)
+	case r.Multiple < 0 || r.Multiple > MaxMultiple:
+		return bad(at+"multiple", "%d is not within 1 to %d", r.Multiple, MaxMultiple)
+	case r.Multiple > 0 && r.Shape == "":
+		return bad(at+"multiple", "%d of no shape: shape is left out", r.Multiple)
 	}
 	return nil
 }

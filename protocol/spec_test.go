@@ -94,7 +94,9 @@ var used = map[string]bool{
 	"Artefact": true, "Capacity": true, "ContainerRequest": true, "Instances": true, "Interface": true, "Limits": true,
 	"ServiceInfo": true, "SessionInfo": true, "NodeInfo": true, "NodeDetail": true, "Disk": true, "NIC": true, "Container": true,
 	"Identity": true, "EnvironmentInfo": true, "SessionEvent": true, "Retry": true, "Failure": true, "DeadLetter": true,
-	"InstanceRef": true,
+	"InstanceRef": true, "Queue": true, "QueueChange": true, "FieldChange": true, "QueueInfo": true, "BrokerGlance": true, "NodesGlance": true,
+	"DeviceGlance": true, "QueuesGlance": true, "QueueWaiting": true, "ContainersGlance": true, "SessionsGlance": true,
+	"ExplainedRequest": true, "Reason": true,
 }
 
 // source is what the documents need of this package's source.
@@ -111,7 +113,7 @@ func readSource(t *testing.T) *source {
 		comments: map[string]string{}, order: map[string][]string{},
 		structs: map[string]*ast.StructType{}, docs: map[string]string{},
 	}
-	for _, file := range []string{"kinds", "errors", "limits", "messages", "tasks", "stats", "service"} {
+	for _, file := range []string{"kinds", "errors", "limits", "messages", "tasks", "stats", "queues", "service"} {
 		parsed, err := parser.ParseFile(token.NewFileSet(), file+".go", nil, parser.ParseComments)
 		if err != nil {
 			t.Fatal(err)
@@ -229,6 +231,14 @@ func wireType(e ast.Expr) string {
 			return `str ("1m30s")`
 		case "Artefacts":
 			return "map of str to Artefact"
+		case "Decimal":
+			return `str ("33.3")`
+		case "Amounts":
+			return "map of str to int"
+		case "Quantities":
+			return "map of str to float"
+		case "Shapes":
+			return "map of str to Capacity"
 		default:
 			return e.Name
 		}
@@ -251,7 +261,7 @@ func (s *source) codes(b *strings.Builder) {
 var values = map[string]any{
 	"MinVersion": MinVersion, "MaxVersion": MaxVersion, "MaxPayloadFrames": MaxPayloadFrames, "InlinePayload": InlinePayload,
 	"CutFrame": CutFrame, "MaxRecords": MaxRecords, "MaxBody": MaxBody, "MaxValues": MaxValues, "MaxPage": MaxPage,
-	"MaxEvents": MaxEvents, "MaxText": MaxText, "MaxService": MaxService, "MaxLabels": MaxLabels, "MaxLabel": MaxLabel,
+	"MaxEvents": MaxEvents, "MaxText": MaxText, "MaxService": MaxService, "MaxQueues": MaxQueues, "MaxMultiple": MaxMultiple, "MaxLabels": MaxLabels, "MaxLabel": MaxLabel,
 	"DefaultMaxPayload": DefaultMaxPayload, "DefaultTaskCredit": DefaultTaskCredit, "DefaultByteCredit": DefaultByteCredit,
 	"DefaultResultCredit": DefaultResultCredit, "DefaultSlots": DefaultSlots, "DefaultSessions": DefaultSessions,
 	"DefaultManagerCPU": DefaultManagerCPU, "MaxDataKey": MaxDataKey, "MaxDataValue": MaxDataValue,

@@ -279,7 +279,7 @@ func TestOtherVersionsOfTheProtocol(t *testing.T) {
 	if err := protocol.Unmarshal(rec.Kind, rec.Payload, &w); err != nil || w.Version != 1 {
 		t.Errorf("welcomed with version %d, %v", w.Version, err)
 	}
-	p.send(p.frame(protocol.AppendRecord(nil, 99, 0, 5, nil), protocol.AppendBody(nil, protocol.KindListNodes, 0, 6, protocol.ListRequest{})))
+	p.send(p.frame(protocol.AppendRecord(nil, 120, 0, 5, nil), protocol.AppendBody(nil, protocol.KindListNodes, 0, 6, protocol.ListRequest{})))
 	if e := p.refusal(); e.Code != protocol.CodeUnknownKind {
 		t.Errorf("an unknown kind is answered by %v", e)
 	}

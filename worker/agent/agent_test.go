@@ -203,7 +203,7 @@ func TestGarbageDoesNotHurt(t *testing.T) {
 				t.Error(err)
 			}
 		}
-		b.agent.Append(protocol.Kind(99), 7, 8, []byte("?"))
+		b.agent.Append(protocol.Kind(120), 7, 8, []byte("?"))
 	})
 	refusal := await(b, protocol.KindError, "a refusal", func(protocol.Error) bool { return true })
 	if refusal.Code != protocol.CodeUnknownKind {
