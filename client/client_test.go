@@ -352,6 +352,10 @@ func TestOpenSessionErrors(t *testing.T) {
 		"instances":  WithInstances(3, 2),
 		"node type":  WithNodeType("tpu"),
 		"nodes":      WithNodes(-1),
+		"queue":      WithQueue("No Queue"),
+		"node":       WithLocation(OnNode("No Node")),
+		"preferred":  WithLocation(InRack("").Preferred()),
+		"priority":   WithContainerPriority(-2_000_000),
 		"window":     WithWindow(-1, 0),
 		"parameters": WithParameters(make([]byte, protocol.MaxBody)),
 	} {

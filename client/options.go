@@ -106,7 +106,7 @@ type sessionConfig struct {
 // SessionOption changes what [Client.OpenSession] asks for.
 type SessionOption func(*sessionConfig)
 
-// WithQueue names the queue that the session is charged to; without it, the service's.
+// WithQueue names the queue that the session is charged to, a leaf of the queues; without it, the service's.
 func WithQueue(name string) SessionOption { return func(c *sessionConfig) { c.spec.Queue = name } }
 
 // WithInstances sets how many instances the service shall have for the session; without it, as the service says.
@@ -114,11 +114,41 @@ func WithInstances(least, most int) SessionOption {
 	return func(c *sessionConfig) { c.spec.MinInst, c.spec.MaxInst = least, most }
 }
 
-// WithNodeType asks for nodes of a type, [protocol.NodeTypeCPU] or [protocol.NodeTypeGPU].
+// WithNodeType asks for nodes of a type, [protocol.NodeTypeCPU] or [protocol.NodeTypeGPU]. A node with GPUs is taken for the
+// former as well when no other has room.
 func WithNodeType(t string) SessionOption { return func(c *sessionConfig) { c.spec.NodeType = t } }
 
 // WithNodes asks for instances on at least n distinct nodes.
 func WithNodes(n int) SessionOption { return func(c *sessionConfig) { c.spec.Nodes = n } }
+
+// Location is a place in the cluster for [WithLocation]: make it with [OnNode] or [InRack].
+type Location struct {
+	node, rack string
+	relax      bool
+}
+
+// OnNode is the node of that name.
+func OnNode(name string) Location { return Location{node: name} }
+
+// InRack is every node of that rack.
+func InRack(name string) Location { return Location{rack: name} }
+
+// Preferred makes a location one that is preferred: where there is no room for a while, another place does.
+func (l Location) Preferred() Location {
+	l.relax = true
+	return l
+}
+
+// WithLocation says where the instances shall run: there only, or, by [Location.Preferred], there rather than elsewhere.
+func WithLocation(l Location) SessionOption {
+	return func(c *sessionConfig) { c.spec.Node, c.spec.Rack, c.spec.Relax = l.node, l.rack, l.relax }
+}
+
+// WithContainerPriority says which containers of the service come first: those of sessions with the higher number. Without it,
+// or with 0, it is as the service says.
+func WithContainerPriority(p int) SessionOption {
+	return func(c *sessionConfig) { c.spec.Priority = p }
+}
 
 // WithSessionName gives the session a name, for people.
 func WithSessionName(name string) SessionOption { return func(c *sessionConfig) { c.spec.Name = name } }
@@ -168,10 +198,10 @@ func (c *sessionConfig) validate() error {
 		return bad("service: is empty; it is the name of a registered service")
 	case s.MinInst < 0 || s.MaxInst < 0 || s.MaxInst > 0 && s.MaxInst < s.MinInst:
 		return bad("WithInstances: %d to %d is not a range", s.MinInst, s.MaxInst)
-	case s.NodeType != "" && s.NodeType != protocol.NodeTypeCPU && s.NodeType != protocol.NodeTypeGPU:
-		return bad("WithNodeType: %q is neither %s nor %s", s.NodeType, protocol.NodeTypeCPU, protocol.NodeTypeGPU)
-	case s.Nodes < 0:
-		return bad("WithNodes: %d is negative", s.Nodes)
+	case s.Request().Check() != nil:
+		return bad("%v", s.Request().Check())
+	case s.Queue != "" && !protocol.ValidName(s.Queue):
+		return bad("WithQueue: %q is not the name of a queue", s.Queue)
 	case c.windowTasks < 0 || c.windowBytes < 0:
 		return bad("WithWindow: %d tasks, %d bytes: neither may be negative", c.windowTasks, c.windowBytes)
 	case c.orderedLimit < 0:

@@ -89,7 +89,7 @@ func goldenConversation() []golden {
 
 func goldenClientController() []golden {
 	return []golden{
-		{"OpenSession", "Request 1 asks for a session of the service price.", client(2, 1), with(KindOpenSession, 0, 1, OpenSession{Key: 1, Service: "price", Queue: "risk.eod", Name: "eod", MinInst: 1, MaxInst: 8, Parameters: []byte("EUR")}), nil},
+		{"OpenSession", "Request 1 asks for a session of the service price.", client(2, 1), with(KindOpenSession, 0, 1, OpenSession{Key: 1, Service: "price", Queue: "risk.eod", Name: "eod", MinInst: 1, MaxInst: 8, Rack: "r7", Relax: true, Priority: 2, Parameters: []byte("EUR")}), nil},
 		{"SessionOpened", "Session 7 is open; its credit is granted.", broker(2, 2), with(KindSessionOpened, 7, 1, SessionOpened{Session: 7, Service: "price", Version: "1", TaskCredit: DefaultTaskCredit, ByteCredit: DefaultByteCredit, MaxPayload: DefaultMaxPayload, Interface: Interface{Task: "{symbol: string, days: int}", Result: "float"}}), nil},
 		{"Error", "Request 2 is refused.", broker(3, 3), with(KindError, 0, 2, Error{Code: CodeUnknownService, Op: "OpenSession", Msg: `service "prize" is not registered`}), nil},
 		{"Refer", "A push: session 7 is served at this endpoint.", broker(4, 3), with(KindRefer, 7, 0, Refer{Service: "price", Session: 7, Endpoint: "tcp://10.0.0.1:7710", Epoch: theEpoch}), nil},

@@ -68,12 +68,16 @@ type OpenSession struct {
 	Service     string `json:"service"`                 // its name
 	Version     string `json:"version,omitempty"`       // empty: the default one, see section 7.1
 	Environment string `json:"environment,omitempty"`   // empty: default
-	Queue       string `json:"queue,omitempty"`         // empty: the service's
+	Queue       string `json:"queue,omitempty"`         // that is charged for it, a leaf; empty: the service's
 	Name        string `json:"name,omitempty"`          // for people
 	MinInst     int    `json:"min_instances,omitempty"` // 0: as the service says
 	MaxInst     int    `json:"max_instances,omitempty"` // 0: as the service says
-	NodeType    string `json:"node_type,omitempty"`     // cpu or gpu; empty: any
-	Nodes       int    `json:"nodes,omitempty"`         // least number of distinct nodes
+	NodeType    string `json:"node_type,omitempty"`     // cpu or gpu; empty: as the service says
+	Nodes       int    `json:"nodes,omitempty"`         // least number of distinct nodes; 0: as the service says
+	Node        string `json:"node,omitempty"`          // name of the only node that may do; empty: as the service says
+	Rack        string `json:"rack,omitempty"`          // name of the only rack that may do; empty: as the service says
+	Relax       bool   `json:"relax,omitempty"`         // node or rack is what it prefers: where it finds no room there, another place may do
+	Priority    int    `json:"priority,omitempty"`      // of its containers among those of its service, the higher comes first; 0: as the service says
 	Parameters  []byte `json:"parameters,omitempty"`    // the application's, handed to OnSessionBind
 
 	Retry      Retry         `json:"retry,omitempty,omitzero"` // of its tasks; what is left out is as the service says

@@ -47,7 +47,7 @@ func TestAContainerIsSomeOfAShape(t *testing.T) {
 		return Service{Name: "a", Requests: []ContainerRequest{r}}.WithDefaults()
 	}
 	s := service(ContainerRequest{Shape: "small", Multiple: 2})
-	if err := s.Validate(); err != nil || s.Requests[0].Capacity != (Capacity{}) {
+	if err := s.Validate(); err != nil || !s.Requests[0].Capacity.IsZero() {
 		t.Errorf("%+v, %v: its capacity is the broker's to fill in", s.Requests[0], err)
 	}
 	for _, r := range []ContainerRequest{{Shape: "Small"}, {Multiple: 2}, {Shape: "small", Multiple: -1}, {Shape: "small", Multiple: 4097}} {

@@ -46,28 +46,6 @@ type Artefact struct {
 	Dir     string   `json:"dir,omitempty"`  // working folder
 }
 
-// Capacity is a vector of resources.
-type Capacity struct {
-	CPU     int64 `json:"cpu,omitempty"`     // millicores
-	GPU     int64 `json:"gpu,omitempty"`     // devices
-	Memory  int64 `json:"memory,omitempty"`  // bytes
-	Network int64 `json:"network,omitempty"` // bytes/s
-	DiskIO  int64 `json:"disk_io,omitempty"` // bytes/s
-}
-
-// ContainerRequest says what one container of the service needs and where it may run. Its count is the
-// service's Instances.
-type ContainerRequest struct {
-	Capacity Capacity `json:"capacity,omitzero"`   // of each container
-	Shape    string   `json:"shape,omitempty"`     // in place of capacity: the name of a shape; the broker fills in capacity
-	Multiple int      `json:"multiple,omitempty"`  // of the shape; 0: 1
-	Priority int      `json:"priority,omitempty"`  // the higher comes first
-	Node     string   `json:"node,omitempty"`      // name of the only node that may do
-	Rack     string   `json:"rack,omitempty"`      // name of the only rack that may do
-	NodeType string   `json:"node_type,omitempty"` // cpu or gpu
-	Nodes    int      `json:"nodes,omitempty"`     // least number of distinct nodes
-}
-
 // Instances bounds how many instances a service has while it has sessions.
 type Instances struct {
 	Min int `json:"min,omitempty"` // from the first session on; 0: 1
@@ -206,7 +184,7 @@ func (s Service) WithDefaults() Service {
 		s.Requests = append([]ContainerRequest(nil), s.Requests...)
 	}
 	for i := range s.Requests {
-		if s.Requests[i].Capacity == (Capacity{}) && s.Requests[i].Shape == "" {
+		if s.Requests[i].Capacity.IsZero() && s.Requests[i].Shape == "" {
 			s.Requests[i].Capacity = Capacity{CPU: 1000, Memory: 64 << 20}
 		}
 	}
@@ -275,8 +253,8 @@ func (s Service) Validate() error {
 		return bad("manager.memory", "%d bytes are less than limits.payload (%d): a share must hold one payload", m.Memory, s.Limits.Payload)
 	}
 	for i, r := range s.Requests {
-		if err := r.validate(i, bad); err != nil {
-			return err
+		if err := r.Check(); err != nil {
+			return Errorf(CodeInvalid, "service "+s.Name, "requests[%d].%v", i, err)
 		}
 	}
 	return s.validateMaps(bad)
@@ -342,26 +320,6 @@ func (l Limits) validate(bad func(field, format string, args ...any) error) erro
 		return bad("limits.run", "%v is negative", time.Duration(l.Run))
 	case l.Data < 0 || l.Data > MaxSessionData:
 		return bad("limits.data", "%d is not within 0 to %d", l.Data, MaxSessionData)
-	}
-	return nil
-}
-
-func (r ContainerRequest) validate(i int, bad func(field, format string, args ...any) error) error {
-	at := fmt.Sprintf("requests[%d].", i)
-	c := r.Capacity
-	switch {
-	case c.CPU < 0 || c.GPU < 0 || c.Memory < 0 || c.Network < 0 || c.DiskIO < 0:
-		return bad(at+"capacity", "%+v has a negative amount", c)
-	case r.NodeType != "" && r.NodeType != NodeTypeCPU && r.NodeType != NodeTypeGPU:
-		return bad(at+"node_type", "%q is neither cpu nor gpu", r.NodeType)
-	case r.Nodes < 0:
-		return bad(at+"nodes", "%d is negative", r.Nodes)
-	case r.Shape != "" && !ValidName(r.Shape):
-		return bad(at+"shape", "%q is not the name of a shape", r.Shape)
-	case r.Multiple < 0 || r.Multiple > MaxMultiple:
-		return bad(at+"multiple", "%d is not within 1 to %d", r.Multiple, MaxMultiple)
-	case r.Multiple > 0 && r.Shape == "":
-		return bad(at+"multiple", "%d of no shape: shape is left out", r.Multiple)
 	}
 	return nil
 }

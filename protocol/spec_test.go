@@ -113,7 +113,7 @@ func readSource(t *testing.T) *source {
 		comments: map[string]string{}, order: map[string][]string{},
 		structs: map[string]*ast.StructType{}, docs: map[string]string{},
 	}
-	for _, file := range []string{"kinds", "errors", "limits", "messages", "tasks", "stats", "queues", "service"} {
+	for _, file := range []string{"kinds", "errors", "limits", "messages", "tasks", "stats", "queues", "service", "request"} {
 		parsed, err := parser.ParseFile(token.NewFileSet(), file+".go", nil, parser.ParseComments)
 		if err != nil {
 			t.Fatal(err)

@@ -126,12 +126,10 @@ func checkOpen(r *protocol.OpenSession) error {
 		return bad("instances: %d to %d has a negative number", r.MinInst, r.MaxInst)
 	case r.MaxInst > 0 && r.MinInst > r.MaxInst:
 		return bad("instances: at least %d and at most %d cannot both be", r.MinInst, r.MaxInst)
-	case r.NodeType != "" && r.NodeType != protocol.NodeTypeCPU && r.NodeType != protocol.NodeTypeGPU:
-		return bad("node_type: %q is neither cpu nor gpu", r.NodeType)
+	case r.Request().Check() != nil:
+		return bad("%v", r.Request().Check())
 	case len(r.Parameters) > protocol.MaxBody/2:
 		return bad("parameters: %d bytes, at most %d are allowed", len(r.Parameters), protocol.MaxBody/2)
-	case r.Nodes < 0:
-		return bad("nodes: %d is negative", r.Nodes)
 	}
 	if err := checkTimes(r); err != nil {
 		return err

@@ -25,7 +25,7 @@ type Node struct {
 func (n *Node) Containers() int { return n.containers.Len() }
 
 // Free is what the node's containers leave of its capacity.
-func (n *Node) Free() protocol.Capacity { return plus(n.Capacity, n.Used, -1) }
+func (n *Node) Free() protocol.Capacity { return n.Capacity.Plus(n.Used, -1) }
 
 // Container is one container, or an instance that was started by hand, which has no node. [Fleet.Move] writes State
 // and Since; the other fields are its owner's.
@@ -81,8 +81,8 @@ func Check(r *protocol.RegisterNode) (platform.Platform, error) {
 	if r.NodeType != protocol.NodeTypeCPU && r.NodeType != protocol.NodeTypeGPU {
 		return bad("node_type: %q is neither cpu nor gpu", r.NodeType)
 	}
-	if c := r.Capacity; c.CPU < 0 || c.GPU < 0 || c.Memory < 0 || c.Network < 0 || c.DiskIO < 0 {
-		return bad("capacity: %+v has a negative amount", c)
+	if err := r.Capacity.Check(); err != nil {
+		return bad("capacity.%v", err)
 	}
 	return p, nil
 }
@@ -136,7 +136,7 @@ func (f *Fleet) Add(now time.Time, c *Container) {
 	f.containers[c.ID] = c
 	if c.Node != nil {
 		c.Node.containers.Set(c.ID, c)
-		c.Node.Used = plus(c.Node.Used, c.Capacity, 1)
+		c.Node.Used = c.Node.Used.Plus(c.Capacity, 1)
 	}
 }
 
@@ -163,15 +163,8 @@ func (f *Fleet) Move(now time.Time, c *Container, e Event) (moved bool) {
 		delete(f.containers, c.ID)
 		if c.Node != nil {
 			c.Node.containers.Delete(c.ID)
-			c.Node.Used = plus(c.Node.Used, c.Capacity, -1)
+			c.Node.Used = c.Node.Used.Plus(c.Capacity, -1)
 		}
 	}
 	return true
-}
-
-func plus(a, b protocol.Capacity, sign int64) protocol.Capacity {
-	return protocol.Capacity{
-		CPU: a.CPU + sign*b.CPU, GPU: a.GPU + sign*b.GPU, Memory: a.Memory + sign*b.Memory,
-		Network: a.Network + sign*b.Network, DiskIO: a.DiskIO + sign*b.DiskIO,
-	}
 }

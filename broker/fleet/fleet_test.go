@@ -98,10 +98,10 @@ func TestANameBelongsToTheAgentThatLives(t *testing.T) {
 
 func TestARegistrationIsChecked(t *testing.T) {
 	for field, change := range map[string]func(*protocol.RegisterNode){
-		"name":      func(r *protocol.RegisterNode) { r.Name = "Node 1" },
-		"platform":  func(r *protocol.RegisterNode) { r.Platform = "any" },
-		"node_type": func(r *protocol.RegisterNode) { r.NodeType = "tpu" },
-		"capacity":  func(r *protocol.RegisterNode) { r.Capacity.GPU = -1 },
+		"name":         func(r *protocol.RegisterNode) { r.Name = "Node 1" },
+		"platform":     func(r *protocol.RegisterNode) { r.Platform = "any" },
+		"node_type":    func(r *protocol.RegisterNode) { r.NodeType = "tpu" },
+		"capacity.gpu": func(r *protocol.RegisterNode) { r.Capacity.GPU = -1 },
 	} {
 		var f Fleet
 		r := node("a")
@@ -158,7 +158,7 @@ func TestNodesGetBackWhatTheyGave(t *testing.T) {
 		for _, c := range f.On(n) {
 			f.Move(start, c, Exit)
 		}
-		if n.Used != (protocol.Capacity{}) || n.Free() != n.Capacity {
+		if !n.Used.IsZero() || !n.Free().Equal(n.Capacity) {
 			t.Fatalf("%+v is still used", n.Used)
 		}
 	})

@@ -28,6 +28,7 @@ type execRun struct {
 	each, most, retries        int
 	limit                      string
 	env                        []string
+	places                     placeFlags
 }
 
 func newExec(a *app) *cobra.Command {
@@ -87,6 +88,7 @@ worst command, and else:
 	flags.StringVar(&f.halt, "halt", haltNever, "what a command that fails does to the others: never; soon: no more are begun; now: they are killed")
 	flags.IntVar(&f.retries, "retry", 0, "times to run a command again under which a node was lost")
 	flags.StringVar(&f.limit, "output-limit", "15MiB", "most output of one command; the rest is cut, which counts as a failure")
+	f.places.add(cmd)
 	flags.BoolVar(&f.dry, "dry-run", false, "print the commands, and run none")
 	return cmd
 }
@@ -107,7 +109,7 @@ func (f *execRun) check() error {
 	case strings.ContainsRune(f.dir, 0):
 		return badInput("--dir: has a zero byte")
 	}
-	return nil
+	return f.places.check()
 }
 
 // setting is what all commands have in common.
@@ -174,8 +176,8 @@ func (f *execRun) exec(ctx context.Context, args []string) (err error) {
 	if err != nil {
 		return fmt.Errorf("exec: %w", err)
 	}
-	session, err := c.open(ctx, client.WithParameters(parameters), client.WithSessionName(firstWords(f.template.words)),
-		client.WithInstances(c.instances(f.most, count)), client.WithWindow(f.most, 0))
+	session, err := c.open(ctx, append(f.places.options(), client.WithParameters(parameters), client.WithSessionName(firstWords(f.template.words)),
+		client.WithInstances(c.instances(f.most, count)), client.WithWindow(f.most, 0))...)
 	if err != nil {
 		return err
 	}

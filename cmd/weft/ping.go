@@ -21,6 +21,7 @@ type pingRun struct {
 	taskSize, resultSize               string
 	load                               builtin.Load
 	timeout                            time.Duration
+	places                             placeFlags
 
 	size   int // of a task
 	report pingReport
@@ -42,6 +43,7 @@ service started, run tasks on them, and say how long all of that took. What is w
 	}
 	a.brokerFlag(cmd)
 	a.outputFlag(cmd)
+	p.places.add(cmd)
 	flags := cmd.Flags()
 	flags.IntVar(&p.tasks, "tasks", 1000, "tasks in all sessions together")
 	flags.StringVar(&p.taskSize, "in", "16", "bytes of a task")
@@ -76,7 +78,7 @@ func (p *pingRun) check() error {
 		return badInput("--runtime %v, --timeout %v: neither may be negative, nor the second 0", p.load.Runtime, p.timeout)
 	}
 	return errors.Join(
-		p.checkForm(),
+		p.checkForm(), p.places.check(),
 		within("in", in, 0, 1<<30), within("out", out, 0, builtin.MaxOut),
 		within("tasks", int64(p.tasks), 1, 1<<31), within("sessions", int64(p.sessions), 1, 10_000),
 		within("window", int64(p.window), 1, protocol.MaxTaskSlot), within("instances", int64(p.instances), 0, builtin.MaxInstances),
@@ -164,7 +166,8 @@ func (p *pingRun) open(ctx context.Context, f *fabric) (sessions []*client.Sessi
 	}
 	p.report.Asked = n
 	open := func() error {
-		s, err := f.open(ctx, client.WithParameters(parameters), client.WithInstances(n, n), client.WithWindow(p.window, 0))
+		s, err := f.open(ctx, append(p.places.options(),
+			client.WithParameters(parameters), client.WithInstances(n, n), client.WithWindow(p.window, 0))...)
 		if err == nil {
 			sessions = append(sessions, s)
 		}

@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/weft-fabric/weft/internal/nearest"
 	"github.com/weft-fabric/weft/protocol"
 )
 
@@ -89,26 +90,42 @@ func parseCapacity(s string) (protocol.Capacity, error) {
 		if !ok {
 			return c, fmt.Errorf("%q is not of the form cpu=4000,memory=8GiB", part)
 		}
-		var err error
-		switch key {
-		case "cpu":
-			c.CPU, err = parseCPU(value)
-		case "gpu":
-			c.GPU, err = parseCount(value)
-		case "memory":
-			c.Memory, err = parseBytes(value)
-		case "network":
-			c.Network, err = parseBytes(value)
-		case "disk_io":
-			c.DiskIO, err = parseBytes(value)
-		default:
-			err = fmt.Errorf("there is no such resource; there are cpu, gpu, memory, network, disk_io")
-		}
-		if err != nil {
+		if err := setAmount(&c, key, value); err != nil {
 			return c, fmt.Errorf("%s: %w", key, err)
 		}
 	}
 	return c, nil
+}
+
+// setAmount sets one amount as it is written. A resource that is none of weft's own is one that the fabric has beside them,
+// in whole numbers, unless it looks like a slip of the pen.
+func setAmount(c *protocol.Capacity, name, value string) (err error) {
+	switch name {
+	case "cpu":
+		c.CPU, err = parseCPU(value)
+	case "gpu":
+		c.GPU, err = parseCount(value)
+	case "memory":
+		c.Memory, err = parseBytes(value)
+	case "network":
+		c.Network, err = parseBytes(value)
+	case "disk_io":
+		c.DiskIO, err = parseBytes(value)
+	default:
+		if near, ok := nearest.Of(name, protocol.Dimensions()); ok {
+			return fmt.Errorf("there is no such resource; did you mean %q?", near)
+		}
+		n, err := parseCount(value)
+		if err != nil {
+			return err
+		}
+		if c.Further == nil {
+			c.Further = protocol.Amounts{}
+		}
+		c.Further[name] = n
+		return c.Check()
+	}
+	return err
 }
 
 func parseCount(s string) (int64, error) {

@@ -45,17 +45,17 @@ func TestParseCPU(t *testing.T) {
 }
 
 func TestParseCapacity(t *testing.T) {
-	got, err := parseCapacity("cpu=4000,memory=8GiB, gpu=2,network=1GB,disk_io=100MB")
-	want := protocol.Capacity{CPU: 4000, Memory: 8 << 30, GPU: 2, Network: 1e9, DiskIO: 1e8}
-	if err != nil || got != want {
+	got, err := parseCapacity("cpu=4000,memory=8GiB, gpu=2,network=1GB,disk_io=100MB,fpga=3")
+	want := protocol.Capacity{CPU: 4000, Memory: 8 << 30, GPU: 2, Network: 1e9, DiskIO: 1e8, Further: protocol.Amounts{"fpga": 3}}
+	if err != nil || !got.Equal(want) {
 		t.Errorf("parseCapacity = %+v, %v; want %+v", got, err, want)
 	}
-	if got, err := parseCapacity(""); err != nil || got != (protocol.Capacity{}) {
+	if got, err := parseCapacity(""); err != nil || !got.IsZero() {
 		t.Errorf("parseCapacity of nothing = %+v, %v", got, err)
 	}
 	bad := map[string]string{
-		"cpu": "cpu=4000", "cores=4": "cores: there is no such resource; there are cpu, gpu, memory",
-		"memory=much": "memory: ", "gpu=-1": "gpu: ", "cpu=2": "write 2.0",
+		"cpu": "cpu=4000", "gpus=4": `gpus: there is no such resource; did you mean "gpu"?`,
+		"memory=much": "memory: ", "fpga=x": "fpga: ", "FPGA=1": "\"FPGA\" is not a name", "gpu=-1": "gpu: ", "cpu=2": "write 2.0",
 	}
 	for in, want := range bad {
 		if got, err := parseCapacity(in); err == nil || !strings.Contains(err.Error(), want) {

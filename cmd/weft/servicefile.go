@@ -52,16 +52,26 @@ type requestFile struct {
 	Priority int          `yaml:"priority"`
 	Node     string       `yaml:"node"`
 	Rack     string       `yaml:"rack"`
+	Relax    bool         `yaml:"relax"`
 	NodeType string       `yaml:"node_type"`
 	Nodes    int          `yaml:"nodes"`
 }
 
-type capacityFile struct {
-	CPU     cpuAmount  `yaml:"cpu"`
-	GPU     int64      `yaml:"gpu"`
-	Memory  byteAmount `yaml:"memory"`
-	Network byteAmount `yaml:"network"`
-	DiskIO  byteAmount `yaml:"disk_io"`
+// capacityFile is a capacity; see [setAmount] for what may be in it.
+type capacityFile protocol.Capacity
+
+// UnmarshalYAML takes a mapping of resources to amounts.
+func (c *capacityFile) UnmarshalYAML(decode func(any) error) error {
+	var amounts map[string]text
+	if err := decode(&amounts); err != nil {
+		return err
+	}
+	for name, value := range amounts { // order does not matter: check has seen that none is wrong
+		if err := setAmount((*protocol.Capacity)(c), name, string(value)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 type managerFile struct {
@@ -202,11 +212,8 @@ func (f serviceFile) service(folder string) protocol.Service {
 	}
 	for _, r := range f.Requests {
 		s.Requests = append(s.Requests, protocol.ContainerRequest{
-			Capacity: protocol.Capacity{
-				CPU: int64(r.Capacity.CPU), GPU: r.Capacity.GPU, Memory: int64(r.Capacity.Memory),
-				Network: int64(r.Capacity.Network), DiskIO: int64(r.Capacity.DiskIO),
-			},
-			Priority: r.Priority, Node: r.Node, Rack: r.Rack, NodeType: r.NodeType, Nodes: r.Nodes,
+			Capacity: protocol.Capacity(r.Capacity), Priority: r.Priority,
+			Node: r.Node, Rack: r.Rack, Relax: r.Relax, NodeType: r.NodeType, Nodes: r.Nodes,
 		})
 	}
 	for platform, a := range f.Artefacts { // order does not matter: fills a map
@@ -267,6 +274,12 @@ func check(path, at string, n ast.Node, t reflect.Type) error {
 		fields := fieldsOf(t)
 		for _, kv := range pairs {
 			key := scalar(kv.Key)
+			if t == reflect.TypeFor[capacityFile]() {
+				if err := checkAmount(path, at+key, key, kv.Value); err != nil {
+					return err
+				}
+				continue
+			}
 			value, ok := fields[key]
 			if t.Kind() == reflect.Map {
 				value, ok = t.Elem(), true
@@ -292,6 +305,17 @@ func check(path, at string, n ast.Node, t reflect.Type) error {
 		if err := fits(n, t); err != nil {
 			return badInput("%s:%d: %s: %w", path, line, name, err)
 		}
+	}
+	return nil
+}
+
+// checkAmount refuses an amount of a capacity that is none.
+func checkAmount(path, at, name string, n ast.Node) error {
+	if n.Type() == ast.AliasType {
+		return nil
+	}
+	if err := setAmount(&protocol.Capacity{}, name, scalar(n)); err != nil {
+		return badInput("%s:%d: %s: %w", path, n.GetToken().Position.Line, at, err)
 	}
 	return nil
 }

@@ -25,10 +25,10 @@ artefacts:
   linux/arm64:
     command: /opt/price
 requests:
-  - capacity: {cpu: 0.5, memory: 64MiB, gpu: 1, network: 1MB, disk_io: 2048}
+  - capacity: {cpu: 0.5, memory: 64MiB, gpu: 1, network: 1MB, disk_io: 2048, fpga: 1}
     priority: 3
     node: n1
-    rack: r1
+    relax: true
     node_type: gpu
     nodes: 2
 slots: 2
@@ -70,8 +70,8 @@ func TestReadService(t *testing.T) {
 			"linux/arm64": {Command: "/opt/price"},
 		},
 		Requests: []protocol.ContainerRequest{{
-			Capacity: protocol.Capacity{CPU: 500, GPU: 1, Memory: 64 << 20, Network: 1e6, DiskIO: 2048},
-			Priority: 3, Node: "n1", Rack: "r1", NodeType: "gpu", Nodes: 2,
+			Capacity: protocol.Capacity{CPU: 500, GPU: 1, Memory: 64 << 20, Network: 1e6, DiskIO: 2048, Further: protocol.Amounts{"fpga": 1}},
+			Priority: 3, Node: "n1", Relax: true, NodeType: "gpu", Nodes: 2,
 		}},
 		Slots: 2, Sessions: 5, Queue: "risk.eod", Instances: protocol.Instances{Min: 2, Max: 8},
 		Interface: protocol.Interface{Task: "{symbol: string, days: int}", Result: "list<float>"},

@@ -125,8 +125,12 @@ func describeRequest(r protocol.ContainerRequest) string {
 			parts = append(parts, name+" "+value)
 		}
 	}
-	add("on node", r.Node)
-	add("in rack", r.Rack)
+	where := ""
+	if r.Relax {
+		where = "preferably "
+	}
+	add(where+"on node", r.Node)
+	add(where+"in rack", r.Rack)
 	add("of type", r.NodeType)
 	if r.Nodes > 0 {
 		add("on at least", strconv.Itoa(r.Nodes)+" nodes")
@@ -152,6 +156,9 @@ func describeCapacity(c protocol.Capacity) string {
 	}
 	if c.DiskIO > 0 {
 		parts = append(parts, "disk "+humanBytes(c.DiskIO)+"/s")
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.Further)) {
+		parts = append(parts, fmt.Sprintf("%s %d", name, c.Further[name]))
 	}
 	return strings.Join(parts, ", ")
 }
@@ -310,6 +317,13 @@ func nodeDetails() []column[protocol.NodeInfo] {
 				return ""
 			}
 			return humanBytes(n.Capacity.Network) + "/s"
+		}},
+		{"FURTHER FREE", false, func(n info) string {
+			var parts []string
+			for _, name := range slices.Sorted(maps.Keys(n.Capacity.Further)) {
+				parts = append(parts, fmt.Sprintf("%s %d of %d", name, n.Free.Further[name], n.Capacity.Further[name]))
+			}
+			return strings.Join(parts, ", ")
 		}},
 	}
 }

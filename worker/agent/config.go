@@ -90,14 +90,13 @@ func (c Config) validate() error {
 	bad := func(field, format string, args ...any) error {
 		return protocol.Errorf(protocol.CodeInvalid, "agent", field+": "+format, args...)
 	}
-	a := c.Capacity
 	switch {
 	case !protocol.ValidName(c.Name):
 		return bad("Name", "%q is not 1 to 63 of a-z, 0-9, '.', '_', '-', beginning and ending with a letter or digit", c.Name)
 	case c.NodeType != protocol.NodeTypeCPU && c.NodeType != protocol.NodeTypeGPU:
 		return bad("NodeType", "%q is neither cpu nor gpu", c.NodeType)
-	case a.CPU < 0 || a.GPU < 0 || a.Memory < 0 || a.Network < 0 || a.DiskIO < 0:
-		return bad("Capacity", "%+v has a negative amount", a)
+	case c.Capacity.Check() != nil:
+		return bad("Capacity", "%v", c.Capacity.Check())
 	case !filepath.IsAbs(c.Program):
 		return bad("Program", "%q is not an absolute path", c.Program)
 	case c.Dir != "" && !filepath.IsAbs(c.Dir):

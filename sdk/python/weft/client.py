@@ -569,6 +569,10 @@ class Client:
         max_instances: int = 0,
         node_type: str = "",
         nodes: int = 0,
+        node: str = "",
+        rack: str = "",
+        relax: bool = False,
+        priority: int = 0,
         parameters: Bytes = b"",
         retry: Optional[RetryPolicy] = None,
         task_timeout: Optional[float] = None,
@@ -581,6 +585,9 @@ class Client:
     ) -> Session:
         """Open a session with a service; what is left out is as the service or the broker says.
 
+        ``queue`` is a leaf of the queues. ``node`` or ``rack`` is the only one that may do, or with ``relax`` the one that
+        is preferred; ``node_type`` is "cpu" or "gpu", ``nodes`` the least number of distinct ones. Containers of a higher
+        ``priority`` come first among those of the service.
         ``retry``, ``task_timeout`` and ``run_limit`` are for those of its tasks that say nothing else: see Session.submit.
         The session is closed when it was ``idle`` for so many seconds, killed after its ``lifetime``. When its client is
         gone for ``grace`` seconds it is closed (``disconnect`` "close", or nothing), or lives on for another client
@@ -598,6 +605,10 @@ class Client:
             "max_instances": max_instances,
             "node_type": node_type,
             "nodes": nodes,
+            "node": node,
+            "rack": rack,
+            "relax": relax,
+            "priority": priority,
             "parameters": bytes(memoryview(parameters)),
             "retry": retry.body() if retry is not None else {},
             "timeout": nanos("task_timeout", task_timeout),
