@@ -36,7 +36,7 @@ func (c Capacity) Equal(d Capacity) bool { return c.Plus(d, -1).IsZero() }
 
 // IsZero says whether it is nothing at all.
 func (c Capacity) IsZero() bool {
-	for _, n := range c.Further { // order does not matter
+	for _, n := range c.Further { // order does not matter: one that is not 0 is enough
 		if n != 0 {
 			return false
 		}
@@ -57,7 +57,7 @@ func (c Capacity) Plus(d Capacity, times int64) Capacity {
 	if c.Further = maps.Clone(c.Further); c.Further == nil {
 		c.Further = make(Amounts, len(d.Further))
 	}
-	for name, n := range d.Further { // order does not matter
+	for name, n := range d.Further { // order does not matter: sums
 		c.Further[name] += times * n
 	}
 	return c
