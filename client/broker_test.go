@@ -60,6 +60,7 @@ type fakeBroker struct {
 	overload      int           // so many of the next tasks are refused as overloaded
 	timeout       time.Duration // that it announces
 	muted         bool          // it takes requests and tasks, and answers nothing
+	resources     func(kind protocol.Kind, body any) (protocol.Kind, any)
 
 	byes atomic.Int64 // clients that took leave of it
 }
@@ -392,6 +393,12 @@ func (b *fakeBroker) request(e *fakeEnd, rec *protocol.Record) {
 		refuse(protocol.CodeNoEnvironment)
 	case protocol.KindListEnvironments, protocol.KindListEvents:
 		b.pageOfOne(rec, answer)
+	case protocol.KindApplyQueues, protocol.KindListQueues, protocol.KindDrainQueue, protocol.KindCordonNode, protocol.KindGetOverview, protocol.KindExplain:
+		body := protocol.NewBody(rec.Kind)
+		if body != nil {
+			_ = protocol.Unmarshal(rec.Kind, rec.Payload, body)
+		}
+		answer(b.resources(rec.Kind, body))
 	case protocol.KindBye:
 		b.byes.Add(1)
 		if peer, ok := e.link.Peer(); ok {

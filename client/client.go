@@ -18,6 +18,7 @@ import (
 // concurrent use, and keeps itself connected until [Client.Close].
 type Client struct {
 	Operator
+	Resources
 
 	cfg      config
 	payloads *zmqx.Payloads
@@ -91,7 +92,7 @@ func Dial(ctx context.Context, endpoints string, opts ...Option) (*Client, error
 			Incarnation: rand.Uint64() | 1, Seed: rand.Uint64(), ResultCredit: cfg.resultCredit,
 		}),
 	}
-	c.client, c.mu.client = c, c
+	c.client, c.via, c.mu.client = c, c, c
 	c.io.lines = lines{waiter: zmqx.NewWaiter(wake), payloads: c.payloads, logger: cfg.logger}
 	c.eng.Start(time.Now())
 	go c.own()

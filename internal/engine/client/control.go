@@ -114,6 +114,7 @@ func (e *Engine) controlled(now time.Time, c *conn, rec *protocol.Record) {
 		protocol.KindServicePage, protocol.KindSessionPage, protocol.KindNodePage,
 		protocol.KindEnvironmentPage, protocol.KindEventPage,
 		protocol.KindTaskInfo, protocol.KindTaskPage, protocol.KindDeadPage, protocol.KindDeadPart, protocol.KindDeadDropped,
+		protocol.KindQueuesApplied, protocol.KindQueuePage, protocol.KindOverview, protocol.KindExplained,
 		protocol.KindStats:
 		e.answered(rec)
 	case protocol.KindBye: // its connection breaks next; the conversation begins anew then
