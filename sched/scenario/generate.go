@@ -49,7 +49,7 @@ type generator struct {
 	total  []float64 // of the cluster, by dimension
 	racks  int
 	leaves []leaf
-	kinds  []kind // of containers
+	shaped  []shape // of containers
 	orders []order
 }
 
@@ -63,8 +63,8 @@ type leaf struct {
 	orders []int
 }
 
-// kind is what a container asks for.
-type kind struct {
+// shape is what a container asks for.
+type shape struct {
 	gpu   bool
 	ask   []float64 // by dimension; before the load is fitted to the cluster, in parts of what a mean node has
 	whole Amounts   // the same, fitted
@@ -72,7 +72,7 @@ type kind struct {
 
 // order is a request that is made.
 type order struct {
-	kind, count, leaf int
+	shape, count, leaf int
 }
 
 // cluster makes the nodes: racks of 40, three sizes, two architectures, and gpus in three nodes of twenty.
@@ -196,31 +196,31 @@ func tenth(n int) json.Number {
 	return json.Number(strconv.FormatFloat(float64(n)/10, 'f', -1, 64))
 }
 
-// shapes makes the kinds of containers: named ratios, each in up to four multiples.
+// shapes makes the shapes of containers: named ratios, each in up to four multiples.
 func (g *generator) shapes() {
 	n := g.Shapes
 	if g.Unit {
 		n = 1
 	}
 	multiples := min(4, n)
-	var base kind
+	var base shape
 	for i := range n {
 		if i%multiples == 0 {
 			bases := (n + multiples - 1) / multiples
 			base = g.base(i / multiples)
 			base.gpu = g.Dims > 1 && n >= 8 && i/multiples >= bases-max(1, bases/8)
 		}
-		k := kind{gpu: base.gpu, ask: slices.Clone(base.ask)}
+		k := shape{gpu: base.gpu, ask: slices.Clone(base.ask)}
 		for d := range k.ask {
 			k.ask[d] *= float64(i%multiples + 1)
 		}
-		g.kinds = append(g.kinds, k)
+		g.shaped = append(g.shaped, k)
 	}
 }
 
 // base makes the ratio of a shape: that of what a node has, or more of one dimension, each a little different.
-func (g *generator) base(family int) kind {
-	k := kind{ask: make([]float64, g.Dims)}
+func (g *generator) base(family int) shape {
+	k := shape{ask: make([]float64, g.Dims)}
 	for d := range k.ask {
 		k.ask[d] = 1
 		if !g.Unit {
@@ -242,9 +242,9 @@ func (g *generator) requests() {
 		devices = g.total[1]
 	}
 	likely := min(0.3, 0.5*min(1, g.Use)*devices/(meanCount*meanGPUs*float64(g.Requests)))
-	plain := slices.IndexFunc(g.kinds, func(k kind) bool { return k.gpu })
+	plain := slices.IndexFunc(g.shaped, func(k shape) bool { return k.gpu })
 	if plain < 0 {
-		plain = len(g.kinds)
+		plain = len(g.shaped)
 	}
 	line := g.line()
 	for i := range g.Requests {
@@ -254,17 +254,17 @@ func (g *generator) requests() {
 		case g.Unit:
 			o.count = 1
 		case g.Shapes == 0:
-			o.kind = len(g.kinds)
+			o.shape = len(g.shaped)
 			k := g.base(g.rng.IntN(1 << 10))
 			k.gpu = gpu
 			for d := range k.ask {
 				k.ask[d] *= 1 + 3*g.rng.Float64()
 			}
-			g.kinds = append(g.kinds, k)
-		case gpu && plain < len(g.kinds):
-			o.kind = plain + g.rng.IntN(len(g.kinds)-plain)
+			g.shaped = append(g.shaped, k)
+		case gpu && plain < len(g.shaped):
+			o.shape = plain + g.rng.IntN(len(g.shaped)-plain)
 		default:
-			o.kind = g.rng.IntN(plain)
+			o.shape = g.rng.IntN(plain)
 		}
 		g.orders = append(g.orders, o)
 	}
@@ -301,7 +301,7 @@ func (g *generator) fit() {
 		mean[d] = g.total[d] / float64(g.Nodes)
 	}
 	for _, o := range g.orders {
-		for d, ask := range g.kinds[o.kind].ask {
+		for d, ask := range g.shaped[o.shape].ask {
 			sums[d] += ask * mean[d] * float64(o.count)
 		}
 	}
@@ -316,8 +316,8 @@ func (g *generator) fit() {
 	if g.Shapes == 0 || g.Unit {
 		multiples = 1
 	}
-	for i := range g.kinds {
-		k := &g.kinds[i]
+	for i := range g.shaped {
+		k := &g.shaped[i]
 		times := int64(i%multiples + 1)
 		k.whole = Amounts{}
 		for d, name := range g.document.Resources {
@@ -339,7 +339,7 @@ func (g *generator) fit() {
 	for i, o := range g.orders {
 		f := &g.leaves[o.leaf]
 		f.orders = append(f.orders, i)
-		for d, ask := range g.kinds[o.kind].ask {
+		for d, ask := range g.shaped[o.shape].ask {
 			f.demand[d] += ask * float64(o.count)
 		}
 	}
@@ -376,7 +376,7 @@ func (g *generator) services() {
 // request makes a request of what was drawn, and draws where it may run.
 func (g *generator) request(i int) Request {
 	o := g.orders[i]
-	k := g.kinds[o.kind]
+	k := g.shaped[o.shape]
 	r := Request{ID: fmt.Sprintf("r%d", i+1), Count: o.count, Cap: k.whole}
 	if g.Unit {
 		return r
@@ -426,7 +426,7 @@ func (g *generator) maxima() {
 		for d, name := range g.document.Resources {
 			most[name] = int64(0.5 * min(f.part, share) * g.total[d])
 			for _, o := range f.orders {
-				most[name] = max(most[name], g.kinds[g.orders[o].kind].whole[name])
+				most[name] = max(most[name], g.shaped[g.orders[o].shape].whole[name])
 			}
 		}
 		g.document.Queues[f.queue].Max = most
