@@ -227,6 +227,8 @@ func (c *checker) amount(i int, field string, v *resource.Vector, d resource.Dim
 		return 0, false
 	}
 	switch n := v[d]; {
+	case n == Unlimited && field == "max":
+		return 0, false
 	case n < 0:
 		c.fault(i, field, "%s %d is negative", c.space.Name(d), n)
 		return 0, false

@@ -1,6 +1,13 @@
 package sched
 
-import "github.com/weft-fabric/weft/sched/resource"
+import (
+	"math"
+
+	"github.com/weft-fabric/weft/sched/resource"
+)
+
+// Unlimited stands in a maximum for a dimension that it does not limit.
+const Unlimited = math.MaxInt64
 
 // Queue is how one queue of the hierarchy is configured. What is nil, empty or 0 is not given: [CheckQueues] says what
 // goes together.
@@ -13,7 +20,8 @@ type Queue struct {
 	Weight   *float64
 	// Min is what the queue gets before siblings of its priority, in each dimension.
 	Min *resource.Vector
-	// What it never exceeds: a part of the parent's absolute maximum, or an amount in every dimension.
+	// What it never exceeds: a part of the parent's absolute maximum, or an amount in every dimension, where [Unlimited] is
+	// as much as the ancestors may have.
 	MaxPercent *Percent
 	Max        *resource.Vector
 
