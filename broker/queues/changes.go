@@ -38,7 +38,7 @@ func (c Config) Changes(next Config) []protocol.QueueChange {
 }
 
 func shapeChanges(before, after protocol.Shapes) (all []protocol.QueueChange) {
-	names := slices.Concat(slices.Collect(maps.Keys(before)), slices.Collect(maps.Keys(after)))
+	names := slices.Concat(slices.Sorted(maps.Keys(before)), slices.Sorted(maps.Keys(after)))
 	slices.Sort(names)
 	for _, name := range slices.Compact(names) {
 		old, was := before[name]
