@@ -22,6 +22,7 @@ type Core struct {
 	managers  *managers
 	hosts     *hosts
 	crew      *crew
+	pass      *pass
 	catalogue catalogue.Catalogue
 
 	environments *environments
@@ -78,6 +79,7 @@ func New(cfg Config) (*Core, error) {
 	c.managers = newManagers(c)
 	c.hosts = newHosts(c)
 	c.crew = newCrew(c)
+	c.pass = &pass{c: c}
 	c.environments = newEnvironments(c)
 	c.queries = &queries{c: c}
 	c.dead = &deadLetters{c: c}
@@ -85,7 +87,8 @@ func New(cfg Config) (*Core, error) {
 	return c, nil
 }
 
-// Step takes one event. Whatever it led to is in the next Take.
+// Step takes one event. Whatever it led to at once is in the next Take; what containers it leads to is the matter of a
+// pass, which is due when all that came has been stepped: [Core.Deadline] asks for [Core.Tick] then.
 func (c *Core) Step(now time.Time, ev Event) {
 	c.now = now
 	switch ev := ev.(type) {
@@ -99,26 +102,35 @@ func (c *Core) Step(now time.Time, ev Event) {
 		c.hosts.pressure = ev
 	case Committed:
 		c.out.durable = max(c.out.durable, ev.Position)
-	}
-	c.managers.settle()
-}
-
-// Deadline says when [Core.Tick] is to be called next.
-func (c *Core) Deadline() (time.Time, bool) { return c.nextBeat, true }
-
-// Tick does what is due: heartbeats, time-outs, restarts. Called too early it does nothing.
-func (c *Core) Tick(now time.Time) {
-	c.now = now
-	if now.Before(c.nextBeat) {
 		return
 	}
-	c.nextBeat = now.Add(c.beat)
-	c.lobby.beat()
-	c.sessions.expiry.beat()
-	c.crew.beat()
-	c.queries.beat()
-	c.managers.beat()
-	c.managers.settle()
+	c.pass.due = true
+}
+
+// Deadline says when [Core.Tick] is to be called next: at once when a pass is due, or is not finished.
+func (c *Core) Deadline() (time.Time, bool) {
+	if c.pass.due {
+		return c.now, true
+	}
+	return c.nextBeat, true
+}
+
+// Tick does what is due: heartbeats, time-outs, restarts, and a slice of a pass, which is short enough for others to be
+// served before the next. Called too early it does nothing.
+func (c *Core) Tick(now time.Time) {
+	c.now = now
+	if !now.Before(c.nextBeat) {
+		c.nextBeat = now.Add(c.beat)
+		c.lobby.beat()
+		c.sessions.expiry.beat()
+		c.crew.beat()
+		c.queries.beat()
+		c.managers.beat()
+		c.pass.due = true
+	}
+	if c.pass.due {
+		c.pass.slice()
+	}
 }
 
 // Take appends what is to be done to out and says whether there was anything.

@@ -10,3 +10,12 @@ func HadBefore(c *Core, number protocol.SessionNumber) int {
 	}
 	return len(s.tenure.before)
 }
+
+// SliceSteps bounds the steps of a slice of a pass.
+const SliceSteps = sliceSteps
+
+// LastSlice is how many steps the last slice took.
+func LastSlice(c *Core) int { return c.pass.steps }
+
+// Containers is how many containers there are.
+func Containers(c *Core) int { return c.crew.fleet.Len() }

@@ -50,7 +50,8 @@ type manager struct {
 	count      tally // of the containers of agents
 	byHand     tally
 	placed     bool // it has a container that is to serve
-	dirty      bool // to be settled
+	dirty      bool // in line for a review
+	hungry     bool // in line for room
 
 	backoff fleet.Backoff
 	unready int                            // ended before they were ready, in a row
@@ -85,7 +86,6 @@ type managers struct {
 	byKey map[string]*manager
 	next  uint32
 	sched sched.Scheduler
-	dirty []*manager
 
 	balance balance
 }
@@ -229,43 +229,6 @@ func (t *managers) wanted(hosting uint32, n int) {
 	}
 }
 
-// touch notes that what the manager has and wants is to be settled.
-func (t *managers) touch(m *manager) {
-	if !m.dirty {
-		m.dirty = true
-		t.dirty = append(t.dirty, m)
-	}
-}
-
-// settle gives shares of the management node to who waits for one, brings the scheduler's view in line with what
-// managers want, and starts what was placed.
-func (t *managers) settle() {
-	var reviewed []*manager
-	for {
-		t.c.hosts.admit()
-		for len(t.dirty) > 0 {
-			m := t.dirty[0]
-			t.dirty = t.dirty[1:]
-			m.dirty = false
-			t.review(m)
-			reviewed = append(reviewed, m)
-		}
-		t.dirty = nil
-		p, ok := t.sched.Next()
-		if ok {
-			t.c.crew.start(p)
-			continue
-		}
-		for len(reviewed) > 0 && len(t.dirty) == 0 {
-			t.makeRoom(reviewed[0])
-			reviewed = reviewed[1:]
-		}
-		if len(t.dirty) == 0 {
-			return
-		}
-	}
-}
-
 // review settles one manager.
 func (t *managers) review(m *manager) {
 	t.judge(m)
@@ -283,6 +246,9 @@ func (t *managers) review(m *manager) {
 		target = min(target, live) // nothing is started for nobody
 	}
 	r := m.request()
+	if target > live {
+		t.c.pass.starves(m)
+	}
 	if want := target + m.count[fleet.Leaving]; want > 0 {
 		t.sched.Submit(r)
 		t.sched.Want(r.ID, want)
@@ -331,36 +297,39 @@ func (t *managers) joined(node string) {
 	}
 }
 
-// beat looks after what only time changes.
+// beat looks after what only time changes; each manager has its turn in the passes that follow.
 func (t *managers) beat() {
 	t.balance.look(t)
+	t.c.pass.all(&t.byID)
+}
+
+// lookAfter looks after a manager for what only time changes.
+func (t *managers) lookAfter(m *manager) {
 	now := t.c.now
-	for _, m := range t.byID.All() {
-		for name, until := range m.except.All() {
-			if !now.Before(until) {
-				m.except.Delete(name)
-				t.touch(m)
-			}
-		}
-		if m.backoff.Deaths() >= fleet.PatientDeaths || m.want > m.count.live() {
+	for name, until := range m.except.All() {
+		if !now.Before(until) {
+			m.except.Delete(name)
 			t.touch(m)
 		}
-		t.noteWaits(m)
-		var err error
-		if m.sessions.Len() > 0 && !m.placed {
-			err = t.satisfiable(m)
-		}
-		switch {
-		case err == nil:
-			m.stuck = time.Time{}
-		case m.stuck.IsZero():
-			m.stuck = now
-		case now.Sub(m.stuck) >= stuckLimit:
-			m.stuck = time.Time{}
-			t.giveUp(m, protocol.AsError(err, "control"))
-		}
-		t.cool(m)
 	}
+	if m.backoff.Deaths() >= fleet.PatientDeaths || m.want > m.count.live() {
+		t.touch(m)
+	}
+	t.noteWaits(m)
+	var err error
+	if m.sessions.Len() > 0 && !m.placed {
+		err = t.satisfiable(m)
+	}
+	switch {
+	case err == nil:
+		m.stuck = time.Time{}
+	case m.stuck.IsZero():
+		m.stuck = now
+	case now.Sub(m.stuck) >= stuckLimit:
+		m.stuck = time.Time{}
+		t.giveUp(m, protocol.AsError(err, "control"))
+	}
+	t.cool(m)
 }
 
 // counted keeps the tallies and what follows from them: whether the sessions that wait have a container.

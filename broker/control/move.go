@@ -74,6 +74,7 @@ func (t *managers) moved(n *session.Moved) {
 	}
 	way := m.transit
 	m.transit = nil
+	t.c.hosts.changed = true
 	from, to := &t.c.hosts.loops[m.loop], &t.c.hosts.loops[way.to]
 	from.managers--
 	to.managers++

@@ -43,6 +43,7 @@ type hosts struct {
 	loops   []load
 	running map[uint32]*manager // by hosting
 	last    uint32
+	changed bool // since shares were given out last, so that more may be now
 
 	pressure Pressure
 }
@@ -127,6 +128,7 @@ func (h *hosts) ask(m *manager) {
 // admit gives shares to who waits for one, in order. Managers that have no sessions make room, those first that have
 // had none for longest.
 func (h *hosts) admit() {
+	h.changed = false
 	for h.shares.Waits() {
 		first, ok := h.shares.First()
 		if ok {
@@ -224,6 +226,7 @@ func (h *hosts) retire(m *manager) {
 		h.shares.Release(m.id)
 	}
 	m.hosting, m.want = 0, 0
+	h.changed = true
 	h.c.managers.touch(m)
 }
 
@@ -238,6 +241,7 @@ func (h *hosts) left(s *sess) {
 		return
 	}
 	m.idleSince = h.c.now
+	h.changed = true
 	if m.waits {
 		m.waits = false
 		h.shares.Leave(m.id)

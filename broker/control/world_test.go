@@ -141,13 +141,28 @@ func (w *world) flush(p *peer) {
 
 func (w *world) step(ev Event) {
 	w.core.Step(w.now, ev)
-	w.pump()
+	w.settle()
 }
 
-// pump takes what the core wants done and does it until there is nothing more.
-func (w *world) pump() {
+// settle lets the passes that are due go by.
+func (w *world) settle() {
+	for {
+		at, _ := w.core.Deadline()
+		if due := !at.After(w.now); due {
+			w.core.Tick(w.now)
+			continue
+		}
+		if !w.pump() {
+			return
+		}
+	}
+}
+
+// pump takes what the core wants done and does it until there is nothing more; some says whether there was anything.
+func (w *world) pump() (some bool) {
 	var b Batch
 	for w.core.Take(&b) {
+		some = true
 		for _, r := range b.Records {
 			rec, err := DecodeRecord(r)
 			if err != nil {
@@ -169,6 +184,7 @@ func (w *world) pump() {
 		b.Reset()
 		w.release()
 	}
+	return some
 }
 
 // release commits what may be committed, and sends the frames that nothing holds back.
@@ -285,7 +301,7 @@ func (w *world) advance(d time.Duration) {
 			}
 		}
 		w.core.Tick(w.now)
-		w.pump()
+		w.settle()
 	}
 }
 
