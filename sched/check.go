@@ -11,9 +11,6 @@ import (
 	"github.com/weft-fabric/weft/sched/resource"
 )
 
-// Policies lists the names of the policies that a leaf can have, the default first.
-func Policies() []string { return []string{"fifo", "capacity", "fair"} }
-
 // Bounds of what is not absurd.
 const (
 	MaxAmount   = 1 << 53       // of any dimension

@@ -6,7 +6,7 @@ import (
 	"github.com/weft-fabric/weft/broker/fleet"
 	"github.com/weft-fabric/weft/internal/planted"
 	"github.com/weft-fabric/weft/protocol"
-	"github.com/weft-fabric/weft/sched"
+	sched "github.com/weft-fabric/weft/sched/firstcome"
 )
 
 // nodeGone takes out the node of an agent, and all that was on it.

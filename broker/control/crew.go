@@ -11,7 +11,7 @@ import (
 	"github.com/weft-fabric/weft/internal/ordered"
 	"github.com/weft-fabric/weft/internal/platform"
 	"github.com/weft-fabric/weft/protocol"
-	"github.com/weft-fabric/weft/sched"
+	sched "github.com/weft-fabric/weft/sched/firstcome"
 )
 
 // crew has containers started and stopped, and knows the instances in them.

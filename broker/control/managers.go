@@ -14,7 +14,7 @@ import (
 	"github.com/weft-fabric/weft/internal/planted"
 	"github.com/weft-fabric/weft/internal/platform"
 	"github.com/weft-fabric/weft/protocol"
-	"github.com/weft-fabric/weft/sched"
+	sched "github.com/weft-fabric/weft/sched/firstcome"
 	"github.com/weft-fabric/weft/sched/resource"
 )
 

@@ -49,7 +49,7 @@ type generator struct {
 	total  []float64 // of the cluster, by dimension
 	racks  int
 	leaves []leaf
-	shaped  []shape // of containers
+	shaped []shape // of containers
 	orders []order
 }
 

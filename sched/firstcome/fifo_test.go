@@ -1,4 +1,4 @@
-package sched_test
+package firstcome_test
 
 import (
 	"errors"
@@ -11,7 +11,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/weft-fabric/weft/internal/platform"
-	. "github.com/weft-fabric/weft/sched"
+	. "github.com/weft-fabric/weft/sched/firstcome"
 	"github.com/weft-fabric/weft/sched/resource"
 )
 

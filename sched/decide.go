@@ -1,0 +1,325 @@
+package sched
+
+import (
+	"fmt"
+	"math"
+	"slices"
+)
+
+// outcome is what came of a try.
+type outcome uint8
+
+const (
+	placed outcome = iota
+	failed         // nothing can be placed there
+	spent          // the budget is: nobody knows
+)
+
+// Next decides one placement; ok is false when nothing that is wanted can be placed now.
+func (s *Scheduler) Next() (p Placement, ok bool) {
+	p, ok, _ = s.NextWithin(math.MaxInt)
+	return p, ok
+}
+
+// NextWithin is like [Scheduler.Next], but looks at so many requests at most; more says that it stopped for that reason,
+// and that the next call goes on from there. So a caller can do other things in between.
+func (s *Scheduler) NextWithin(looks int) (p Placement, ok, more bool) {
+	s.settle()
+	if s.idle == s.now && !s.exact() {
+		return Placement{}, false, false
+	}
+	s.budget = looks
+	var done Placement
+	var came outcome
+	if s.exact() {
+		came = s.tryExactly(s.tree.root, &done)
+	} else {
+		came = s.try(s.tree.root, 0, &done)
+	}
+	if came == failed {
+		s.idle = s.now
+	}
+	return done, came == placed, came == spent
+}
+
+// exact says whether every request that stands before a decision is looked at for it.
+func (s *Scheduler) exact() bool { return s.thorough || s.offered != nil }
+
+// try places one container below a queue; released is when something was given back last below a queue above with a
+// maximum.
+func (s *Scheduler) try(q *queue, released uint64, p *Placement) outcome {
+	if q.limited {
+		released = max(released, q.released)
+	}
+	s.path = append(s.path[:q.depth], q)
+	if q.leaf != nil {
+		return s.tryLeaf(q.leaf, released, p)
+	}
+	if q.scanned < max(released, s.classes.opened) {
+		s.rescan(q)
+	}
+	for q.active.len() > 0 {
+		child := q.active.top()
+		came := s.try(child, released, p)
+		if came != failed {
+			return came
+		}
+		q.park(child)
+	}
+	q.failed = q.pending.has.and(&s.classes.open.has)
+	q.failed.clear(manyClasses)
+	q.failedAt = s.now
+	q.blockers = 0
+	for _, child := range q.parked {
+		q.blockers |= child.blockers & (1<<q.depth - 1)
+	}
+	return failed
+}
+
+// rescan wakes the children of a queue in which something may be placed again.
+func (s *Scheduler) rescan(q *queue) {
+	q.scanned = s.now
+	for i := len(q.parked) - 1; i >= 0; i-- {
+		child := q.parked[i]
+		wake := child.pending.has.beyond(&s.classes.open.has, &child.failed)
+		for _, above := range s.path[:child.depth] {
+			wake = wake || child.blockers&(1<<above.depth) != 0 && above.released > child.failedAt
+		}
+		if wake {
+			q.wake(child)
+		}
+	}
+}
+
+// tryLeaf places one container of a leaf.
+func (s *Scheduler) tryLeaf(f *leaf, released uint64, p *Placement) outcome {
+	if f.scanned < max(released, s.classes.opened, f.changed) {
+		f.rescan(s.now)
+	}
+	q := f.queue
+	for f.active.len() > 0 && !f.reserved() {
+		if s.budget <= 0 {
+			return spent
+		}
+		s.budget--
+		l := f.active.top()
+		r := l.waiting.top()
+		if k := r.class; k.closed {
+			f.park(l, false, 0)
+		} else if at := s.full(r); at != nil {
+			f.park(l, true, 1<<at.depth)
+		} else if !f.policy.allows(f, &k.ask, l.key.user) {
+			f.park(l, true, 0)
+		} else if n, late := s.node(r); n != nil {
+			*p = s.put(r, n)
+			return placed
+		} else {
+			if !late {
+				s.classes.close(k)
+			}
+			f.park(l, late, 0)
+		}
+	}
+	q.failed = q.pending.has.and(&s.classes.open.has)
+	q.failed.clear(manyClasses)
+	q.failedAt = s.now
+	q.blockers = 0
+	for _, l := range f.parked {
+		q.blockers |= l.blockers & (1<<q.depth - 1)
+	}
+	return failed
+}
+
+// full gives the queue that has no room within its maximum for one more container of the request; nil: all have.
+func (s *Scheduler) full(r *request) *queue {
+	for q := r.service.leaf.queue; q != nil; q = q.parent {
+		if q.limited && !q.within(&r.class.ask) {
+			return q
+		}
+	}
+	return nil
+}
+
+// node finds the node for one more container of a request. It is nil when none has room, or when one has where the request
+// waits for another place: then late is true.
+func (s *Scheduler) node(r *request) (n *node, late bool) {
+	k := r.class
+	n = s.cluster.best(k, r)
+	if n == nil || !k.relaxed || k.isAt(n) {
+		return n, false
+	}
+	if s.delay && r.missed < r.lacks() {
+		if !r.delayed {
+			r.delayed = true
+			s.delayed = append(s.delayed, r)
+		}
+		return nil, true
+	}
+	return n, false
+}
+
+// undelay forgets that a request waits for another place.
+func (s *Scheduler) undelay(r *request) {
+	if r.delayed {
+		r.delayed = false
+		s.delayed = slices.DeleteFunc(s.delayed, func(o *request) bool { return o == r })
+	}
+}
+
+// put has the request hold one more container, on the node.
+func (s *Scheduler) put(r *request, n *node) Placement {
+	k := r.class
+	if k.relaxed && k.isAt(n) {
+		r.missed = 0
+	}
+	s.undelay(r)
+	i := s.containers.add(r, n)
+	n.containers++
+	s.cluster.take(n, &k.ask, 1)
+	r.held++
+	r.note(n, 1)
+	s.hold(r.service, &k.ask, 1)
+	if r.lacks() == 0 {
+		r.service.leaf.quit(r, s.now)
+	}
+	return Placement{
+		Container: s.containers.id(i), Request: r.ID, Service: r.Service, Queue: r.service.leaf.queue.Name, Node: n.Name,
+	}
+}
+
+// Offer has all decisions until [Scheduler.EndOffer] look at the idle resources of that node only. A relaxed request that
+// prefers another place lets as many offers pass as it wants containers. The error says that the node is not known.
+func (s *Scheduler) Offer(node string) error {
+	n, ok := s.cluster.byName[node]
+	if !ok {
+		return fmt.Errorf("node %q is not known", node)
+	}
+	s.offered = n
+	s.offers++
+	return nil
+}
+
+// EndOffer ends what [Scheduler.Offer] began.
+func (s *Scheduler) EndOffer() { s.offered = nil }
+
+// Heartbeat has the relaxed requests that wait for another place count an offer of this node, where it has room for them.
+func (s *Scheduler) Heartbeat(node string) {
+	n, ok := s.cluster.byName[node]
+	if !ok {
+		return
+	}
+	s.settle()
+	for _, r := range s.delayed {
+		if r.class.isAt(n) || !r.class.admits(n, &s.cluster) {
+			continue
+		}
+		if r.missed++; r.missed >= r.lacks() {
+			s.now++
+			r.service.leaf.changed = s.now
+			r.service.leaf.queue.touch()
+		}
+	}
+}
+
+// SetThorough has every decision look at all that stands before it, without short cuts, so that [Scheduler.Tried] is exact.
+// What is decided is the same.
+func (s *Scheduler) SetThorough(yes bool) { s.thorough = yes }
+
+// tryExactly is [Scheduler.try] without short cuts.
+func (s *Scheduler) tryExactly(q *queue, p *Placement) outcome {
+	if q.leaf != nil {
+		return s.tryLeafExactly(q.leaf, p)
+	}
+	children := slices.Clone(q.children)
+	slices.SortFunc(children, func(a, b *queue) int {
+		x, y := a.key(), b.key()
+		return x.compare(&y)
+	})
+	for _, child := range children {
+		if came := s.tryExactly(child, p); came != failed {
+			return came
+		}
+	}
+	return failed
+}
+
+func (s *Scheduler) tryLeafExactly(f *leaf, p *Placement) outcome {
+	for _, r := range f.inOrder(nil) {
+		if s.budget <= 0 {
+			return spent
+		}
+		s.budget--
+		if s.full(r) == nil && f.policy.allows(f, &r.class.ask, r.service.user) {
+			if n := s.nodeExactly(r); n != nil {
+				*p = s.put(r, n)
+				return placed
+			}
+		}
+		r.tried = s.trials
+		if f.queue.Reserve {
+			return failed
+		}
+	}
+	return failed
+}
+
+// nodeExactly is [Scheduler.node], within the offer if there is one.
+func (s *Scheduler) nodeExactly(r *request) *node {
+	if s.offered == nil {
+		n, _ := s.node(r)
+		return n
+	}
+	n, k := s.offered, r.class
+	if !k.admits(n, &s.cluster) {
+		return nil
+	}
+	if k.tierOf(n) == second { // not while one of the kind that it asks for has room
+		if best := s.cluster.best(k, r); best != nil && k.tierOf(best) == first {
+			return nil
+		}
+	}
+	if !k.relaxed || k.isAt(n) || r.missed >= r.lacks() {
+		return n
+	}
+	if r.offer != s.offers {
+		r.offer = s.offers
+		r.missed++
+	}
+	return nil
+}
+
+// ResetTried forgets what [Scheduler.Tried] tells.
+func (s *Scheduler) ResetTried() { s.trials++ }
+
+// Tried lists the requests that were tried since [Scheduler.ResetTried], by decisions that were thorough or offers, and
+// want containers still, in the order of submission.
+func (s *Scheduler) Tried() []string {
+	var ids []string
+	for _, v := range s.inOrder() {
+		for _, r := range v.inOrder() {
+			if r.tried == s.trials && r.lacks() > 0 {
+				ids = append(ids, r.ID)
+			}
+		}
+	}
+	return ids
+}
+
+// inOrder lists the services by submission.
+func (s *Scheduler) inOrder() []*service {
+	var all []*service
+	for _, q := range s.tree.all {
+		if q.leaf != nil {
+			all = append(all, q.leaf.members...)
+		}
+	}
+	slices.SortFunc(all, func(a, b *service) int { return int(a.order - b.order) })
+	return all
+}
+
+// inOrder lists the requests of a service by submission.
+func (v *service) inOrder() []*request {
+	all := slices.Clone(v.requests)
+	slices.SortFunc(all, func(a, b *request) int { return int(a.order - b.order) })
+	return all
+}

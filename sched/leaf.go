@@ -1,0 +1,201 @@
+package sched
+
+import (
+	"slices"
+
+	"github.com/weft-fabric/weft/sched/resource"
+)
+
+// leaf is what stands in line in a queue without children. The requests of one class and user make up a line: what
+// stands in the way of one stands in the way of all. Of the lines in which something may be placed, the one whose first
+// request goes first is at the top; those whose first request was tried and failed are parked.
+type leaf struct {
+	queue   *queue
+	policy  policy
+	byKey   map[lineKey]*line
+	active  heap[*line]
+	parked  []*line
+	scanned uint64 // when the parked lines were looked through last
+	changed uint64 // when what is held or wanted here changed in a way that may lift a limit
+
+	members []*service
+	users   map[string]*user
+	present int // of the users, how many hold or want something
+	wanting int // of the users, how many want something
+}
+
+// user is who submits services, and what is held for them in a leaf.
+type user struct {
+	name    string
+	held    resource.Vector
+	running int  // containers
+	pending int  // requests that want some
+	counts  bool // it is present
+	wants   bool
+}
+
+type lineKey struct {
+	class *class
+	user  *user
+}
+
+// line is the requests of one class and user that want containers.
+type line struct {
+	leaf     *leaf
+	key      lineKey
+	waiting  heap[*request]
+	spot     int32 // in the heap of the leaf
+	shelf    int32 // among the parked
+	limited  bool  // parked for another reason than that no node has room
+	blockers uint64
+}
+
+func (l *line) place() *int32 { return &l.spot }
+
+func newLeaf(q *queue) *leaf {
+	return &leaf{queue: q, policy: policyOf(q.Policy), byKey: make(map[lineKey]*line), users: make(map[string]*user)}
+}
+
+// join puts a request that wants containers in its line.
+func (f *leaf) join(r *request, now uint64) {
+	key := lineKey{r.class, r.service.user}
+	l := f.byKey[key]
+	if l == nil {
+		l = &line{leaf: f, key: key, spot: absent, shelf: absent}
+		f.byKey[key] = l
+	}
+	if l.waiting.len() == 0 {
+		f.queue.wanted(r.class.bit, true)
+	}
+	r.line = l
+	l.waiting.push(r.key(), r)
+	f.lift(l)
+	key.user.pending++
+	f.census(key.user, now)
+	f.queue.touch()
+}
+
+// census notes whether a user holds or wants something here.
+func (f *leaf) census(u *user, now uint64) {
+	if counts := u.pending > 0 || u.running > 0; counts != u.counts {
+		u.counts = counts
+		f.present += one(counts)
+	} else if wants := u.pending > 0; wants == u.wants {
+		return
+	}
+	if wants := u.pending > 0; wants != u.wants {
+		u.wants = wants
+		f.wanting += one(wants)
+	}
+	f.lifted(now)
+}
+
+// lifted notes that what users may have has changed.
+func (f *leaf) lifted(now uint64) {
+	if f.policy.byUser() {
+		f.changed = now
+		f.queue.touch()
+	}
+}
+
+func one(more bool) int {
+	if more {
+		return 1
+	}
+	return -1
+}
+
+// quit takes a request out of its line.
+func (f *leaf) quit(r *request, now uint64) {
+	l := r.line
+	r.line = nil
+	l.waiting.remove(r.spot)
+	f.settle(l)
+	l.key.user.pending--
+	f.census(l.key.user, now)
+	if l.waiting.len() == 0 {
+		f.queue.wanted(l.key.class.bit, false)
+		delete(f.byKey, l.key)
+	}
+}
+
+// settle gives a line the place that its first request has, or takes it out when it is empty.
+func (f *leaf) settle(l *line) {
+	switch {
+	case l.waiting.len() > 0 && l.spot != absent:
+		f.active.fix(l.spot, *l.waiting.topKey())
+	case l.waiting.len() > 0:
+	case l.spot != absent:
+		f.active.remove(l.spot)
+	case l.shelf != absent:
+		f.unshelve(l)
+	}
+}
+
+// lift puts a line, which is not empty, among the active ones.
+func (f *leaf) lift(l *line) {
+	if l.spot != absent {
+		f.active.fix(l.spot, *l.waiting.topKey())
+		return
+	}
+	f.unshelve(l)
+	f.active.push(*l.waiting.topKey(), l)
+}
+
+func (f *leaf) unshelve(l *line) {
+	if l.shelf == absent {
+		return
+	}
+	last := f.parked[len(f.parked)-1]
+	f.parked[l.shelf], last.shelf = last, l.shelf
+	f.parked = f.parked[:len(f.parked)-1]
+	l.shelf = absent
+}
+
+// park sets an active line aside, whose first request could not be placed.
+func (f *leaf) park(l *line, limited bool, blockers uint64) {
+	f.active.remove(l.spot)
+	l.shelf, l.limited, l.blockers = int32(len(f.parked)), limited, blockers
+	f.parked = append(f.parked, l)
+}
+
+// rescan lifts the parked lines that may be worth a try again.
+func (f *leaf) rescan(now uint64) {
+	f.scanned = now
+	for i := len(f.parked) - 1; i >= 0; i-- {
+		if l := f.parked[i]; l.limited || !l.key.class.closed {
+			f.lift(l)
+		}
+	}
+}
+
+// reserved says whether a request that could not be placed keeps everything behind it waiting.
+func (f *leaf) reserved() bool {
+	if !f.queue.Reserve || f.active.len() == 0 {
+		return false
+	}
+	return slices.ContainsFunc(f.parked, func(l *line) bool { return l.waiting.topKey().less(f.active.topKey()) })
+}
+
+// inOrder lists the requests that want containers as they stand in line.
+func (f *leaf) inOrder(into []*request) []*request {
+	start := len(into)
+	for _, l := range f.active.slots {
+		into = l.item.appendTo(into)
+	}
+	for _, l := range f.parked {
+		into = l.appendTo(into)
+	}
+	slices.SortFunc(into[start:], func(a, b *request) int {
+		x, y := a.key(), b.key()
+		return x.compare(&y)
+	})
+	return into
+}
+
+func (l *line) appendTo(into []*request) []*request {
+	for _, s := range l.waiting.slots {
+		into = append(into, s.item)
+	}
+	return into
+}

@@ -1,0 +1,245 @@
+package sched
+
+import (
+	"math"
+
+	"github.com/weft-fabric/weft/sched/resource"
+)
+
+// queue is one queue of the hierarchy at work.
+type queue struct {
+	Queue
+	parent   *queue
+	children []*queue
+	depth    int
+	order    int64
+	leaf     *leaf // nil: it has children
+
+	guaranteed []float64
+	inverse    []float64 // 1 over it; 0 where it is 0
+	most       []float64 // absolute maximum of the queue and its ancestors together
+	limit      []int64   // the same in whole amounts
+	limited    bool      // it has a maximum of its own below its parent's
+	used       resource.Vector
+	running    int // containers
+	ratio      float64
+
+	// Where it stands among its siblings: in the heap of those in which something may be placed, or parked because all
+	// was tried and failed.
+	spot     int32 // in the heap
+	shelf    int32 // among the parked
+	active   heap[*queue]
+	parked   []*queue
+	scanned  uint64 // when the parked children were looked through last
+	pending  counts // classes that are wanted below, by leaf or child
+	failed   bits   // of them those that were tried and failed for want of anything but a node
+	failedAt uint64
+	blockers uint64 // depths of the queues above whose maximum was in the way
+	released uint64 // when something below was given back last
+}
+
+func (q *queue) place() *int32 { return &q.spot }
+
+// key says where the queue stands among its siblings.
+func (q *queue) key() key {
+	first := -2 * int64(q.Priority)
+	if !q.belowMin() {
+		first++
+	}
+	return key{first: first, ratio: q.ratio, second: q.order}
+}
+
+func (q *queue) belowMin() bool {
+	if q.Min == nil {
+		return false
+	}
+	for d, least := range q.Min {
+		if q.used[d] < least {
+			return true
+		}
+	}
+	return false
+}
+
+// within says whether one more container would leave the queue within its maximum.
+func (q *queue) within(ask *resource.Vector) bool {
+	for d, most := range q.limit {
+		if q.used[d]+ask[d] > most {
+			return false
+		}
+	}
+	return true
+}
+
+// tree is the hierarchy of queues.
+type tree struct {
+	dims  int
+	only  int // the one dimension that counts for ratios; below 0: the largest ratio does
+	root  *queue
+	all   []*queue // depth first in order of definition
+	named map[string]*queue
+}
+
+// newTree makes the hierarchy of a list that was checked.
+func newTree(dims, only int, queues []Queue) *tree {
+	t := &tree{dims: dims, only: only, named: make(map[string]*queue, len(queues))}
+	for i, q := range queues {
+		t.named[q.Name] = &queue{Queue: q, order: int64(i), spot: absent, shelf: absent}
+	}
+	for _, c := range queues {
+		q := t.named[c.Name]
+		if c.Parent == "" {
+			t.root = q
+			continue
+		}
+		q.parent = t.named[c.Parent]
+		q.parent.children = append(q.parent.children, q)
+	}
+	t.walk(t.root)
+	return t
+}
+
+func (t *tree) walk(q *queue) {
+	t.all = append(t.all, q)
+	for _, child := range q.children {
+		child.depth = q.depth + 1
+		t.walk(child)
+	}
+	if len(q.children) == 0 {
+		q.leaf = newLeaf(q)
+	}
+	q.guaranteed, q.inverse = make([]float64, t.dims), make([]float64, t.dims)
+	q.most, q.limit = make([]float64, t.dims), make([]int64, t.dims)
+}
+
+// settle finds the guarantees and maxima of all queues for a cluster of this size.
+func (t *tree) settle(total *resource.Vector) {
+	for _, q := range t.all { // parents come first
+		over, under := 1.0, 1.0
+		switch {
+		case q.parent == nil:
+		case q.Capacity != nil:
+			over, under = float64(*q.Capacity), float64(Hundred)
+		default:
+			over, under = q.weight(), q.parent.weights()
+		}
+		for d := range t.dims {
+			whole, most := float64(total[d]), float64(total[d])
+			if q.parent != nil {
+				whole, most = q.parent.guaranteed[d]*over/under, q.parent.most[d]
+			}
+			q.guaranteed[d], q.inverse[d] = whole, 0
+			if whole > 0 {
+				q.inverse[d] = 1 / whole
+			}
+			switch {
+			case q.MaxPercent != nil:
+				most = q.MaxPercent.Of(most)
+			case q.Max != nil && q.Max[d] != Unlimited:
+				most = min(most, float64(q.Max[d]))
+			}
+			q.most[d], q.limit[d] = most, whole64(most)
+		}
+		q.limited = q.parent != nil && (q.MaxPercent != nil || q.Max != nil)
+		t.rate(q, total)
+	}
+}
+
+// Unlimited is the amount of a [Queue]'s Max in a dimension that is not limited.
+const Unlimited = math.MaxInt64
+
+// whole64 is the largest whole amount within a limit that arithmetic may have made a little too small.
+func whole64(limit float64) int64 {
+	const slack = 1e-12
+	if limit = limit*(1+slack) + slack; limit >= math.MaxInt64 {
+		return math.MaxInt64
+	}
+	return int64(limit)
+}
+
+// weights is the sum of the weights of the children.
+func (q *queue) weights() float64 {
+	sum := 0.0
+	for _, child := range q.children {
+		sum += child.weight()
+	}
+	return sum
+}
+
+func (q *queue) weight() float64 {
+	if q.Weight != nil {
+		return *q.Weight
+	}
+	return 1
+}
+
+// unguaranteed is the ratio from which on queues stand that use something and are guaranteed nothing.
+const unguaranteed = 1e12
+
+// rate finds the usage ratio of a queue.
+func (t *tree) rate(q *queue, total *resource.Vector) {
+	ratio, beyond := 0.0, 0.0
+	for d := range t.dims {
+		if t.only >= 0 && t.only != d || q.used[d] == 0 {
+			continue
+		}
+		if q.inverse[d] > 0 {
+			ratio = max(ratio, float64(q.used[d])*q.inverse[d])
+		} else if total[d] > 0 {
+			beyond = max(beyond, unguaranteed*(1+float64(q.used[d])/float64(total[d])))
+		}
+	}
+	q.ratio = even(max(ratio, beyond))
+}
+
+// charge has a leaf and all above it use an amount more in so many containers, or less where sign is -1 and the number
+// below 0.
+func (t *tree) charge(q *queue, amount, total *resource.Vector, sign int64, containers int) {
+	for ; q != nil; q = q.parent {
+		for d := range t.dims {
+			q.used[d] += sign * amount[d]
+		}
+		q.running += containers
+		t.rate(q, total)
+		if q.parent != nil && q.spot != absent {
+			q.parent.active.fix(q.spot, q.key())
+		}
+	}
+}
+
+// wanted notes that a class is wanted in a leaf for the first time, or no longer.
+func (q *queue) wanted(bit uint8, yes bool) {
+	for ; q != nil; q = q.parent {
+		if yes && !q.pending.add(bit) || !yes && !q.pending.drop(bit) {
+			return
+		}
+	}
+}
+
+// touch has everything from a leaf to the root tried again.
+func (q *queue) touch() {
+	for ; q != nil; q = q.parent {
+		q.failed, q.failedAt = bits{}, 0
+		if q.parent != nil && q.spot == absent {
+			q.parent.wake(q)
+		}
+	}
+}
+
+// wake puts a child among the active ones.
+func (q *queue) wake(child *queue) {
+	if at := child.shelf; at != absent {
+		last := q.parked[len(q.parked)-1]
+		q.parked[at], last.shelf = last, at
+		q.parked = q.parked[:len(q.parked)-1]
+		child.shelf = absent
+	}
+	q.active.push(child.key(), child)
+}
+
+// park sets an active child aside, in which nothing could be placed.
+func (q *queue) park(child *queue) {
+	q.active.remove(child.spot)
+	child.shelf = int32(len(q.parked))
+	q.parked = append(q.parked, child)
+}
