@@ -24,30 +24,31 @@ func (s *Scheduler) Next() (p Placement, ok bool) {
 // NextWithin is like [Scheduler.Next], but looks at so many requests at most; more says that it stopped for that reason,
 // and that the next call goes on from there. So a caller can do other things in between.
 func (s *Scheduler) NextWithin(looks int) (p Placement, ok, more bool) {
-	s.settle()
-	if s.idle == s.now && !s.exact() {
+	ledger{s}.settle()
+	exact := s.thorough || s.offered != nil // every request that stands before the decision is looked at
+	if s.idle == s.now && !exact {
 		return Placement{}, false, false
 	}
 	s.budget = looks
 	var done Placement
 	var came outcome
-	if s.exact() {
-		came = s.tryExactly(s.tree.root, &done)
+	if d := (decider{s}); exact {
+		came = d.tryExactly(s.tree.root, &done)
 	} else {
-		came = s.try(s.tree.root, 0, &done)
+		came = d.try(s.tree.root, 0, &done)
 	}
-	if came == failed {
+	if came == failed && s.offered == nil {
 		s.idle = s.now
 	}
 	return done, came == placed, came == spent
 }
 
-// exact says whether every request that stands before a decision is looked at for it.
-func (s *Scheduler) exact() bool { return s.thorough || s.offered != nil }
+// decider makes decisions.
+type decider struct{ *Scheduler }
 
 // try places one container below a queue; released is when something was given back last below a queue above with a
 // maximum.
-func (s *Scheduler) try(q *queue, released uint64, p *Placement) outcome {
+func (s decider) try(q *queue, released uint64, p *Placement) outcome {
 	if q.limited {
 		released = max(released, q.released)
 	}
@@ -77,7 +78,7 @@ func (s *Scheduler) try(q *queue, released uint64, p *Placement) outcome {
 }
 
 // rescan wakes the children of a queue in which something may be placed again.
-func (s *Scheduler) rescan(q *queue) {
+func (s decider) rescan(q *queue) {
 	q.scanned = s.now
 	for i := len(q.parked) - 1; i >= 0; i-- {
 		child := q.parked[i]
@@ -92,7 +93,7 @@ func (s *Scheduler) rescan(q *queue) {
 }
 
 // tryLeaf places one container of a leaf.
-func (s *Scheduler) tryLeaf(f *leaf, released uint64, p *Placement) outcome {
+func (s decider) tryLeaf(f *leaf, released uint64, p *Placement) outcome {
 	if f.scanned < max(released, s.classes.opened, f.changed) {
 		f.rescan(s.now)
 	}
@@ -131,7 +132,7 @@ func (s *Scheduler) tryLeaf(f *leaf, released uint64, p *Placement) outcome {
 }
 
 // full gives the queue that has no room within its maximum for one more container of the request; nil: all have.
-func (s *Scheduler) full(r *request) *queue {
+func (s decider) full(r *request) *queue {
 	for q := r.service.leaf.queue; q != nil; q = q.parent {
 		if q.limited && !q.within(&r.class.ask) {
 			return q
@@ -142,7 +143,7 @@ func (s *Scheduler) full(r *request) *queue {
 
 // node finds the node for one more container of a request. It is nil when none has room, or when one has where the request
 // waits for another place: then late is true.
-func (s *Scheduler) node(r *request) (n *node, late bool) {
+func (s decider) node(r *request) (n *node, late bool) {
 	k := r.class
 	n = s.cluster.best(k, r)
 	if n == nil || !k.relaxed || k.isAt(n) {
@@ -159,7 +160,7 @@ func (s *Scheduler) node(r *request) (n *node, late bool) {
 }
 
 // undelay forgets that a request waits for another place.
-func (s *Scheduler) undelay(r *request) {
+func (s decider) undelay(r *request) {
 	if r.delayed {
 		r.delayed = false
 		s.delayed = slices.DeleteFunc(s.delayed, func(o *request) bool { return o == r })
@@ -167,7 +168,7 @@ func (s *Scheduler) undelay(r *request) {
 }
 
 // put has the request hold one more container, on the node.
-func (s *Scheduler) put(r *request, n *node) Placement {
+func (s decider) put(r *request, n *node) Placement {
 	k := r.class
 	if k.relaxed && k.isAt(n) {
 		r.missed = 0
@@ -178,7 +179,7 @@ func (s *Scheduler) put(r *request, n *node) Placement {
 	s.cluster.take(n, &k.ask, 1)
 	r.held++
 	r.note(n, 1)
-	s.hold(r.service, &k.ask, 1)
+	ledger{s.Scheduler}.hold(r.service, &k.ask, 1)
 	if r.lacks() == 0 {
 		r.service.leaf.quit(r, s.now)
 	}
@@ -208,7 +209,7 @@ func (s *Scheduler) Heartbeat(node string) {
 	if !ok {
 		return
 	}
-	s.settle()
+	ledger{s}.settle()
 	for _, r := range s.delayed {
 		if r.class.isAt(n) || !r.class.admits(n, &s.cluster) {
 			continue
@@ -226,7 +227,7 @@ func (s *Scheduler) Heartbeat(node string) {
 func (s *Scheduler) SetThorough(yes bool) { s.thorough = yes }
 
 // tryExactly is [Scheduler.try] without short cuts.
-func (s *Scheduler) tryExactly(q *queue, p *Placement) outcome {
+func (s decider) tryExactly(q *queue, p *Placement) outcome {
 	if q.leaf != nil {
 		return s.tryLeafExactly(q.leaf, p)
 	}
@@ -243,7 +244,7 @@ func (s *Scheduler) tryExactly(q *queue, p *Placement) outcome {
 	return failed
 }
 
-func (s *Scheduler) tryLeafExactly(f *leaf, p *Placement) outcome {
+func (s decider) tryLeafExactly(f *leaf, p *Placement) outcome {
 	for _, r := range f.inOrder(nil) {
 		if s.budget <= 0 {
 			return spent
@@ -264,7 +265,7 @@ func (s *Scheduler) tryLeafExactly(f *leaf, p *Placement) outcome {
 }
 
 // nodeExactly is [Scheduler.node], within the offer if there is one.
-func (s *Scheduler) nodeExactly(r *request) *node {
+func (s decider) nodeExactly(r *request) *node {
 	if s.offered == nil {
 		n, _ := s.node(r)
 		return n

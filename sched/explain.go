@@ -57,7 +57,7 @@ func (s *Scheduler) Explain(id string) (e Explanation, ok bool) {
 	if r == nil {
 		return Explanation{}, false
 	}
-	s.settle()
+	ledger{s}.settle()
 	f := r.service.leaf
 	e = Explanation{Request: id, Service: r.Service, Queue: f.queue.Name, Want: r.want, Held: r.held}
 	if r.lacks() == 0 {
@@ -67,7 +67,7 @@ func (s *Scheduler) Explain(id string) (e Explanation, ok bool) {
 	e.Position = len(ahead) + 1
 	for q := f.queue; q != nil; q = q.parent {
 		if q.limited && !q.within(&r.class.ask) {
-			e.Reasons = append(e.Reasons, s.overMax(q, &r.class.ask)...)
+			e.Reasons = append(e.Reasons, explainer{s}.overMax(q, &r.class.ask)...)
 		}
 	}
 	if !f.policy.allows(f, &r.class.ask, r.service.user) {
@@ -84,7 +84,7 @@ func (s *Scheduler) Explain(id string) (e Explanation, ok bool) {
 			"request %s of service %s is ahead of it, and queue %s keeps the place that the first in line waits for",
 			head.ID, head.Service, f.queue.Name)})
 	}
-	v := s.survey(r)
+	v := explainer{s}.survey(r)
 	switch {
 	case v.able == 0:
 		e.Reasons = append(e.Reasons, v.reasons...)
@@ -123,8 +123,11 @@ func (r *request) where() string {
 	}
 }
 
+// explainer finds reasons.
+type explainer struct{ *Scheduler }
+
 // overMax says in which dimensions one more container would take a queue over its maximum.
-func (s *Scheduler) overMax(q *queue, ask *resource.Vector) []Reason {
+func (s explainer) overMax(q *queue, ask *resource.Vector) []Reason {
 	var out []Reason
 	for i, limit := range q.limit {
 		d := resource.Dimension(i)
@@ -149,18 +152,18 @@ type survey struct {
 }
 
 // survey looks at all nodes for one more container of the request; equal requests share what it finds.
-func (s *Scheduler) survey(r *request) *survey {
+func (s explainer) survey(r *request) *survey {
 	k := r.class
 	if k.survey.at == s.now {
 		return &k.survey
 	}
-	k.survey = s.look(k, r, (*Scheduler).barrier)
+	k.survey = s.look(k, r, explainer.barrier)
 	k.survey.at = s.now
 	return &k.survey
 }
 
 // look counts by barrier what stands between a request and the nodes.
-func (s *Scheduler) look(k *class, r *request, judge func(*Scheduler, *class, *request, *node) Barrier) survey {
+func (s explainer) look(k *class, r *request, judge func(explainer, *class, *request, *node) Barrier) survey {
 	var v survey
 	if len(s.cluster.order) == 0 {
 		v.reasons = []Reason{{Barrier: NoNode, Text: "no node has joined"}}
@@ -212,7 +215,7 @@ func (t *tally) add(n *node, b Barrier, k *class, dims int) {
 }
 
 // barrier says what stands between a request and one more container of it on the node.
-func (s *Scheduler) barrier(k *class, r *request, n *node) Barrier {
+func (s explainer) barrier(k *class, r *request, n *node) Barrier {
 	if b := s.never(k, r, n); b != NoBarrier {
 		return b
 	}
@@ -229,7 +232,7 @@ func (s *Scheduler) barrier(k *class, r *request, n *node) Barrier {
 }
 
 // never says why a node could not even hold a container of the class if it were empty.
-func (s *Scheduler) never(k *class, _ *request, n *node) Barrier {
+func (s explainer) never(k *class, _ *request, n *node) Barrier {
 	kind := s.cluster.kindOf(n)
 	_, b := k.judge(&kind)
 	switch {
@@ -249,7 +252,7 @@ func (s *Scheduler) never(k *class, _ *request, n *node) Barrier {
 }
 
 // because puts a barrier into words, one reason for each dimension where it is about amounts.
-func (s *Scheduler) because(b Barrier, t *tally, k *class, r *request) []Reason {
+func (s explainer) because(b Barrier, t *tally, k *class, r *request) []Reason {
 	of := len(s.cluster.order)
 	who := "node " + t.first
 	if t.nodes > 1 {
@@ -283,7 +286,7 @@ func (s *Scheduler) because(b Barrier, t *tally, k *class, r *request) []Reason 
 }
 
 // short gives a reason for each dimension in which nodes have too little.
-func (s *Scheduler) short(b Barrier, t *tally, k *class) []Reason {
+func (s explainer) short(b Barrier, t *tally, k *class) []Reason {
 	of := len(s.cluster.order)
 	state := "free"
 	if b == TooSmall {
@@ -314,10 +317,10 @@ func (s *Scheduler) Satisfiable(q Request, queue string) error {
 	if len(s.cluster.order) == 0 {
 		return nil
 	}
-	s.settle()
+	ledger{s}.settle()
 	r := &request{Request: q}
 	k := newClass(keyOf(&q), r, s.cluster.dims, s.cluster.gpu)
-	v := s.look(k, r, (*Scheduler).never)
+	v := explainer{s}.look(k, r, explainer.never)
 	texts := make([]string, len(v.reasons))
 	furthest := NoBarrier
 	for i, why := range v.reasons {

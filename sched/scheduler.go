@@ -2,7 +2,6 @@ package sched
 
 import (
 	"fmt"
-	"slices"
 
 	"github.com/weft-fabric/weft/sched/resource"
 )
@@ -107,7 +106,7 @@ func (s *Scheduler) RemoveNode(name string) {
 	s.settled = false
 	s.cluster.remove(n)
 	for n.first != 0 {
-		s.drop(n.first)
+		ledger{s}.drop(n.first)
 	}
 }
 
@@ -125,85 +124,17 @@ func (s *Scheduler) SetService(v Service) error {
 		have = &service{order: s.submitted}
 		s.services[v.Name] = have
 	} else {
-		s.unseat(have)
+		ledger{s}.unseat(have)
 	}
 	have.Service, have.weight = v, v.Weight
 	if have.weight == 0 {
 		have.weight = 1
 	}
-	s.seat(have, f)
+	ledger{s}.seat(have, f)
 	return nil
 }
 
-// unseat takes a service with all that it holds and wants out of its leaf.
-func (s *Scheduler) unseat(v *service) {
-	for _, r := range v.requests {
-		if r.line != nil {
-			v.leaf.quit(r, s.now)
-		}
-	}
-	s.account(v, &v.used, -1, -v.containers)
-	f := v.leaf
-	last := f.members[len(f.members)-1]
-	f.members[v.seat], last.seat = last, v.seat
-	f.members = f.members[:len(f.members)-1]
-	v.leaf, v.user = nil, nil
-}
-
-// seat puts a service with all that it holds and wants into a leaf.
-func (s *Scheduler) seat(v *service, f *leaf) {
-	u := f.users[v.User]
-	if u == nil {
-		u = &user{name: v.User}
-		f.users[v.User] = u
-	}
-	v.leaf, v.user = f, u
-	v.seat = len(f.members)
-	f.members = append(f.members, v)
-	s.account(v, &v.used, 1, v.containers)
-	s.stand(v)
-	for _, r := range v.requests {
-		s.line(r)
-	}
-}
-
 // account has the leaf of a service, its user and all queues above hold an amount in so many containers more; or less,
-// where sign is -1 and the number below 0.
-func (s *Scheduler) account(v *service, amount *resource.Vector, sign int64, containers int) {
-	s.tree.charge(v.leaf.queue, amount, &s.cluster.total, sign, containers)
-	for d := range amount {
-		v.user.held[d] += sign * amount[d]
-	}
-	v.user.running += containers
-	v.leaf.census(v.user, s.now)
-	v.leaf.lifted(s.now)
-}
-
-// hold has a service hold an amount in one container more, or less where sign is -1.
-func (s *Scheduler) hold(v *service, amount *resource.Vector, sign int64) {
-	for d := range s.cluster.dims {
-		v.used[d] += sign * amount[d]
-	}
-	v.containers += int(sign)
-	s.account(v, amount, sign, int(sign))
-	s.stand(v)
-}
-
-// stand gives a service the place that it has by what it holds.
-func (s *Scheduler) stand(v *service) {
-	if !v.leaf.policy.byHolding() {
-		v.standing = 0
-		return
-	}
-	v.standing = v.leaf.policy.standing(v, &s.cluster.total)
-	for _, r := range v.requests {
-		if r.line != nil {
-			r.line.waiting.fix(r.spot, r.key())
-			v.leaf.settle(r.line)
-		}
-	}
-}
-
 // RemoveService takes a service out: its requests are withdrawn and its containers released. A name that is not known is
 // of no effect.
 func (s *Scheduler) RemoveService(name string) {
@@ -216,13 +147,13 @@ func (s *Scheduler) RemoveService(name string) {
 		r := v.requests[len(v.requests)-1]
 		r.want = 0
 		for r.first != 0 {
-			s.drop(r.first)
+			ledger{s}.drop(r.first)
 		}
 		if s.requests[r.ID] == r { // its last container did not take it along
-			s.forget(r)
+			ledger{s}.forget(r)
 		}
 	}
-	s.unseat(v)
+	ledger{s}.unseat(v)
 	delete(s.services, name)
 }
 
@@ -255,21 +186,8 @@ func (s *Scheduler) Submit(q Request) error {
 		r.note(s.containers.at(i).node, 1)
 	}
 	r.class = s.classes.of(r, s.cluster.dims, s.cluster.gpu)
-	s.line(r)
+	ledger{s}.line(r)
 	return nil
-}
-
-// line has a request stand in line when it wants more than it holds, and not otherwise.
-func (s *Scheduler) line(r *request) {
-	switch lacks := r.lacks() > 0; {
-	case lacks && r.line == nil:
-		r.service.leaf.join(r, s.now)
-	case !lacks && r.line != nil:
-		r.service.leaf.quit(r, s.now)
-	}
-	if r.class.own == r {
-		s.classes.reopen(r.class, s.now) // what it holds and wants decides where it may be
-	}
 }
 
 // Want says how many containers a request is to have in all, those included that it holds; at less than it holds it is for
@@ -282,27 +200,8 @@ func (s *Scheduler) Want(id string, count int) {
 	}
 	s.now++
 	r.want = max(count, 0)
-	s.line(r)
-	s.forget(r)
-}
-
-// forget drops a request that wants nothing and holds nothing.
-func (s *Scheduler) forget(r *request) {
-	if r.want > 0 || r.held > 0 {
-		return
-	}
-	delete(s.requests, r.ID)
-	s.undelay(r)
-	if r.line != nil {
-		r.service.leaf.quit(r, s.now)
-	}
-	s.classes.leave(r.class)
-	v := r.service
-	i := slices.Index(v.requests, r)
-	last := len(v.requests) - 1
-	v.requests[i] = v.requests[last]
-	v.requests[last] = nil
-	v.requests = v.requests[:last]
+	ledger{s}.line(r)
+	ledger{s}.forget(r)
 }
 
 // Release gives back what a container holds; its request wants another one unless [Scheduler.Want] was called before. One
@@ -310,61 +209,6 @@ func (s *Scheduler) forget(r *request) {
 func (s *Scheduler) Release(c Container) {
 	if i, ok := s.containers.find(c); ok {
 		s.now++
-		s.drop(i)
-	}
-}
-
-// drop takes a container from its node, its request and the queues.
-func (s *Scheduler) drop(i int32) {
-	k := s.containers.at(i)
-	r, n, ask := k.request, k.node, &k.class.ask
-	s.containers.drop(i)
-	n.containers--
-	s.cluster.take(n, ask, -1)
-	r.held--
-	r.note(n, -1)
-	s.hold(r.service, ask, -1)
-	s.classes.freed(n, &s.cluster, s.now)
-	f := r.service.leaf
-	f.changed = s.now
-	for q := f.queue; q != nil; q = q.parent {
-		q.released = s.now
-	}
-	f.queue.touch()
-	s.line(r)
-	s.forget(r)
-}
-
-// settle finds anew, after a change of the cluster or the queues, what everyone is guaranteed, and has everything tried.
-func (s *Scheduler) settle() {
-	s.cluster.freshen()
-	if s.settled {
-		return
-	}
-	s.settled = true
-	s.now++
-	s.tree.settle(&s.cluster.total)
-	s.classes.reopenAll(s.now)
-	for _, q := range s.tree.all {
-		q.failed, q.failedAt, q.released = bits{}, 0, s.now
-		if q.leaf == nil {
-			continue
-		}
-		q.leaf.changed = s.now
-		if q.leaf.active.len()+len(q.leaf.parked) > 0 {
-			q.touch()
-		}
-	}
-	for _, q := range s.tree.all {
-		if q.parent != nil && q.spot != absent {
-			q.parent.active.fix(q.spot, q.key())
-		}
-	}
-	for _, q := range s.tree.all {
-		if q.leaf != nil {
-			for _, v := range q.leaf.members {
-				s.stand(v)
-			}
-		}
+		ledger{s}.drop(i)
 	}
 }

@@ -26,7 +26,7 @@ type QueueState struct {
 
 // Queues lists the queues depth first in the order of their definition.
 func (s *Scheduler) Queues() []QueueState {
-	s.settle()
+	ledger{s}.settle()
 	all := make([]QueueState, len(s.tree.all))
 	at := make(map[*queue]int, len(all))
 	for i, q := range s.tree.all {
@@ -104,7 +104,7 @@ func (s *Scheduler) SetQueues(queues []Queue) error {
 		for _, r := range v.requests {
 			r.line, r.spot = nil, absent
 		}
-		s.seat(v, t.named[v.Queue].leaf)
+		ledger{s}.seat(v, t.named[v.Queue].leaf)
 	}
 	return nil
 }
@@ -158,7 +158,7 @@ type GiveBack struct {
 // is shared by guarantee among the children that hold or want something, none getting more than its maximum or than it
 // holds and wants. Nothing is taken.
 func (s *Scheduler) Preempt() []GiveBack {
-	s.settle()
+	ledger{s}.settle()
 	parts := make(map[*queue][]float64, len(s.tree.all))
 	demands := s.demands()
 	whole := make([]float64, s.space.Len())

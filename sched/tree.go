@@ -145,9 +145,6 @@ func (t *tree) settle(total *resource.Vector) {
 	}
 }
 
-// Unlimited is the amount of a [Queue]'s Max in a dimension that is not limited.
-const Unlimited = math.MaxInt64
-
 // whole64 is the largest whole amount within a limit that arithmetic may have made a little too small.
 func whole64(limit float64) int64 {
 	const slack = 1e-12

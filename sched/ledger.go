@@ -1,0 +1,165 @@
+package sched
+
+import (
+	"slices"
+
+	"github.com/weft-fabric/weft/sched/resource"
+)
+
+// ledger keeps what is held and wanted, by container, request, service, user and queue.
+type ledger struct{ *Scheduler }
+
+// unseat takes a service with all that it holds and wants out of its leaf.
+func (s ledger) unseat(v *service) {
+	for _, r := range v.requests {
+		if r.line != nil {
+			v.leaf.quit(r, s.now)
+		}
+	}
+	s.account(v, &v.used, -1, -v.containers)
+	f := v.leaf
+	last := f.members[len(f.members)-1]
+	f.members[v.seat], last.seat = last, v.seat
+	f.members = f.members[:len(f.members)-1]
+	v.leaf, v.user = nil, nil
+}
+
+// seat puts a service with all that it holds and wants into a leaf.
+func (s ledger) seat(v *service, f *leaf) {
+	u := f.users[v.User]
+	if u == nil {
+		u = &user{name: v.User}
+		f.users[v.User] = u
+	}
+	v.leaf, v.user = f, u
+	v.seat = len(f.members)
+	f.members = append(f.members, v)
+	s.account(v, &v.used, 1, v.containers)
+	s.stand(v)
+	for _, r := range v.requests {
+		s.line(r)
+	}
+}
+
+// where sign is -1 and the number below 0.
+func (s ledger) account(v *service, amount *resource.Vector, sign int64, containers int) {
+	s.tree.charge(v.leaf.queue, amount, &s.cluster.total, sign, containers)
+	for d := range amount {
+		v.user.held[d] += sign * amount[d]
+	}
+	v.user.running += containers
+	v.leaf.census(v.user, s.now)
+	v.leaf.lifted(s.now)
+}
+
+// hold has a service hold an amount in one container more, or less where sign is -1.
+func (s ledger) hold(v *service, amount *resource.Vector, sign int64) {
+	for d := range s.cluster.dims {
+		v.used[d] += sign * amount[d]
+	}
+	v.containers += int(sign)
+	s.account(v, amount, sign, int(sign))
+	s.stand(v)
+}
+
+// stand gives a service the place that it has by what it holds.
+func (s ledger) stand(v *service) {
+	if !v.leaf.policy.byHolding() {
+		v.standing = 0
+		return
+	}
+	v.standing = v.leaf.policy.standing(v, &s.cluster.total)
+	for _, r := range v.requests {
+		if r.line != nil {
+			r.line.waiting.fix(r.spot, r.key())
+			v.leaf.settle(r.line)
+		}
+	}
+}
+
+// line has a request stand in line when it wants more than it holds, and not otherwise.
+func (s ledger) line(r *request) {
+	switch lacks := r.lacks() > 0; {
+	case lacks && r.line == nil:
+		r.service.leaf.join(r, s.now)
+	case !lacks && r.line != nil:
+		r.service.leaf.quit(r, s.now)
+	}
+	if r.class.own == r {
+		s.classes.reopen(r.class, s.now) // what it holds and wants decides where it may be
+	}
+}
+
+// forget drops a request that wants nothing and holds nothing.
+func (s ledger) forget(r *request) {
+	if r.want > 0 || r.held > 0 {
+		return
+	}
+	delete(s.requests, r.ID)
+	decider{s.Scheduler}.undelay(r)
+	if r.line != nil {
+		r.service.leaf.quit(r, s.now)
+	}
+	s.classes.leave(r.class)
+	v := r.service
+	i := slices.Index(v.requests, r)
+	last := len(v.requests) - 1
+	v.requests[i] = v.requests[last]
+	v.requests[last] = nil
+	v.requests = v.requests[:last]
+}
+
+// drop takes a container from its node, its request and the queues.
+func (s ledger) drop(i int32) {
+	k := s.containers.at(i)
+	r, n, ask := k.request, k.node, &k.class.ask
+	s.containers.drop(i)
+	n.containers--
+	s.cluster.take(n, ask, -1)
+	r.held--
+	r.note(n, -1)
+	s.hold(r.service, ask, -1)
+	s.classes.freed(n, &s.cluster, s.now)
+	f := r.service.leaf
+	f.changed = s.now
+	for q := f.queue; q != nil; q = q.parent {
+		q.released = s.now
+	}
+	f.queue.touch()
+	s.line(r)
+	s.forget(r)
+}
+
+// settle finds anew, after a change of the cluster or the queues, what everyone is guaranteed, and has everything tried.
+func (s ledger) settle() {
+	s.cluster.freshen()
+	if s.settled {
+		return
+	}
+	s.settled = true
+	s.now++
+	s.tree.settle(&s.cluster.total)
+	s.classes.reopenAll(s.now)
+	for _, q := range s.tree.all {
+		q.failed, q.failedAt, q.released = bits{}, 0, s.now
+		if q.leaf == nil {
+			continue
+		}
+		q.leaf.changed = s.now
+		if q.leaf.active.len()+len(q.leaf.parked) > 0 {
+			q.touch()
+		}
+	}
+	for _, q := range s.tree.all {
+		if q.parent != nil && q.spot != absent {
+			q.parent.active.fix(q.spot, q.key())
+		}
+	}
+	for _, q := range s.tree.all {
+		if q.leaf != nil {
+			for _, v := range q.leaf.members {
+				s.stand(v)
+			}
+		}
+	}
+}
