@@ -48,6 +48,12 @@ type fill struct {
 	order int32
 }
 
+// All nodes are between the two.
+var (
+	fullest  = fill{math.Inf(-1), 0}
+	emptiest = fill{math.Inf(1), math.MaxInt32}
+)
+
 func (f fill) less(o fill) bool { return f.free < o.free || f.free == o.free && f.order < o.order }
 
 func (f fill) compare(o fill) int {
@@ -87,7 +93,7 @@ func (b *band) insert(i int, k *block) {
 // survey finds anew what is the least and the most in block i.
 func (b *band) survey(i int) {
 	k := b.blocks[i]
-	least, lowest := fill{math.Inf(1), math.MaxInt32}, int32(math.MaxInt32)
+	least, lowest := emptiest, int32(math.MaxInt32)
 	for _, f := range k.fill[:k.n] {
 		if f.less(least) {
 			least = f
@@ -257,11 +263,12 @@ func covers(row []int64, needs []need) bool {
 	return true
 }
 
-// bestFit gives the fullest node that has what is needed, and is fuller than the best so far. Those that pass over
-// says true of are passed over; nil passes over none.
-func (b *band) bestFit(needs []need, best *node, passOver func(*node) bool) *node {
+// bestFit gives the fullest node that has what is needed, and is fuller than the best so far. No node that is fuller than
+// from needs to be looked at. Those that pass over says true of are passed over; nil passes over none.
+func (b *band) bestFit(needs []need, from fill, best *node, passOver func(*node) bool) *node {
 	dims := b.dims
-	for i, k := range b.blocks {
+	for i := b.find(from); i < len(b.blocks); i++ {
+		k := b.blocks[i]
 		if best != nil && best.fill.less(b.least[i]) {
 			return best
 		}

@@ -37,6 +37,8 @@ type class struct {
 	weights []float64 // of the needs, for alignment
 	tiers   [2][]*band
 	tier    []tier // by band
+	// Of the last search, by tier.
+	frontier [2]frontier
 }
 
 // tier says how well a band suits a class: the first is tried before the second.
@@ -107,6 +109,7 @@ func (k *class) refresh(c *cluster) {
 	}
 	k.tier = k.tier[:0]
 	k.tiers = [2][]*band{}
+	k.frontier = [2]frontier{}
 	for _, b := range c.bands {
 		t, _ := k.judge(&b.kind)
 		k.tier = append(k.tier, t)

@@ -55,6 +55,10 @@ type cluster struct {
 	version        uint64    // of bands and norm
 	stale          bool      // the norm is to be found anew
 	holding        []*node   // used again by each search
+
+	// The nodes whose free amounts changed last, so that a search can go on from where the one before ended.
+	changes [1024]*node
+	changed uint64
 }
 
 func newCluster(space resource.Space, scores Scores) cluster {
@@ -83,6 +87,7 @@ func (c *cluster) set(n Node) *node {
 		have.free = have.free.Add(n.Capacity).Sub(have.Capacity)
 	}
 	have.Node = n
+	c.note(have)
 	c.total = c.total.Add(n.Capacity)
 	for d := range c.dims {
 		if n.Capacity[d] > c.largest[d] {
@@ -184,11 +189,18 @@ func (c *cluster) freshen() {
 	}
 }
 
+// note keeps in mind that what a node has free has changed.
+func (c *cluster) note(n *node) {
+	c.changes[c.changed%uint64(len(c.changes))] = n
+	c.changed++
+}
+
 // take has a node hold an amount more, or less of it where sign is -1.
 func (c *cluster) take(n *node, amount *resource.Vector, sign int64) {
 	for d := range c.dims {
 		n.free[d] -= sign * amount[d]
 	}
+	c.note(n)
 	if n.block != nil && !c.stale {
 		n.fill.free = normalised(&n.free, c.norm)
 		n.band.update(n)
@@ -288,9 +300,48 @@ func (c *cluster) bestIn(k *class, r *request, tier int) *node {
 			best = b.emptiest(k.needs, best, passOver)
 		}
 	default:
-		for _, b := range k.tiers[tier] {
-			best = b.bestFit(k.needs, best, passOver)
+		if passOver != nil {
+			for _, b := range k.tiers[tier] {
+				best = b.bestFit(k.needs, fullest, best, passOver)
+			}
+			return best
 		}
+		best = c.bestFit(k, tier)
+	}
+	return best
+}
+
+// frontier is what a search for the best fit left for the next one of its class: of the nodes that did not change since,
+// those that are fuller have no room.
+type frontier struct {
+	fill  fill
+	seen  uint64 // changes
+	known bool
+}
+
+// bestFit finds the best fit in a tier, from where the search before ended.
+func (c *cluster) bestFit(k *class, tier int) *node {
+	const patience = 256 // changes; with more a new search is cheaper
+	m := &k.frontier[tier]
+	var best *node
+	from := fullest
+	if m.known && c.changed-m.seen <= patience {
+		from = m.fill
+		for i := m.seen; i < c.changed; i++ {
+			n := c.changes[i%uint64(len(c.changes))]
+			if n.block != nil && int(k.tierOf(n)) == tier && (best == nil || n.fill.less(best.fill)) && k.fits(n, c.dims) {
+				best = n
+			}
+		}
+	}
+	if best == nil || from.less(best.fill) {
+		for _, b := range k.tiers[tier] {
+			best = b.bestFit(k.needs, from, best, nil)
+		}
+	}
+	*m = frontier{fill: emptiest, seen: c.changed, known: true}
+	if best != nil {
+		m.fill = best.fill
 	}
 	return best
 }
