@@ -51,6 +51,7 @@ type cluster struct {
 	bandOf  map[bandKey]*band
 
 	total, largest resource.Vector
+	having         [resource.MaxDimensions]int // nodes that have the largest amount
 	norm           []float64 // by dimension: 1 over the largest amount of any node
 	version        uint64    // of bands and norm
 	stale          bool      // the norm is to be found anew
@@ -90,8 +91,11 @@ func (c *cluster) set(n Node) *node {
 	c.note(have)
 	c.total = c.total.Add(n.Capacity)
 	for d := range c.dims {
-		if n.Capacity[d] > c.largest[d] {
-			c.largest[d], c.stale = n.Capacity[d], true
+		switch amount := n.Capacity[d]; {
+		case amount > c.largest[d]:
+			c.largest[d], c.having[d], c.stale = amount, 1, true
+		case amount == c.largest[d]:
+			c.having[d]++
 		}
 	}
 	if n.Rack != "" {
@@ -140,7 +144,10 @@ func (c *cluster) leave(n *node) {
 	n.band = nil
 	c.total = c.total.Sub(n.Capacity)
 	for d := range c.dims {
-		c.stale = c.stale || n.Capacity[d] > 0 && n.Capacity[d] == c.largest[d]
+		if amount := n.Capacity[d]; amount > 0 && amount == c.largest[d] {
+			c.having[d]--
+			c.stale = c.stale || c.having[d] == 0
+		}
 	}
 	same := func(o *node) bool { return o == n }
 	if c.racks[n.Rack] = slices.DeleteFunc(c.racks[n.Rack], same); len(c.racks[n.Rack]) == 0 {
@@ -170,6 +177,14 @@ func (c *cluster) freshen() {
 	c.largest = resource.Vector{}
 	for _, n := range c.order {
 		c.largest = c.largest.Max(n.Capacity)
+	}
+	c.having = [resource.MaxDimensions]int{}
+	for _, n := range c.order {
+		for d := range c.dims {
+			if n.Capacity[d] == c.largest[d] {
+				c.having[d]++
+			}
+		}
 	}
 	for d := range c.norm {
 		c.norm[d] = 0

@@ -21,7 +21,7 @@ func (s *Scheduler) Next() (p Placement, ok bool) {
 	return p, ok
 }
 
-// NextWithin is like [Scheduler.Next], but looks at so many requests at most; more says that it stopped for that reason,
+// NextWithin is like [Scheduler.Next], but looks at so many queues and requests at most; more says that it stopped for that reason,
 // and that the next call goes on from there. So a caller can do other things in between.
 func (s *Scheduler) NextWithin(looks int) (p Placement, ok, more bool) {
 	ledger{s}.settle()
@@ -49,6 +49,10 @@ type decider struct{ *Scheduler }
 // try places one container below a queue; released is when something was given back last below a queue above with a
 // maximum.
 func (s decider) try(q *queue, released uint64, p *Placement) outcome {
+	if s.budget <= 0 {
+		return spent
+	}
+	s.budget--
 	if q.limited {
 		released = max(released, q.released)
 	}
