@@ -178,6 +178,7 @@ func (s decider) put(r *request, n *node) Placement {
 		r.missed = 0
 	}
 	s.undelay(r)
+	s.decisions++
 	i := s.containers.add(r, n)
 	n.containers++
 	s.cluster.take(n, &k.ask, 1)
@@ -283,14 +284,18 @@ func (s decider) nodeExactly(r *request) *node {
 			return nil
 		}
 	}
-	if !k.relaxed || k.isAt(n) || r.missed >= r.lacks() {
+	switch {
+	case !k.relaxed || k.isAt(n):
 		return n
-	}
-	if r.offer != s.offers {
+	case r.offer == s.offers: // it has let this offer pass, whatever else was decided since
+		return nil
+	case r.missed >= r.lacks():
+		return n
+	default:
 		r.offer = s.offers
 		r.missed++
+		return nil
 	}
-	return nil
 }
 
 // ResetTried forgets what [Scheduler.Tried] tells.

@@ -88,6 +88,8 @@ func (s *Scheduler) Explain(id string) (e Explanation, ok bool) {
 	switch {
 	case v.able == 0:
 		e.Reasons = append(e.Reasons, v.reasons...)
+	case s.offered != nil:
+		e.Reasons = append(e.Reasons, explainer{s}.passed(r)...)
 	case r.delayed:
 		e.Reasons = append(e.Reasons, Reason{Barrier: Preferred, Nodes: v.able, Of: len(s.cluster.order), Text: fmt.Sprintf(
 			"it prefers %s, which is full, and lets %d of %d offers of other places pass first", r.where(), r.missed, r.lacks())})
@@ -143,10 +145,16 @@ func (s explainer) overMax(q *queue, ask *resource.Vector) []Reason {
 	return out
 }
 
+// moment is when something was seen: it is so until there is a change, a decision or another offer.
+type moment struct {
+	now, decisions uint64
+	offered        *node
+}
+
 // survey is what stands between a class and the nodes.
 type survey struct {
-	at      uint64 // the moment of it
-	able    int    // nodes with room
+	at      moment
+	able    int // nodes with room
 	reasons []Reason
 	full    []string
 }
@@ -154,23 +162,43 @@ type survey struct {
 // survey looks at all nodes for one more container of the request; equal requests share what it finds.
 func (s explainer) survey(r *request) *survey {
 	k := r.class
-	if k.survey.at == s.now {
+	at := moment{s.now, s.decisions, s.offered}
+	if k.survey.at == at {
 		return &k.survey
 	}
-	k.survey = s.look(k, r, explainer.barrier)
-	k.survey.at = s.now
+	nodes := s.cluster.order
+	if s.offered != nil {
+		nodes = []*node{s.offered}
+	}
+	k.survey = s.look(nodes, k, r, explainer.barrier)
+	k.survey.at = at
 	return &k.survey
 }
 
+// passed says why a request does not take the node of an offer, which has room for it.
+func (s explainer) passed(r *request) []Reason {
+	n, k := s.offered, r.class
+	switch {
+	case k.relaxed && !k.isAt(n):
+		return []Reason{{Barrier: Preferred, Nodes: 1, Of: 1, Text: fmt.Sprintf(
+			"node %s: it prefers %s, and lets as many offers of other places pass as it wants containers (%d of %d)", n.Name, r.where(), r.missed, r.lacks())}}
+	case k.tierOf(n) == second:
+		return []Reason{{Barrier: WrongType, Nodes: 1, Of: 1, Text: fmt.Sprintf(
+			"node %s: of node type %s, and there is room on one of type %s, which is asked for", n.Name, n.Type, k.nodeType)}}
+	default:
+		return nil
+	}
+}
+
 // look counts by barrier what stands between a request and the nodes.
-func (s explainer) look(k *class, r *request, judge func(explainer, *class, *request, *node) Barrier) survey {
+func (s explainer) look(nodes []*node, k *class, r *request, judge func(explainer, *class, *request, *node) Barrier) survey {
 	var v survey
 	if len(s.cluster.order) == 0 {
 		v.reasons = []Reason{{Barrier: NoNode, Text: "no node has joined"}}
 		return v
 	}
 	var by [Spread + 1]tally
-	for _, n := range s.cluster.order {
+	for _, n := range nodes {
 		b := judge(s, k, r, n)
 		if b == NoBarrier {
 			v.able++
@@ -320,7 +348,7 @@ func (s *Scheduler) Satisfiable(q Request, queue string) error {
 	ledger{s}.settle()
 	r := &request{Request: q}
 	k := newClass(keyOf(&q), r, s.cluster.dims, s.cluster.gpu)
-	v := explainer{s}.look(k, r, explainer.never)
+	v := explainer{s}.look(s.cluster.order, k, r, explainer.never)
 	texts := make([]string, len(v.reasons))
 	furthest := NoBarrier
 	for i, why := range v.reasons {

@@ -93,7 +93,7 @@ func (f *leaf) census(u *user, now uint64) {
 // lifted notes that what users may have has changed.
 func (f *leaf) lifted(now uint64) {
 	if f.policy.byUser() {
-		f.changed = now
+		f.changed, f.scanned = now, 0 // also when it was looked through at this moment: a decision is no change from outside
 		f.queue.touch()
 	}
 }

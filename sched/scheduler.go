@@ -45,6 +45,7 @@ type Scheduler struct {
 	containers containers
 
 	now       uint64 // counts changes from outside
+	decisions uint64
 	submitted int64
 	settled   bool   // guarantees and maxima are those of the cluster
 	idle      uint64 // the moment for which it is known that nothing can be placed

@@ -140,7 +140,7 @@ func (t *tree) settle(total *resource.Vector) {
 			}
 			q.most[d], q.limit[d] = most, whole64(most)
 		}
-		q.limited = q.parent != nil && (q.MaxPercent != nil || q.Max != nil)
+		q.limited = q.MaxPercent != nil || q.Max != nil
 		t.rate(q, total)
 	}
 }
