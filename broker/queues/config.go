@@ -105,7 +105,7 @@ func (c Config) checkShapes() (faults []sched.Fault) {
 	for _, name := range slices.Sorted(maps.Keys(c.Shapes)) {
 		switch err := c.Shapes[name].Check(); {
 		case !protocol.ValidName(name):
-			fault("shapes", "%q is not the name of a shape: it has 1 to 63 of a-z, 0-9, '.', '_', '-', beginning and ending with a letter or digit", name)
+			fault("shapes."+name, "%q is not the name of a shape: it has 1 to 63 of a-z, 0-9, '.', '_', '-', beginning and ending with a letter or digit", name)
 		case err != nil:
 			fault("shapes."+name, "%v", err)
 		case c.Shapes[name].IsZero():

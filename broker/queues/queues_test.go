@@ -125,7 +125,7 @@ func TestFaultsOfTheWhole(t *testing.T) {
 	}
 	for want, c := range map[string]Config{
 		"queues: 4098 queues, at most 4096":                                      many,
-		`shapes: "Big one" is not the name`:                                      {Queues: Default().Queues, Shapes: protocol.Shapes{"Big one": {CPU: 1}}},
+		`shapes.Big one: "Big one" is not the name`:                              {Queues: Default().Queues, Shapes: protocol.Shapes{"Big one": {CPU: 1}}},
 		"shapes.small: memory: -1 is not":                                        {Queues: Default().Queues, Shapes: protocol.Shapes{"small": {Memory: -1}}},
 		"shapes.small: it is nothing":                                            {Queues: Default().Queues, Shapes: protocol.Shapes{"small": {}}},
 		"queues[0].max (queue root): d9: there is no such resource, and no room": {Queues: []protocol.Queue{{Name: "root", Max: further}}},

@@ -13,6 +13,7 @@ import (
 type agentFlags struct {
 	config   agent.Config
 	capacity string
+	labels   []string
 	from     func(flag string) string // names a flag, by where its value comes from
 }
 
@@ -20,6 +21,7 @@ func (f *agentFlags) add(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.StringVar(&f.config.NodeType, "node-type", "", "cpu or gpu (default gpu if --capacity has some)")
 	flags.StringVar(&f.config.Rack, "rack", "", "where the node stands")
+	flags.StringArrayVar(&f.labels, "label", nil, "a label of the node as NAME=VALUE, for people; may be given again")
 	flags.StringVar(&f.capacity, "capacity", "", "what the node offers, as cpu=4000,memory=8GiB (default what is measured)")
 	flags.StringVar(&f.config.Dir, "dir", "", "folder for the agent's state and its containers' logs "+
 		"(default /var/lib/weft/agent-NAME for root, else in the user's cache folder)")
@@ -32,6 +34,9 @@ func (f *agentFlags) newAgent() (*agent.Agent, error) {
 		return nil, badInput("%s: %w", f.from("capacity"), err)
 	}
 	f.config.Capacity = capacity
+	if f.config.Labels, err = parseLabels(f.from("label"), f.labels); err != nil {
+		return nil, err
+	}
 	if f.config.Dir != "" {
 		if f.config.Dir, err = filepath.Abs(f.config.Dir); err != nil {
 			return nil, badInput("%s: %w", f.from("dir"), err)

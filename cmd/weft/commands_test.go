@@ -31,7 +31,7 @@ type scripted struct {
 	declared protocol.Interface
 }
 
-func (s *scripted) operator() operator { return operator{s, s, s, s, s, s, s} }
+func (s *scripted) operator() operator { return operator{s, s, s, s, s, s, s, s} }
 
 func (s *scripted) tell(format string, args ...any) error {
 	s.told = append(s.told, fmt.Sprintf(format, args...))
@@ -170,8 +170,8 @@ func (s *scripted) Environments(_ context.Context, f client.Filter) iter.Seq2[pr
 	return matching(s.err, someEnvironments(), func(v protocol.EnvironmentInfo) bool { return f.Name == "" || f.Name == v.Name })
 }
 
-func (s *scripted) Nodes(context.Context, client.Filter) iter.Seq2[protocol.NodeInfo, error] {
-	return matching(s.err, someNodes(), func(protocol.NodeInfo) bool { return true })
+func (s *scripted) Nodes(_ context.Context, f client.Filter) iter.Seq2[protocol.NodeInfo, error] {
+	return matching(s.err, someNodes(), func(n protocol.NodeInfo) bool { return f.Name == "" || f.Name == n.Name })
 }
 
 func matching[T any](err error, all []T, ok func(T) bool) iter.Seq2[T, error] {

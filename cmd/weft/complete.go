@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -22,8 +23,8 @@ type finder func(ctx context.Context, c operator) ([]cobra.Completion, error)
 // completeAll lets the shell complete what commands take, by what they call it: NAME after service is the name of a
 // service. A command that has its own completion keeps it.
 func (a *app) completeAll(root *cobra.Command) {
-	fromBroker := map[string]finder{"service NAME": services, "session NUMBER": sessions, "task SESSION": sessions, "task SESSION/TASK": tasks, "task ID": deadLetters, "node NAME": nodes, "environment NAME": environments}
-	flagFinders := map[string]finder{"service": services, "node": nodes, "environment": environments}
+	fromBroker := map[string]finder{"service NAME": services, "session NUMBER": sessions, "task SESSION": sessions, "task SESSION/TASK": tasks, "task ID": deadLetters, "node NAME": nodes, "environment NAME": environments, "queue NAME": queueNames, "weft SESSION|SERVICE": waiting}
+	flagFinders := map[string]finder{"service": services, "node": nodes, "environment": environments, "queue": leafNames}
 	var walk func(cmd *cobra.Command)
 	walk = func(cmd *cobra.Command) {
 		_, takes, _ := strings.Cut(cmd.Use, " ")
@@ -121,7 +122,29 @@ func sessions(ctx context.Context, c operator) ([]cobra.Completion, error) {
 
 func environments(ctx context.Context, c operator) ([]cobra.Completion, error) {
 	found, err := collect(c.Environments(ctx, client.Filter{}))
-	return words(found, func(e protocol.EnvironmentInfo) (string, string) { return e.Name, labelsOf(e) }), err
+	return words(found, func(e protocol.EnvironmentInfo) (string, string) { return e.Name, labelsOf(e.Labels) }), err
+}
+
+func queueNames(ctx context.Context, c operator) ([]cobra.Completion, error) {
+	found, err := collect(c.Queues(ctx, client.Filter{}))
+	return words(found, func(q protocol.QueueInfo) (string, string) { return q.Queue.Name, policyOf(q) }), err
+}
+
+// leafNames are the names of the queues that services can be in.
+func leafNames(ctx context.Context, c operator) ([]cobra.Completion, error) {
+	found, err := collect(c.Queues(ctx, client.Filter{}))
+	found = slices.DeleteFunc(found, func(q protocol.QueueInfo) bool { return !q.Leaf })
+	return words(found, func(q protocol.QueueInfo) (string, string) { return q.Queue.Name, policyOf(q) }), err
+}
+
+// waiting are sessions and services, which can be explained.
+func waiting(ctx context.Context, c operator) ([]cobra.Completion, error) {
+	open, err := sessions(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	registered, err := services(ctx, c)
+	return append(open, registered...), err
 }
 
 func nodes(ctx context.Context, c operator) ([]cobra.Completion, error) {

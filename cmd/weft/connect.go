@@ -36,6 +36,7 @@ type operator struct {
 	nodeOperator
 	taskOperator
 	deadOperator
+	resourceOperator
 	io.Closer
 }
 
@@ -80,13 +81,23 @@ type nodeOperator interface {
 	Nodes(ctx context.Context, f client.Filter) iter.Seq2[protocol.NodeInfo, error]
 }
 
+type resourceOperator interface {
+	ApplyQueues(ctx context.Context, queues protocol.ApplyQueues) (protocol.QueuesApplied, error)
+	Queues(ctx context.Context, f client.Filter) iter.Seq2[protocol.QueueInfo, error]
+	Shapes(ctx context.Context) (protocol.Shapes, error)
+	DrainQueue(ctx context.Context, name string, undo bool) error
+	CordonNode(ctx context.Context, name string, on bool, reason string) error
+	Overview(ctx context.Context) (protocol.Overview, error)
+	Explain(ctx context.Context, of protocol.Explain) (protocol.Explained, error)
+}
+
 // dialBroker is the dial of an app outside tests.
 func dialBroker(ctx context.Context, endpoints string) (operator, error) {
 	c, err := client.Dial(ctx, endpoints, client.WithName("weft"), client.WithLogger(zerolog.Nop()))
 	if err != nil {
 		return operator{}, err
 	}
-	return operator{c, c, c, c, c, c, c}, nil
+	return operator{c, c, c, c, c, c, c, c}, nil
 }
 
 // endpointFlag adds --broker to cmd and its children.

@@ -29,15 +29,9 @@ func newEnvironmentCreate(a *app) *cobra.Command {
 		Args:  takes("NAME"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			e := protocol.Environment{Name: args[0]}
-			for _, l := range labels {
-				key, value, ok := strings.Cut(l, "=")
-				if !ok {
-					return badInput("--label: %q is not of the form NAME=VALUE", l)
-				}
-				if e.Labels == nil {
-					e.Labels = map[string]string{}
-				}
-				e.Labels[key] = value
+			var err error
+			if e.Labels, err = parseLabels("--label", labels); err != nil {
+				return err
 			}
 			if err := e.Validate(); err != nil {
 				return err
@@ -141,7 +135,7 @@ func environmentColumns(now time.Time) []column[protocol.EnvironmentInfo] {
 		{"SESSIONS", true, func(e info) string { return humanCount(e.Sessions) }},
 		{"OWNER", false, func(e info) string { return e.Owner }},
 		{"CREATED", false, func(e info) string { return environmentAge(e, now) }},
-		{"LABELS", false, func(e info) string { return labelsOf(e) }},
+		{"LABELS", false, func(e info) string { return labelsOf(e.Labels) }},
 	}
 }
 
@@ -152,7 +146,7 @@ func describeEnvironment(e protocol.EnvironmentInfo, now time.Time) []pair {
 		{"sessions", humanCount(e.Sessions)},
 		{"owner", e.Owner},
 		{"created", environmentAge(e, now)},
-		{"labels", labelsOf(e)},
+		{"labels", labelsOf(e.Labels)},
 	}
 }
 
@@ -163,10 +157,26 @@ func environmentAge(e protocol.EnvironmentInfo, now time.Time) string {
 	return humanDuration(now.Sub(e.Created)) + " ago"
 }
 
-func labelsOf(e protocol.EnvironmentInfo) string {
+// parseLabels reads labels as they are written, NAME=VALUE; where says where that is.
+func parseLabels(where string, written []string) (map[string]string, error) {
+	var labels map[string]string
+	for _, l := range written {
+		key, value, ok := strings.Cut(l, "=")
+		if !ok {
+			return nil, badInput("%s: %q is not of the form NAME=VALUE", where, l)
+		}
+		if labels == nil {
+			labels = map[string]string{}
+		}
+		labels[key] = value
+	}
+	return labels, nil
+}
+
+func labelsOf(labels map[string]string) string {
 	var all []string
-	for _, k := range slices.Sorted(maps.Keys(e.Labels)) {
-		all = append(all, k+"="+e.Labels[k])
+	for _, k := range slices.Sorted(maps.Keys(labels)) {
+		all = append(all, k+"="+labels[k])
 	}
 	return strings.Join(all, " ")
 }

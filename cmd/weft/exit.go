@@ -71,7 +71,7 @@ func exitCode(err error) int {
 			return exitNotFound
 		case protocol.CodeUnavailable, protocol.CodeOverloaded, protocol.CodeNoCapacity, protocol.CodeIndeterminate, protocol.CodeDeadline:
 			return exitUnavailable
-		case protocol.CodeAlreadyExists, protocol.CodeInUse, protocol.CodeSessionClosed, protocol.CodeSessionKilled:
+		case protocol.CodeAlreadyExists, protocol.CodeInUse, protocol.CodeSessionClosed, protocol.CodeSessionKilled, protocol.CodeNotAccepting:
 			return exitState
 		default:
 			return exitFailure

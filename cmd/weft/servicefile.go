@@ -49,6 +49,8 @@ type artefactFile struct {
 
 type requestFile struct {
 	Capacity capacityFile `yaml:"capacity"`
+	Shape    string       `yaml:"shape"`
+	Multiple int          `yaml:"multiple"`
 	Priority int          `yaml:"priority"`
 	Node     string       `yaml:"node"`
 	Rack     string       `yaml:"rack"`
@@ -212,7 +214,7 @@ func (f serviceFile) service(folder string) protocol.Service {
 	}
 	for _, r := range f.Requests {
 		s.Requests = append(s.Requests, protocol.ContainerRequest{
-			Capacity: protocol.Capacity(r.Capacity), Priority: r.Priority,
+			Capacity: protocol.Capacity(r.Capacity), Shape: r.Shape, Multiple: r.Multiple, Priority: r.Priority,
 			Node: r.Node, Rack: r.Rack, Relax: r.Relax, NodeType: r.NodeType, Nodes: r.Nodes,
 		})
 	}
@@ -256,12 +258,18 @@ func yamlError(path string, err error) error {
 
 // check walks the YAML beside the type that it is to fill. It refuses the first key that the type has no field for, and
 // the first value that does not fit, naming it by its path.
-func check(path, at string, n ast.Node, t reflect.Type) error {
+func check(path, at string, n ast.Node, t reflect.Type) (first error) {
+	walk(path, at, n, t, func(err error) { first = cmp.Or(first, err) })
+	return first
+}
+
+// walk is check that tells of all that it would refuse.
+func walk(path, at string, n ast.Node, t reflect.Type, refuse func(error)) {
 	if anchor, ok := n.(*ast.AnchorNode); ok {
 		n = anchor.Value
 	}
 	if n.Type() == ast.NullType || n.Type() == ast.AliasType { // an alias was checked where its anchor is
-		return nil
+		return
 	}
 	name := strings.TrimSuffix(at, ".")
 	line := n.GetToken().Position.Line
@@ -269,44 +277,39 @@ func check(path, at string, n ast.Node, t reflect.Type) error {
 	case reflect.Struct, reflect.Map:
 		pairs, ok := entries(n)
 		if !ok {
-			return badInput("%s:%d: %s: %q is not a mapping of keys to values", path, line, cmp.Or(name, "service"), n)
+			refuse(badInput("%s:%d: %s: %q is not a mapping of keys to values", path, line, cmp.Or(name, strings.TrimSuffix(t.Name(), "File")), n))
 		}
 		fields := fieldsOf(t)
 		for _, kv := range pairs {
 			key := scalar(kv.Key)
-			if t == reflect.TypeFor[capacityFile]() {
-				if err := checkAmount(path, at+key, key, kv.Value); err != nil {
-					return err
-				}
-				continue
-			}
 			value, ok := fields[key]
-			if t.Kind() == reflect.Map {
-				value, ok = t.Elem(), true
-			}
-			if !ok {
-				return unknownKey(path, at, key, kv.Key.GetToken().Position.Line, t)
-			}
-			if err := check(path, at+key+".", kv.Value, value); err != nil {
-				return err
+			switch {
+			case t == reflect.TypeFor[capacityFile]() || t == reflect.TypeFor[amountsFile]():
+				if err := checkAmount(path, at+key, key, kv.Value); err != nil {
+					refuse(err)
+				}
+			case t.Kind() == reflect.Map:
+				walk(path, at+key+".", kv.Value, t.Elem(), refuse)
+			case !ok:
+				refuse(unknownKey(path, at, key, kv.Key.GetToken().Position.Line, t))
+			default:
+				walk(path, at+key+".", kv.Value, value, refuse)
 			}
 		}
 	case reflect.Slice:
 		list, ok := n.(*ast.SequenceNode)
 		if !ok {
-			return badInput("%s:%d: %s: %q is not a list", path, line, name, n)
+			refuse(badInput("%s:%d: %s: %q is not a list", path, line, name, n))
+			return
 		}
 		for i, v := range list.Values {
-			if err := check(path, fmt.Sprintf("%s[%d].", name, i), v, t.Elem()); err != nil {
-				return err
-			}
+			walk(path, fmt.Sprintf("%s[%d].", name, i), v, t.Elem(), refuse)
 		}
 	default:
 		if err := fits(n, t); err != nil {
-			return badInput("%s:%d: %s: %w", path, line, name, err)
+			refuse(badInput("%s:%d: %s: %w", path, line, name, err))
 		}
 	}
-	return nil
 }
 
 // checkAmount refuses an amount of a capacity that is none.
@@ -326,6 +329,9 @@ func fits(n ast.Node, t reflect.Type) error {
 		_, err := protocol.ParseType(typeAsWritten(n))
 		return err
 	}
+	if t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
 	err := yaml.NodeToValue(n, reflect.New(t).Interface())
 	whole := t == reflect.TypeFor[int]() || t == reflect.TypeFor[int64]()
 	switch {
@@ -337,6 +343,10 @@ func fits(n ast.Node, t reflect.Type) error {
 		return fmt.Errorf("%q is not a whole number", n)
 	case t.Kind() == reflect.String:
 		return fmt.Errorf("%q is not a text", n)
+	case t == reflect.TypeFor[float64]():
+		return fmt.Errorf("%q is not a number", n)
+	case t == reflect.TypeFor[bool]():
+		return fmt.Errorf("%q is neither true nor false", n)
 	}
 	if e, ok := errors.AsType[*protocol.Error](err); ok {
 		return errors.New(e.Msg)

@@ -286,7 +286,7 @@ func nodeColumns() []column[protocol.NodeInfo] {
 	type info = protocol.NodeInfo
 	return []column[info]{
 		{"NODE", false, func(n info) string { return n.Name }},
-		{"STATE", false, func(n info) string { return n.State }},
+		{"STATE", false, nodeState},
 		{"PLATFORM", false, func(n info) string { return n.Platform }},
 		{"TYPE", false, func(n info) string { return n.NodeType }},
 		{"RACK", false, func(n info) string { return n.Rack }},
@@ -308,6 +308,7 @@ func nodeColumns() []column[protocol.NodeInfo] {
 func nodeDetails() []column[protocol.NodeInfo] {
 	type info = protocol.NodeInfo
 	return []column[info]{
+		{"LABELS", false, func(n info) string { return labelsOf(n.Labels) }},
 		{"HOST", false, func(n info) string { return n.Detail.Hostname }},
 		{"OS", false, func(n info) string { return n.Detail.OS }},
 		{"KERNEL", false, func(n info) string { return n.Detail.Kernel }},

@@ -163,7 +163,11 @@ func someNodes() []protocol.NodeInfo {
 		{
 			Name: "n1", State: "ready", Platform: "linux/amd64", NodeType: "cpu",
 			Capacity: protocol.Capacity{CPU: 4000, Memory: 8 << 30}, Free: protocol.Capacity{CPU: 2500, Memory: 6 << 30},
-			Containers: 3, LastSeen: 420 * time.Millisecond, Detail: protocol.NodeDetail{Load1: 1.25, Cores: 4},
+			Used: protocol.Capacity{CPU: 1500, Memory: 2 << 30}, Labels: map[string]string{"zone": "east", "owner": "risk"},
+			Cordoned: true, CordonReason: "a fan is loud", Containers: 3, LastSeen: 420 * time.Millisecond, Detail: protocol.NodeDetail{
+				Load1: 1.25, Cores: 4, MemFree: 5 << 30, Disks: []protocol.Disk{{Mount: "/", Size: 100 << 30, Free: 40 << 30}},
+				Networks: []protocol.NIC{{Name: "eth0", Addresses: []string{"10.0.0.2"}, Speed: 10_000}},
+			},
 		},
 		{
 			Name: "gpu-1", State: "lost", Platform: "linux/arm64", NodeType: "gpu", Rack: "r7",

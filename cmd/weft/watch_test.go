@@ -42,7 +42,7 @@ func watched(t *testing.T, out *notes, file *os.File, err error, args ...string)
 	}
 	a := &app{
 		out: out, errOut: out, getenv: func(string) string { return "" }, now: noon,
-		dial: func(context.Context, string) (operator, error) { return operator{w, w, w, w, w, w, w}, nil },
+		dial: func(context.Context, string) (operator, error) { return operator{w, w, w, w, w, w, w, w}, nil },
 	}
 	if file != nil {
 		a.out = file

@@ -29,6 +29,8 @@ type Config struct {
 	NodeType string
 	// Rack says where the node stands.
 	Rack string
+	// Labels say for people what the node is.
+	Labels map[string]string
 	// Capacity is what the node offers. Each dimension that is 0 is measured: all cores, all memory, both of the
 	// control group that the agent runs in when that has less.
 	Capacity protocol.Capacity
@@ -104,7 +106,7 @@ func (c Config) validate() error {
 	case c.Grace < 0:
 		return bad("Grace", "%v is negative", c.Grace)
 	}
-	return nil
+	return protocol.ValidateLabels("agent", c.Labels)
 }
 
 // nodeName makes the name of a host one that protocol.ValidName takes.

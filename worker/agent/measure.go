@@ -31,7 +31,7 @@ func (a *Agent) register(ctx context.Context) (node protocol.RegisterNode, host 
 		return node, "", fmt.Errorf("agent: Capacity: %+v could not be measured in full; want it given (%v)", c, n.Missing)
 	}
 	return protocol.RegisterNode{
-		Name: a.config.Name, Platform: n.Platform.String(), NodeType: a.config.NodeType, Rack: a.config.Rack,
+		Name: a.config.Name, Platform: n.Platform.String(), NodeType: a.config.NodeType, Rack: a.config.Rack, Labels: a.config.Labels,
 		Capacity: c, Detail: detail(n),
 	}, zmqx.HostID(), nil
 }
