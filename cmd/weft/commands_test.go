@@ -417,7 +417,7 @@ func TestBadUsage(t *testing.T) {
 	}{
 		{"brokr", 2, `weft: unknown command "brokr": did you mean "broker"?`},
 		{"events", 2, `weft: unknown command "events": did you mean "session events"?`},
-		{"list", 2, `did you mean "context list" or "environment list" or "node list" or "service list" or "session list" or "task list"?`},
+		{"list", 2, `did you mean "context list" or "environment list" or "node list" or "queue list" or "service list" or "session list" or "task list"?`},
 		{"completion foo", 2, `weft completion: unknown command "foo": there are bash, fish, powershell, zsh`},
 		{"xyzzy", 2, `weft: unknown command "xyzzy": there are agent, broker`},
 		{"service quash x", 2, `weft service: unknown command "quash": there are deregister, info, list, move, register, restart`},

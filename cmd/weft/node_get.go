@@ -65,7 +65,7 @@ func newNodeCordon(a *app) *cobra.Command {
 		Short: "Let nodes take no new containers; those that they have go on",
 		Args:  takesSome("NAME"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.cordon(cmd.Context(), args, true, reason, "takes no new containers")
+			return cordon(cmd.Context(), a, args, true, reason, "takes no new containers")
 		},
 	}
 	cmd.Flags().StringVar(&reason, "reason", "", "for those who look at the nodes")
@@ -78,13 +78,13 @@ func newNodeUncordon(a *app) *cobra.Command {
 		Short: "Let nodes take containers again",
 		Args:  takesSome("NAME"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.cordon(cmd.Context(), args, false, "", "takes containers again")
+			return cordon(cmd.Context(), a, args, false, "", "takes containers again")
 		},
 	}
 }
 
 // cordon does it to each node in turn; the first that it cannot be done to ends it.
-func (a *app) cordon(ctx context.Context, names []string, on bool, reason, done string) error {
+func cordon(ctx context.Context, a *app, names []string, on bool, reason, done string) error {
 	return a.ask(ctx, func(ctx context.Context, c operator) error {
 		for _, name := range names {
 			if err := c.CordonNode(ctx, name, on, reason); err != nil {

@@ -32,7 +32,7 @@ said. Queues with running services stay as queues without children: drain them f
 Amounts are as in a service's file. A change of a shape concerns services that are registered from then on.`,
 		Args: takes("FILE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			apply, err := a.readQueuesFrom(args[0])
+			apply, err := readQueuesFrom(a.in, args[0])
 			if err != nil {
 				return err
 			}

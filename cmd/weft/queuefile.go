@@ -82,12 +82,12 @@ func (a *amountsFile) UnmarshalYAML(decode func(any) error) error {
 	return nil
 }
 
-// readQueuesFrom reads the queues of a file, or of standard input when its name is -.
-func (a *app) readQueuesFrom(file string) (protocol.ApplyQueues, error) {
+// readQueuesFrom reads the queues of a file, or of in when its name is -.
+func readQueuesFrom(in io.Reader, file string) (protocol.ApplyQueues, error) {
 	name, text, err := file, []byte(nil), error(nil)
 	if file == "-" {
 		name = "standard input"
-		text, err = io.ReadAll(a.in)
+		text, err = io.ReadAll(in)
 	} else {
 		text, err = os.ReadFile(file) //nolint:gosec // it is the user's
 	}
