@@ -280,7 +280,8 @@ func (s decider) nodeExactly(r *request) *node {
 		return nil
 	}
 	if k.tierOf(n) == second { // not while one of the kind that it asks for has room
-		if best := s.cluster.best(k, r); best != nil && k.tierOf(best) == first {
+		best := s.cluster.best(k, r)
+		if best != nil && k.tierOf(best) == first || !k.isAt(n) && s.cluster.bestIn(k, r, int(first)) != nil {
 			return nil
 		}
 	}

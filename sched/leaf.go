@@ -117,6 +117,9 @@ func (f *leaf) quit(r *request, now uint64) {
 		f.queue.wanted(l.key.class.bit, false)
 		delete(f.byKey, l.key)
 	}
+	if f.queue.Reserve {
+		f.queue.touch() // it may have been what kept the others waiting
+	}
 }
 
 // settle gives a line the place that its first request has, or takes it out when it is empty.
