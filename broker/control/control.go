@@ -14,7 +14,8 @@ import (
 	"github.com/weft-fabric/weft/protocol/link"
 )
 
-// Event is what can happen to a core: [Frame], [PeerGone], [Note], [Committed] or [Pressure].
+// Event is what can happen to a core: [Frame], [PeerGone], [Note], [Committed], [Pressure], [Command]
+// or [Survey].
 type Event interface{ event() }
 
 // Frame is one message from a peer. Bytes may be used again when Step returns. The core takes over the payload
@@ -65,12 +66,13 @@ type LoopOrder struct {
 }
 
 // Batch is what a core wants done. The shell hands over the records first, then the orders, then sends the frames as
-// protocol/link says: a frame whose After is above the committed position waits ([link.Ready]).
+// protocol/link says: a frame whose After is above the committed position waits ([link.Ready]), and so does an answer.
 type Batch struct {
 	Records  [][]byte // for the store, in order: each has the next position, from 1
 	Orders   []LoopOrder
 	Frames   []*link.Frame
 	Raw      []Raw
+	Answers  []Answer
 	Released []protocol.Handle
 }
 
@@ -80,7 +82,8 @@ func (b *Batch) Reset() {
 	clear(b.Orders)
 	clear(b.Frames)
 	clear(b.Raw)
-	b.Records, b.Orders, b.Frames, b.Raw = b.Records[:0], b.Orders[:0], b.Frames[:0], b.Raw[:0]
+	clear(b.Answers)
+	b.Records, b.Orders, b.Frames, b.Raw, b.Answers = b.Records[:0], b.Orders[:0], b.Frames[:0], b.Raw[:0], b.Answers[:0]
 	b.Released = b.Released[:0]
 }
 

@@ -100,6 +100,10 @@ func (c *Core) Step(now time.Time, ev Event) {
 		c.note(ev)
 	case Pressure:
 		c.hosts.pressure = ev
+	case Command:
+		c.command(ev)
+	case Survey:
+		c.survey(ev)
 	case Committed:
 		c.out.durable = max(c.out.durable, ev.Position)
 		return

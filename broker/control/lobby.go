@@ -14,7 +14,7 @@ import (
 type party struct {
 	incarnation uint64
 	hello       protocol.Hello
-	link        *link.Link
+	link        *link.Link // nil: a [Command] is its only word
 	heard       time.Time
 	gone        bool // it left or was given up: nothing is said to it any more
 
@@ -57,7 +57,12 @@ func (p *party) answer(o *outbox, position uint64, kind protocol.Kind, id uint64
 	if body != nil {
 		payload = protocol.Marshal(body)
 	}
-	p.link.AppendAfter(o.gate(position), kind, 0, id, payload)
+	switch {
+	case p.link != nil:
+		p.link.AppendAfter(o.gate(position), kind, 0, id, payload)
+	case id != 0:
+		o.answer(position, kind, id, payload)
+	}
 }
 
 // refuse answers the request with this id by an error.

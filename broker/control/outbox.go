@@ -15,6 +15,7 @@ type outbox struct {
 	records  [][]byte
 	orders   []LoopOrder
 	raw      []Raw
+	answers  []Answer // to commands
 }
 
 func newOutbox(n *link.Node) *outbox { return &outbox{node: n} }
@@ -60,15 +61,17 @@ func (o *outbox) refuse(peer protocol.Peer, err error) {
 
 func (o *outbox) take(out *Batch) bool {
 	frames, released := len(out.Frames), len(out.Released)
-	some := len(o.records)+len(o.orders)+len(o.raw) > 0
+	some := len(o.records)+len(o.orders)+len(o.raw)+len(o.answers) > 0
 	out.Records = append(out.Records, o.records...)
 	out.Orders = append(out.Orders, o.orders...)
 	out.Raw = append(out.Raw, o.raw...)
+	out.Answers = append(out.Answers, o.answers...)
 	out.Frames = o.node.Take(out.Frames)
 	out.Released = o.node.Released(out.Released)
 	clear(o.records)
 	clear(o.orders)
 	clear(o.raw)
-	o.records, o.orders, o.raw = o.records[:0], o.orders[:0], o.raw[:0]
+	clear(o.answers)
+	o.records, o.orders, o.raw, o.answers = o.records[:0], o.orders[:0], o.raw[:0], o.answers[:0]
 	return some || len(out.Frames) > frames || len(out.Released) > released
 }

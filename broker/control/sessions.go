@@ -50,7 +50,8 @@ type sessions struct {
 	c      *Core
 	open   ordered.Map[uint32, *sess]
 	over   ordered.Map[uint32, *sess] // the last that ended
-	ended  []protocol.SessionNumber   // of over, in the order in which they ended
+	tasks  TaskCensus
+	ended  []protocol.SessionNumber // of over, in the order in which they ended
 	number protocol.SessionNumber
 	expiry expiry
 }
@@ -423,6 +424,7 @@ func (t *sessions) figures(n *session.Figures) {
 		if finished > 0 || n.Queued+n.InFlight > 0 {
 			s.active = t.c.now
 		}
+		t.tasks.follow(&s.seen, n)
 		s.seen = *n
 	}
 }

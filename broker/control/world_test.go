@@ -46,6 +46,7 @@ type world struct {
 	orders   []LoopOrder
 	history  []*Record
 	released []protocol.Handle
+	answers  []Answer
 	on       func(p *peer, r protocol.Record) // called for each record that a peer gets
 }
 
@@ -177,6 +178,7 @@ func (w *world) pump() (some bool) {
 			w.printf("loop %d %s", o.Loop, text(o.Order))
 		}
 		w.released = append(w.released, b.Released...)
+		w.answers = append(w.answers, b.Answers...)
 		w.gated = append(w.gated, b.Frames...)
 		for _, r := range b.Raw {
 			w.bare(r)
