@@ -9,6 +9,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"path"
 	"strconv"
@@ -16,6 +17,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/weft-fabric/weft/broker/admin"
 	"github.com/weft-fabric/weft/broker/control"
 	"github.com/weft-fabric/weft/broker/manager"
 	"github.com/weft-fabric/weft/broker/session"
@@ -32,6 +34,8 @@ type Broker struct {
 	committer *committer
 	payloads  *zmqx.Payloads
 	memory    *memory
+	http      []net.Listener
+	admin     *admin.Server // nil: there is none
 
 	stop     chan struct{}
 	stopOnce sync.Once
@@ -66,7 +70,7 @@ func Start(cfg Config) (*Broker, error) {
 		return nil, err
 	}
 	b.launch()
-	cfg.Logger.Info().Strs("endpoints", b.endpoints).Int("loops", cfg.Loops).Msg("broker is up")
+	cfg.Logger.Info().Strs("endpoints", b.endpoints).Strs("http", b.HTTP()).Int("loops", cfg.Loops).Msg("broker is up")
 	if cfg.Insecure {
 		cfg.Logger.Warn().Msg("insecure: there are no keys, whoever reaches these endpoints can run programs on every node")
 	}
@@ -134,6 +138,14 @@ func (b *Broker) build(l listeners) error {
 	b.control.mail = &mailbox[control.Event]{wake: b.control.wake}
 	if err := b.bindControl(&l); err != nil {
 		return err
+	}
+	if err := b.bindHTTP(&l); err != nil {
+		return err
+	}
+	b.control.desk, b.control.observe = newDesk(b.control.mail, b.stop), func(time.Duration) {}
+	if len(b.http) > 0 {
+		b.admin = b.newAdmin()
+		b.control.observe = b.admin.Observe
 	}
 	places := control.Places{Advertise: b.cfg.Advertise, HostID: zmqx.HostID()}
 	if len(l.ipcDir) > 0 {
@@ -265,6 +277,9 @@ func (b *Broker) launch() {
 		b.running.Go(func() { b.loop("manager loop "+strconv.Itoa(m.index), &m.shell, m.turn) })
 	}
 	b.running.Go(b.committer.run)
+	if b.admin != nil {
+		b.running.Go(func() { b.admin.Run(b.stop, b.http) })
+	}
 	if b.cfg.TuneMalloc {
 		b.running.Go(func() { (&keeper{memory: b.memory}).run(b.stop) })
 	}
@@ -303,6 +318,9 @@ func (b *Broker) closeShell(s *shell) {
 func (b *Broker) closeSockets() {
 	if b.control != nil {
 		b.closeShell(&b.control.shell)
+	}
+	for _, l := range b.http {
+		_ = l.Close() // nobody has come by it
 	}
 	for _, m := range b.managers {
 		b.closeShell(&m.shell)

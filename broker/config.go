@@ -24,6 +24,9 @@ type Config struct {
 	// listens beside each: at port + 10 + i, at ipc:///folder/loop-<i>, at inproc://name/loop-<i>. Port 0 takes any
 	// free ports. All tcp endpoints have the same port. Default: tcp://127.0.0.1:7700.
 	Listen []string
+	// HTTP is where the HTTP server for operators listens, address:port, or off. Default: at port + 2 of every tcp endpoint;
+	// where there is none, off. Who reaches it may do what a client may, so that Insecure counts for it as well.
+	HTTP string
 	// Advertise is the host that clients, agents and instances are to dial over tcp, where it is not the one that they
 	// dialled already.
 	Advertise string
@@ -63,6 +66,8 @@ type Config struct {
 	// TuneMalloc makes the C allocator of the whole process keep freed memory for large payloads, up to 1 GiB or a part of
 	// Memory, and Go's heap stay within what is left of Memory. It is for a process that is a broker and nothing else.
 	TuneMalloc bool
+	// Version and Commit say what the program was built from, to people. Default: what the linker noted.
+	Version, Commit string
 	// Store keeps the broker's log; the broker closes it. Default: in memory.
 	Store store.Store
 	// Logger gets what people should know. Default: nothing is logged.
@@ -72,8 +77,12 @@ type Config struct {
 // Check says whether [Start] would take c: the error names the first field that cannot be. Nothing is bound.
 func (c Config) Check() error {
 	c, err := c.withDefaults()
+	if err != nil {
+		return err
+	}
+	l, err := c.listeners()
 	if err == nil {
-		_, err = c.listeners()
+		_, err = c.httpListeners(&l)
 	}
 	return err
 }
@@ -212,31 +221,35 @@ func (c Config) tcp(endpoint, rest string) (host string, port int, err error) {
 			return "", 0, protocol.Errorf(protocol.CodeInvalid, "broker", "listen %q: %v; it is tcp://address:port", endpoint, err)
 		}
 	}
-	if host == "localhost" {
-		host = "127.0.0.1"
-	}
 	if p != "*" {
 		if port, err = strconv.Atoi(p); err != nil || port < 0 || port > 65535-protocol.LoopPort-c.Loops {
 			return "", 0, protocol.Errorf(protocol.CodeInvalid, "broker", "listen %q: port %q is not within 0 to %d", endpoint, p, 65535-protocol.LoopPort-c.Loops)
 		}
 	}
-	loopback := false
-	if host == "*" {
+	host, err = c.hostOf("listen", endpoint, host)
+	return host, port, err
+}
+
+// hostOf gives the IP address of this machine that a host is, for a place to listen at, and refuses one that is not
+// loopback unless Insecure.
+func (c Config) hostOf(field, where, host string) (string, error) {
+	switch host {
+	case "localhost":
+		host = "127.0.0.1"
+	case "*":
 		host = "0.0.0.0"
 	}
-	if a, err := netip.ParseAddr(host); err == nil {
-		loopback = a.IsLoopback()
-	} else {
-		return "", 0, protocol.Errorf(protocol.CodeInvalid, "broker", "listen %q: %q is not an IP address of this machine", endpoint, host)
-	}
-	if !loopback && !c.Insecure {
-		return "", 0, protocol.Errorf(protocol.CodeInvalid, "broker", "listen %q: %s is not a loopback address, and there are no keys yet: whoever reaches it could run tasks; "+
-			"listen on 127.0.0.1 or ipc, or say --insecure where the network is trusted", endpoint, host)
-	}
-	if strings.Contains(host, ":") {
+	a, err := netip.ParseAddr(host)
+	switch {
+	case err != nil:
+		return "", protocol.Errorf(protocol.CodeInvalid, "broker", "%s %q: %q is not an IP address of this machine", field, where, host)
+	case !a.IsLoopback() && !c.Insecure:
+		return "", protocol.Errorf(protocol.CodeInvalid, "broker", "%s %q: %s is not a loopback address, and there are no keys yet: whoever reaches it could run tasks; "+
+			"listen on 127.0.0.1 or ipc, or say --insecure where the network is trusted", field, where, host)
+	case a.Is6():
 		host = "[" + host + "]"
 	}
-	return host, port, nil
+	return host, nil
 }
 
 // portOf is the port of a bound tcp endpoint.

@@ -2,6 +2,7 @@ package broker
 
 import (
 	"bytes"
+	"sync/atomic"
 	"time"
 
 	"github.com/weft-fabric/weft/broker/control"
@@ -26,7 +27,14 @@ type shell struct {
 	stop   <-chan struct{}
 	began  time.Time     // the turn that is under way; zero: the loop slept
 	busy   time.Duration // for which the loop was at work with the turn before
-	before int64         // bytes of payload frames before the last messages were received
+	gauge  gauge
+	before int64 // bytes of payload frames before the last messages were received
+}
+
+// gauge is what others may see of a loop.
+type gauge struct {
+	turn   atomic.Int64 // when the turn began that is under way, in nanoseconds of Unix time; 0: the loop sleeps
+	worked atomic.Int64 // nanoseconds that it was at work, up to the turn before
 }
 
 // receive takes a burst of messages; those that cannot be read are dropped with a word.
@@ -48,6 +56,7 @@ func (s *shell) receive() (messages []zmqx.Message, drained bool, err error) {
 func (s *shell) sleep(deadline time.Time, timed bool) error {
 	now := time.Now()
 	s.busy, s.began = now.Sub(s.began), time.Time{}
+	s.gauge.turn.Store(0)
 	timeout := time.Duration(-1)
 	if timed {
 		timeout = max(0, deadline.Sub(now))
@@ -82,6 +91,8 @@ func (s *shell) run(turn turn) error {
 			s.busy = now.Sub(s.began)
 		}
 		s.began = now
+		s.gauge.turn.Store(now.UnixNano())
+		s.gauge.worked.Add(int64(s.busy))
 		deadline, timed, err := turn(now, messages)
 		if err != nil {
 			return err
@@ -103,6 +114,8 @@ type controlLoop struct {
 	managers  []*managerLoop
 	committer *committer
 	memory    *memory
+	desk      *desk
+	observe   func(turn time.Duration)
 
 	letters []control.Event
 	batch   control.Batch
@@ -110,12 +123,14 @@ type controlLoop struct {
 
 // turn is one turn of the loop.
 func (l *controlLoop) turn(now time.Time, messages []zmqx.Message) (deadline time.Time, timed bool, err error) {
+	l.observe(l.busy)
 	l.letters = l.mail.take(l.letters[:0])
 	for _, ev := range l.letters {
 		if c, ok := ev.(control.Committed); ok {
 			if err := l.out.durable(c.Position); err != nil {
 				return time.Time{}, false, err
 			}
+			l.desk.durable(c.Position)
 		}
 		l.core.Step(now, ev)
 	}
@@ -148,6 +163,7 @@ func (l *controlLoop) carryOut(b *control.Batch) error {
 	for _, o := range b.Orders {
 		l.managers[o.Loop].mail.put(o.Order)
 	}
+	l.desk.answers(b.Answers)
 	for _, r := range b.Raw {
 		if err := l.out.send(r.Peer, r.Bytes, nil); err != nil {
 			return err

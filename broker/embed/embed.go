@@ -44,7 +44,7 @@ func Start(opts ...Option) (*Fabric, error) {
 	}
 	f.stop = sync.OnceValue(f.end)
 	b, err := broker.Start(broker.Config{
-		Listen: append([]string{f.endpoint}, o.listen...), Insecure: o.insecure, Name: "embedded", Loops: o.loops, Logger: &o.log,
+		Listen: append([]string{f.endpoint}, o.listen...), Insecure: o.insecure, HTTP: o.http, Name: "embedded", Loops: o.loops, Logger: &o.log,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("embed: %w", err)
@@ -134,6 +134,14 @@ func (f *Fabric) Listeners() []string {
 		}
 	}
 	return all
+}
+
+// HTTP is where the server of [WithHTTP] listens, as http://address:port; "" where there is none.
+func (f *Fabric) HTTP() string {
+	for _, at := range f.broker.HTTP() {
+		return at
+	}
+	return ""
 }
 
 // Kill kills all instances of a service, as a crash of their processes would: the broker does not hear of them again,

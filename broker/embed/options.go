@@ -24,12 +24,13 @@ type options struct {
 	loops    int
 	listen   []string
 	insecure bool
+	http     string
 	grace    time.Duration
 	log      zerolog.Logger
 }
 
 func gather(opts []Option) options {
-	o := options{loops: 1, grace: time.Second, log: zerolog.Nop()}
+	o := options{loops: 1, http: "off", grace: time.Second, log: zerolog.Nop()}
 	for _, opt := range opts {
 		opt(&o)
 	}
@@ -47,6 +48,10 @@ func WithListen(endpoints ...string) Option {
 
 // WithInsecure allows endpoints of [WithListen] that are reached from other machines, although there are no keys.
 func WithInsecure() Option { return func(o *options) { o.insecure = true } }
+
+// WithHTTP has the broker serve HTTP for operators (docs/http.md) at address:port, as broker.Config.HTTP has it; port 0 takes
+// a free one, which [Fabric.HTTP] tells. By default there is none.
+func WithHTTP(address string) Option { return func(o *options) { o.http = address } }
 
 // WithGrace sets how long hooks that run when the fabric is stopped have to return; then their contexts end, and they are
 // left alone. Default 1 s.

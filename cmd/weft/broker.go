@@ -29,6 +29,8 @@ func (f *brokerFlags) add(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.StringSliceVar(&f.config.Listen, "listen", nil, "control endpoint to listen at, may be repeated "+
 		"(default "+defaultEndpoint()+" and ipc in a runtime folder of this user)")
+	flags.StringVar(&f.config.HTTP, "http", "", "where the HTTP server for operators listens: address:port, or off "+
+		"(default port + 2 of the tcp endpoints; off where there are none)")
 	flags.StringVar(&f.config.Advertise, "advertise", "", "host by which others reach this broker, where it is not the one they dialled")
 	flags.IntVar(&f.config.Loops, "loops", 0, "manager loops, each with its own port (default half the cores)")
 	flags.IntVar(&f.config.IOThreads, "io-threads", 0, "ZeroMQ's I/O threads (default 2, or 1 where there is one processor)")
@@ -52,8 +54,9 @@ func newBroker(a *app) *cobra.Command {
 		Short: "Run the daemon of a management node",
 		Long: `Run the daemon of a management node. It needs nothing but itself, and stops in order on SIGTERM or Ctrl-C.
 
-A broker at tcp://ADDRESS:7700 also uses the ports from 7710 on, one for each manager loop. Port 0 takes any free
-ports; what was taken is printed.`,
+A broker at tcp://ADDRESS:7700 also uses the ports from 7710 on, one for each manager loop, and 7702 for HTTP: health,
+metrics and a JSON API (docs/http.md; --http has it elsewhere or turns it off). Port 0 takes any free ports; what was taken
+is printed.`,
 		Args: takes(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			b, err := a.startBroker(&f)
@@ -62,6 +65,9 @@ ports; what was taken is printed.`,
 			}
 			for _, endpoint := range b.Endpoints() {
 				fmt.Fprintln(a.out, "listening at", endpoint) //nolint:errcheck // nobody may be listening to that
+			}
+			for _, at := range b.HTTP() {
+				fmt.Fprintln(a.out, "HTTP for operators at", at) //nolint:errcheck // as above
 			}
 			select {
 			case <-cmd.Context().Done():
@@ -114,7 +120,7 @@ func (a *app) configureBroker(f *brokerFlags) error {
 			return badInput("%s: %w", a.where("dead-letter-bytes"), err)
 		}
 	}
-	f.config.Logger, f.config.TuneMalloc = &logger, true
+	f.config.Logger, f.config.TuneMalloc, f.config.Version, f.config.Commit = &logger, true, version, commit
 	if len(f.config.Listen) == 0 {
 		folder, err := runtimeFolder(a.getenv, os.Getuid())
 		if err != nil {

@@ -58,7 +58,7 @@ func (a *app) dev(ctx context.Context, bf *brokerFlags, nf *agentFlags) (err err
 	go func() { ended <- n.Run(running) }()
 	select {
 	case <-n.Registered():
-		err = a.devBanner(endpoint, n.Name())
+		err = a.devBanner(endpoint, n.Name(), b.HTTP())
 	case <-b.Done():
 	case err := <-ended:
 		return err
@@ -80,10 +80,13 @@ func ownFolder(usual, endpoint string) string {
 }
 
 // devBanner says what is up, and what to do with it.
-func (a *app) devBanner(endpoint, node string) error {
-	hint := ""
+func (a *app) devBanner(endpoint, node string, http []string) error {
+	hint, look := "", ""
 	if endpoint != defaultEndpoint() {
 		hint = fmt.Sprintf("  export %s=%s\n", brokerVariable, endpoint)
+	}
+	if len(http) > 0 {
+		look = fmt.Sprintf("  curl %-36s what there is, as JSON; /metrics is for Prometheus\n", http[0]+"/v1/nodes")
 	}
 	_, err := fmt.Fprintf(a.out, `A broker at %s and an agent on node %s, on this machine. In another terminal:
 
@@ -91,9 +94,9 @@ func (a *app) devBanner(endpoint, node string) error {
   %[4]s exec echo hello {} ::: you there     any command, once for each argument
   %[4]s service register examples/wordfreq/service.yaml
   bin/wordfreq count                        a service and its client
-  %[4]s --help
+%[5]s  %[4]s --help
 
 Ctrl-C stops all of it.
-`, endpoint, node, hint, os.Args[0])
+`, endpoint, node, hint, os.Args[0], look)
 	return err
 }

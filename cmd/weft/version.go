@@ -29,8 +29,8 @@ func newVersion(a *app) *cobra.Command {
 	}
 }
 
-// version is set by the linker: make does it.
-var version string
+// version and commit are set by the linker: make does it.
+var version, commit string
 
 // buildVersion gives the version that make set, else that of the module, and the commit that it was built from.
 func buildVersion() string {

@@ -20,7 +20,7 @@ func WeftLayers() Layers {
 			4: {
 				"internal/zmqx", "internal/headroom", "internal/hosted", "internal/tcpproxy", "internal/terminaltest", "bench/party", "broker/store", "worker/probe", "worker/launcher", "worker/launcher/launchertest",
 			},
-			5: {"internal/progress", "client", "worker", "worker/launcher/process", "worker/launcher/fake"},
+			5: {"internal/progress", "broker/admin", "client", "worker", "worker/launcher/process", "worker/launcher/fake"},
 			6: {"broker", "worker/agent", "internal/builtin"},
 			7: {"cmd/weft", "examples/...", "bench", "broker/embed", "internal/e2e", "internal/sim", "internal/archtest"},
 		},
@@ -48,6 +48,7 @@ func WeftLayers() Layers {
 		Sole: []Sole{
 			{"github.com/pebbe/zmq4", "internal/zmqx", "sockets are not safe between threads, and their traps are known in one place"},
 			{"github.com/NVIDIA/go-nvml", "worker/probe", "the library is loaded at run time and may be missing; one place knows what to do then"},
+			{"github.com/prometheus/client_golang", "broker/admin", "what is measured is collected in one place, in a registry of the broker's own"},
 			{"github.com/cockroachdb/pebble", "broker/store", "what a crash leaves on the disk must be understood in one place"},
 		},
 	}

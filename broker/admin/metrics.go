@@ -1,0 +1,186 @@
+package admin
+
+import (
+	"context"
+	"log"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/weft-fabric/weft/broker/control"
+	"github.com/weft-fabric/weft/protocol"
+)
+
+const (
+	// censusTime is how long a scrape waits for the control loop.
+	censusTime = 2 * time.Second
+	// censusEvery is how old a census may be for a scrape: however often it is asked, the control loop counts no more often.
+	censusEvery = time.Second
+	// maxScrapes is how many may be made at once.
+	maxScrapes = 4
+)
+
+// metrics is the broker's own registry. What it has is bounded by the number of nodes and of loops: nothing is told by
+// session, by task or by service, of which there may be any number.
+type metrics struct {
+	registry *prometheus.Registry
+	turns    prometheus.Histogram // of the control loop
+	logger   *log.Logger
+}
+
+func newMetrics(cfg Config) *metrics {
+	m := &metrics{registry: prometheus.NewRegistry(), logger: log.New(cfg.Logger, "", 0)}
+	m.turns = prometheus.NewHistogram(prometheus.HistogramOpts{
+		Name: "weft_control_loop_turn_seconds", Help: "How long the control loop was at work in one turn.",
+		Buckets: prometheus.ExponentialBuckets(16e-6, 4, 10),
+	})
+	build := prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "weft_build_info", Help: "What this broker was built from; always 1.",
+		ConstLabels: prometheus.Labels{
+			"version": cfg.Build.Version, "commit": cfg.Build.Commit, "go": cfg.Build.Go, "libzmq": cfg.Build.Libzmq, "platform": cfg.Build.Platform,
+		},
+	})
+	build.Set(1)
+	m.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+		build, m.turns, &collector{broker: cfg.Broker, began: time.Now()})
+	return m
+}
+
+// handler serves the metrics in the forms that Prometheus reads.
+func (m *metrics) handler() http.Handler {
+	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{
+		ErrorLog: m.logger, ErrorHandling: promhttp.ContinueOnError, MaxRequestsInFlight: maxScrapes,
+	})
+}
+
+// What is told of the broker as a whole, whether the control loop answers or not.
+var (
+	descUptime = desc("uptime_seconds", "How long this broker has run.")
+	descUp     = desc("control_loop_up", "Whether the control loop answered this scrape, 1 or 0; without its answer all is missing that it counts.")
+	descBusy   = desc("loop_busy_seconds_total", "How long a loop of the broker was at work.", "loop")
+	descHeld   = desc("memory_held_bytes", "What all manager loops hold: payloads of unfinished tasks, results that wait, what peers have not acknowledged.")
+	descLimit  = desc("memory_limit_bytes", "What all manager loops may hold; tasks are refused from 90 % of it on.")
+)
+
+// What the control loop counts.
+var (
+	descNodes      = desc("nodes", "Compute nodes by their state.", "state")
+	descCapacity   = desc("node_capacity", "What containers may use of a compute node that is ready.", "node", "dimension", "unit")
+	descUsed       = desc("node_used", "What containers were given of a compute node that is ready.", "node", "dimension", "unit")
+	descContainers = desc("containers", "Containers, and instances that were started by hand, by their state.", "state")
+	descSessions   = desc("sessions", "Open sessions by their state.", "state")
+	descOpened     = desc("sessions_opened_total", "Sessions that were opened.")
+	descServices   = desc("services", "Registered services, each version counted.")
+	descSubmitted  = desc("tasks_submitted_total", "Tasks that were accepted.")
+	descFinished   = desc("tasks_finished_total", "Tasks that have a result.")
+	descFailed     = desc("tasks_failed_total", "Tasks that ended without a result, those that were cancelled or given up included.")
+	descCancelled  = desc("tasks_cancelled_total", "Of the failed tasks, those that were cancelled or whose deadline passed.")
+	descDead       = desc("tasks_dead_total", "Of the failed tasks, those that were given up after their attempts and put into the dead-letter list.")
+	descRetries    = desc("task_retries_total", "Attempts that were not the first of their task.")
+	descUnfinished = desc("tasks_unfinished", "Tasks that wait or are at instances.")
+)
+
+func desc(name, help string, labels ...string) *prometheus.Desc {
+	return prometheus.NewDesc("weft_"+name, help, labels, nil)
+}
+
+// collector asks the broker when it is scraped.
+type collector struct {
+	broker Broker
+	began  time.Time
+
+	mu    sync.Mutex
+	taken time.Time
+	last  *control.Census
+}
+
+// Describe tells of every metric.
+func (c *collector) Describe(to chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{
+		descUptime, descUp, descBusy, descHeld, descLimit, descNodes, descCapacity, descUsed, descContainers, descSessions,
+		descOpened, descServices, descSubmitted, descFinished, descFailed, descCancelled, descDead, descRetries, descUnfinished,
+	} {
+		to <- d
+	}
+}
+
+// Collect gives every metric there is now.
+func (c *collector) Collect(to chan<- prometheus.Metric) {
+	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
+		to <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
+	}
+	counter := func(d *prometheus.Desc, v float64, labels ...string) {
+		to <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, v, labels...)
+	}
+	gauge(descUptime, time.Since(c.began).Seconds())
+	for _, l := range c.broker.Loops() {
+		counter(descBusy, l.Busy.Seconds(), l.Name)
+	}
+	held, limit := c.broker.Memory()
+	gauge(descHeld, float64(held))
+	gauge(descLimit, float64(limit))
+	s := c.census()
+	if s == nil {
+		gauge(descUp, 0)
+		return
+	}
+	gauge(descUp, 1)
+	for d, counts := range map[*prometheus.Desc][]control.Count{descNodes: s.NodeStates, descContainers: s.Containers, descSessions: s.Sessions} {
+		for _, n := range counts {
+			gauge(d, float64(n.N), n.State)
+		}
+	}
+	for i := range s.Nodes {
+		if n := &s.Nodes[i]; n.Up {
+			for j, d := range dimensions {
+				if has := d.of(&n.Capacity); has > 0 {
+					gauge(descCapacity, has, n.Name, dimensions[j].name, d.unit)
+					gauge(descUsed, d.of(&n.Used), n.Name, dimensions[j].name, d.unit)
+				}
+			}
+		}
+	}
+	gauge(descServices, float64(s.Services))
+	gauge(descUnfinished, float64(s.Tasks.Unfinished))
+	counter(descOpened, float64(s.Opened))
+	counter(descSubmitted, float64(s.Tasks.Submitted))
+	counter(descFinished, float64(s.Tasks.Done))
+	counter(descFailed, float64(s.Tasks.Failed))
+	counter(descCancelled, float64(s.Tasks.Cancelled))
+	counter(descDead, float64(s.Tasks.Dead))
+	counter(descRetries, float64(s.Tasks.Retried))
+}
+
+// dimensions are those of a capacity, in base units.
+var dimensions = [...]struct {
+	name, unit string
+	of         func(*protocol.Capacity) float64
+}{
+	{"cpu", "cores", func(c *protocol.Capacity) float64 { return float64(c.CPU) / 1000 }},
+	{"gpu", "devices", func(c *protocol.Capacity) float64 { return float64(c.GPU) }},
+	{"memory", "bytes", func(c *protocol.Capacity) float64 { return float64(c.Memory) }},
+	{"network", "bytes_per_second", func(c *protocol.Capacity) float64 { return float64(c.Network) }},
+	{"disk_io", "bytes_per_second", func(c *protocol.Capacity) float64 { return float64(c.DiskIO) }},
+}
+
+// census gives one that is no older than censusEvery; nil when the control loop does not answer.
+func (c *collector) census() *control.Census {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.last != nil && time.Since(c.taken) < censusEvery {
+		return c.last
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), censusTime)
+	defer cancel()
+	s, err := c.broker.Census(ctx)
+	if err != nil {
+		c.last = nil
+		return nil
+	}
+	c.last, c.taken = s, time.Now()
+	return s
+}
