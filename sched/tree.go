@@ -108,8 +108,7 @@ func (t *tree) walk(q *queue) {
 	if len(q.children) == 0 {
 		q.leaf = newLeaf(q)
 	}
-	q.guaranteed, q.inverse = make([]float64, t.dims), make([]float64, t.dims)
-	q.most, q.limit = make([]float64, t.dims), make([]int64, t.dims)
+	q.widen(t.dims)
 }
 
 // settle finds the guarantees and maxima of all queues for a cluster of this size.

@@ -6,7 +6,6 @@ import (
 	"github.com/weft-fabric/weft/broker/fleet"
 	"github.com/weft-fabric/weft/internal/planted"
 	"github.com/weft-fabric/weft/protocol"
-	sched "github.com/weft-fabric/weft/sched/firstcome"
 )
 
 // nodeGone takes out the node of an agent, and all that was on it.
@@ -22,7 +21,7 @@ func (w *crew) nodeGone(p *party, e fleet.NodeEvent, why string) {
 		c.Failure = nil
 		w.end(c, why, nil)
 	}
-	w.c.managers.sched.RemoveNode(n.Name)
+	w.c.managers.hide(n)
 }
 
 // checkName says whether an agent may serve a node, and gives up the one that served it before when that is not there.
@@ -53,13 +52,16 @@ func registerNode(c *Core, p *party, r *protocol.Record) error {
 	if err := w.checkName(p, reg.Name); err != nil {
 		return err
 	}
+	if err := c.managers.learn(reg.Capacity); err != nil {
+		return protocol.Errorf(protocol.CodeInvalid, "register node", "%v", err)
+	}
 	n, err := w.fleet.Register(c.now, *reg, p.incarnation)
 	if err != nil {
 		return err
 	}
 	p.node = n
 	c.managers.joined(n.Name)
-	c.managers.sched.SetNode(sched.Node{Name: n.Name, Rack: n.Rack, Type: n.NodeType, Platform: n.Platform, Capacity: vector(n.Capacity)})
+	c.managers.show(n)
 	has := make(map[string]bool, len(reg.Containers))
 	for _, theirs := range reg.Containers {
 		ours, ok := w.fleet.Container(theirs.ID)
@@ -90,7 +92,7 @@ func registerNode(c *Core, p *party, r *protocol.Record) error {
 // errUnregistered is the answer to an agent that reports before it has registered.
 var errUnregistered = errors.New("an agent registers its node before it reports")
 
-func nodeStatus(_ *Core, p *party, r *protocol.Record) error {
+func nodeStatus(c *Core, p *party, r *protocol.Record) error {
 	s, err := body[protocol.NodeStatus](r)
 	if err != nil {
 		return err
@@ -99,6 +101,7 @@ func nodeStatus(_ *Core, p *party, r *protocol.Record) error {
 		return protocol.Errorf(protocol.CodeInvalid, "node status", "%v", errUnregistered)
 	}
 	p.node.Detail.Load1, p.node.Detail.MemFree = s.Load1, s.MemFree
+	c.managers.sched.Heartbeat(p.node.Name)
 	return nil
 }
 

@@ -11,7 +11,7 @@ import (
 	"github.com/weft-fabric/weft/internal/ordered"
 	"github.com/weft-fabric/weft/internal/platform"
 	"github.com/weft-fabric/weft/protocol"
-	sched "github.com/weft-fabric/weft/sched/firstcome"
+	"github.com/weft-fabric/weft/sched"
 )
 
 // crew has containers started and stopped, and knows the instances in them.
@@ -19,6 +19,7 @@ type crew struct {
 	c       *Core
 	fleet   fleet.Fleet
 	watched ordered.Map[string, *fleet.Container] // those with a time limit: not serving yet, or to be gone soon
+	leaving ordered.Map[string, *fleet.Container] // on nodes, which will have their room again
 	started uint64
 	byHand  uint64
 	wrecks  wrecks
@@ -53,6 +54,11 @@ func (w *crew) move(c *fleet.Container, e fleet.Event) bool {
 		w.watched.Delete(c.ID)
 	case fleet.Asked, fleet.Starting, fleet.Running, fleet.Leaving:
 		w.watched.Set(c.ID, c)
+	}
+	if c.State == fleet.Leaving && c.Node != nil {
+		w.leaving.Set(c.ID, c)
+	} else {
+		w.leaving.Delete(c.ID)
 	}
 	w.c.managers.counted(w.manager(c), c, from, false)
 	return true

@@ -2,9 +2,7 @@ package control
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
-	"strconv"
 	"time"
 
 	"github.com/weft-fabric/weft/broker/catalogue"
@@ -12,10 +10,7 @@ import (
 	"github.com/weft-fabric/weft/broker/session"
 	"github.com/weft-fabric/weft/internal/ordered"
 	"github.com/weft-fabric/weft/internal/planted"
-	"github.com/weft-fabric/weft/internal/platform"
 	"github.com/weft-fabric/weft/protocol"
-	sched "github.com/weft-fabric/weft/sched/firstcome"
-	"github.com/weft-fabric/weft/sched/resource"
 )
 
 const (
@@ -26,13 +21,6 @@ const (
 	// exceptFor is how long a node is ruled out on which the artefact could not be started.
 	exceptFor = time.Minute
 )
-
-// demand is what sessions ask of their containers beyond what the service says. Sessions of one service with different
-// demands have managers of their own.
-type demand struct {
-	nodeType string
-	nodes    int
-}
 
 // manager is the session manager of a service, as the control loop sees it: what it wants, and what it has.
 type manager struct {
@@ -51,7 +39,14 @@ type manager struct {
 	byHand     tally
 	placed     bool // it has a container that is to serve
 	dirty      bool // in line for a review
-	hungry     bool // in line for room
+
+	charged account   // who is charged for its containers
+	account *account  // it, as the scheduler knows it; nil: it has and wants none
+	altered bool      // its request, since the scheduler was told last
+	judged  uint64    // the state of nodes and queues for which the verdict is
+	verdict error     // whether they could ever hold its containers
+	noted   time.Time // when it was said last for what its sessions wait
+	hungry  bool      // in line for room
 
 	backoff fleet.Backoff
 	unready int                            // ended before they were ready, in a row
@@ -85,39 +80,47 @@ type managers struct {
 	byID  ordered.Map[uint32, *manager]
 	byKey map[string]*manager
 	next  uint32
-	sched sched.Scheduler
+
+	placing
+	warm  ordered.Map[uint32, *manager] // those with containers and without sessions that could use them
+	picky ordered.Map[uint32, *manager] // those that rule nodes out
 
 	balance balance
 }
 
 func newManagers(c *Core) *managers {
-	return &managers{c: c, byKey: make(map[string]*manager), sched: sched.NewFIFO()}
+	return &managers{c: c, byKey: make(map[string]*manager), placing: newPlacing()}
 }
 
 // prepare finds the manager of a service and demand; one without an id is not there yet.
 func (t *managers) prepare(e *catalogue.Entry, d demand) *manager {
 	svc := e.Service
-	request := svc.Requests[0]
-	request.NodeType = cmp.Or(request.NodeType, d.nodeType)
-	request.Nodes = max(request.Nodes, d.nodes)
-	key := fmt.Sprintf("%s %s %d", e.Key(), request.NodeType, request.Nodes)
+	r := d.of(svc.Requests[0])
+	charged := t.account(e, d)
+	key := fmt.Sprintf("%s: %d %q %q %v %s %d", charged.name, r.Priority, r.Node, r.Rack, r.Relax, r.NodeType, r.Nodes)
 	if m := t.byKey[key]; m != nil {
 		return m
 	}
-	svc.Requests = []protocol.ContainerRequest{request}
-	svc.Instances.Min = max(svc.Instances.Min, request.Nodes)
+	svc.Requests = []protocol.ContainerRequest{r}
+	svc.Instances.Min = max(svc.Instances.Min, r.Nodes)
 	svc.Instances.Max = max(svc.Instances.Max, svc.Instances.Min)
-	return &manager{key: key, entry: e, service: svc, hosted: hosted{share: t.c.hosts.shareOf(svc)}}
+	return &manager{key: key, entry: e, service: svc, charged: charged, hosted: hosted{share: t.c.hosts.shareOf(svc)}}
 }
 
 // obtain gives the manager for a session, making one when there is none.
 func (t *managers) obtain(e *catalogue.Entry, d demand) (*manager, error) {
-	if has := e.Service.Requests[0].NodeType; d.nodeType != "" && has != "" && d.nodeType != has {
-		return nil, protocol.Errorf(protocol.CodeInvalid, "open session", "node_type: service %s runs on nodes of type %s, and %s is asked for", e.Service.Name, has, d.nodeType)
+	const op = "open session"
+	if why := d.contradicts(&e.Service); why != "" {
+		return nil, protocol.Errorf(protocol.CodeInvalid, op, "%s", why)
+	}
+	if err := t.checkQueue(op, cmp.Or(d.queue, e.Service.Queue)); err != nil {
+		return nil, err
 	}
 	m := t.prepare(e, d)
 	if !m.placed { // where it could not be started, it may have been put right
-		m.except = ordered.Map[string, time.Time]{}
+		for node := range m.except.All() {
+			t.admitAgain(m, node)
+		}
 	}
 	if err := t.c.hosts.satisfiable(e.Service); err != nil {
 		return nil, err
@@ -126,6 +129,9 @@ func (t *managers) obtain(e *catalogue.Entry, d demand) (*manager, error) {
 		return nil, err
 	}
 	t.add(m)
+	if err := t.charge(m); err != nil {
+		return nil, err
+	}
 	t.c.hosts.ask(m)
 	return m, nil
 }
@@ -150,64 +156,6 @@ func (t *managers) add(m *manager) {
 	m.id, m.idleSince = t.next, t.c.now
 	t.byID.Set(m.id, m)
 	t.byKey[m.key] = m
-}
-
-// request is what the scheduler is to find a place for.
-func (m *manager) request() sched.Request {
-	r := m.service.Requests[0]
-	id := strconv.FormatUint(uint64(m.id), 10)
-	q := sched.Request{
-		ID: id, Service: id, Capacity: vector(r.Capacity), Priority: r.Priority,
-		Node: r.Node, Rack: r.Rack, NodeType: r.NodeType, Nodes: r.Nodes,
-	}
-	for key := range m.artefacts() {
-		if p, err := platform.Parse(key); err == nil {
-			q.Platforms = append(q.Platforms, p)
-		}
-	}
-	for name := range m.except.All() {
-		q.Except = append(q.Except, name)
-	}
-	return q
-}
-
-// artefacts iterates over the platforms and artefacts of the service in the order of the platforms.
-func (m *manager) artefacts() func(yield func(string, protocol.Artefact) bool) {
-	var sorted ordered.Map[string, protocol.Artefact]
-	for p, a := range m.service.Artefacts { // order does not matter: sorted by the map
-		sorted.Set(p, a)
-	}
-	return sorted.All()
-}
-
-func vector(c protocol.Capacity) resource.Vector {
-	return resource.Vector{
-		resource.CPU: c.CPU, resource.GPU: c.GPU, resource.Memory: c.Memory, resource.Network: c.Network, resource.DiskIO: c.DiskIO,
-	}
-}
-
-// startable says whether agents can start instances of the service; otherwise all are started by hand.
-func (m *manager) startable() bool { return len(m.service.Artefacts) > 0 }
-
-// satisfiable says whether the nodes that are known could ever hold the manager's containers; while something serves,
-// or nothing is known, or everything is started by hand, they could.
-func (t *managers) satisfiable(m *manager) error {
-	if !m.startable() || m.placed {
-		return nil
-	}
-	err := t.sched.Satisfiable(m.request())
-	u, ok := errors.AsType[*sched.Unsatisfiable](err)
-	if !ok {
-		return nil
-	}
-	if u.Barrier == sched.Excepted && m.failure != nil {
-		return m.failure
-	}
-	code := protocol.CodeNoCapacity
-	if u.Barrier == sched.WrongPlatform {
-		code = protocol.CodeArtefact
-	}
-	return protocol.Errorf(code, "service "+m.service.Name, "no node that has joined could ever run it: %s", u.Reason)
 }
 
 // of iterates over the managers of a version of a service.
@@ -245,18 +193,22 @@ func (t *managers) review(m *manager) {
 	if _, waits := m.backoff.Holds(t.c.now); waits || m.sessions.Len() == 0 {
 		target = min(target, live) // nothing is started for nobody
 	}
-	r := m.request()
 	if target > live {
 		t.c.pass.starves(m)
 	}
-	if want := target + m.count[fleet.Leaving]; want > 0 {
-		t.sched.Submit(r)
-		t.sched.Want(r.ID, want)
+	t.want(m, target+m.count[fleet.Leaving])
+	if m.sessions.Len() == 0 && m.count == (tally{}) {
+		t.discharge(m)
+	}
+	if m.spare() && live > 0 {
+		t.warm.Set(m.id, m)
 	} else {
-		t.sched.Want(r.ID, 0)
+		t.warm.Delete(m.id)
 	}
 	if m.hosting == 0 && !m.waits && m.containers.Len() == 0 && m.sessions.Len() == 0 {
 		t.byID.Delete(m.id)
+		t.warm.Delete(m.id)
+		t.picky.Delete(m.id)
 		if t.byKey[m.key] == m {
 			delete(t.byKey, m.key)
 		}
@@ -289,11 +241,8 @@ func (t *managers) giveUp(m *manager, err *protocol.Error) {
 
 // joined gives a node that has registered another try.
 func (t *managers) joined(node string) {
-	for _, m := range t.byID.All() {
-		if _, ruledOut := m.except.Get(node); ruledOut {
-			m.except.Delete(node)
-			t.touch(m)
-		}
+	for _, m := range t.picky.All() {
+		t.admitAgain(m, node)
 	}
 }
 
@@ -308,8 +257,7 @@ func (t *managers) lookAfter(m *manager) {
 	now := t.c.now
 	for name, until := range m.except.All() {
 		if !now.Before(until) {
-			m.except.Delete(name)
-			t.touch(m)
+			t.admitAgain(m, name)
 		}
 	}
 	if m.backoff.Deaths() >= fleet.PatientDeaths || m.want > m.count.live() {
@@ -388,7 +336,9 @@ func (m *manager) explain(t *managers, exact bool) string {
 		}
 		return fmt.Sprintf("%d containers died without a result in between;%s the last one: %s", m.backoff.Deaths(), next, m.last)
 	}
-	why, _ := t.sched.Explain(m.request().ID)
+	told, _ := t.sched.Explain(m.rid())
+	why := told.String()
+	t.c.pass.spend(t.lookup.Nodes())
 	switch {
 	case why != "" && m.last != "":
 		return why + "; the last container: " + m.last
@@ -443,7 +393,7 @@ func (t *managers) lose(m *manager, c *fleet.Container, why string) {
 		return
 	}
 	if f := c.Failure; f != nil && (f.Code == protocol.CodeArtefact || f.Code == protocol.CodeUnavailable) {
-		m.except.Set(c.Node.Name, t.c.now.Add(exceptFor))
+		t.ruleOut(m, c.Node.Name, t.c.now.Add(exceptFor))
 		if f.Code == protocol.CodeArtefact { // otherwise the agent is ending, which says nothing of the service
 			m.failure = f
 		}

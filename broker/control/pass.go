@@ -1,6 +1,10 @@
 package control
 
-import "github.com/weft-fabric/weft/internal/ordered"
+import (
+	"slices"
+
+	"github.com/weft-fabric/weft/internal/ordered"
+)
 
 // pass brings what managers have in line with what they want: it reviews those with which something has happened, looks
 // after each once in every beat, gives out shares and containers, and makes room where there is none. Whatever came since the
@@ -11,12 +15,20 @@ type pass struct {
 	dirty  []*manager // to be reviewed
 	hungry []*manager // that were reviewed, and want more than they have
 	round  []uint32   // that are to be looked after for what only time changes
+	sorted bool       // the hungry ones are in the order of the queues
 	steps  int        // that the last slice took
+	spent  int        // what the steps of the last slice were worth
 }
 
 // sliceSteps bounds what a slice does: reviews, decisions, looks for room. Each takes some microseconds, some of them some
-// tens of them.
+// tens of them; one that looks through many nodes or containers counts for more.
 const sliceSteps = 64
+
+// spendPart is how many nodes or containers may be looked at in the time of a step.
+const spendPart = 256
+
+// spend notes that so many nodes or containers were looked at.
+func (p *pass) spend(looked int) { p.spent += looked / spendPart }
 
 // touch notes that what the manager has and wants is to be reviewed.
 func (t *managers) touch(m *manager) {
@@ -30,7 +42,7 @@ func (t *managers) touch(m *manager) {
 // starves notes that a manager wants more than it has.
 func (p *pass) starves(m *manager) {
 	if !m.hungry {
-		m.hungry = true
+		m.hungry, p.sorted = true, false
 		p.hungry = append(p.hungry, m)
 	}
 }
@@ -47,7 +59,10 @@ func (p *pass) all(managers *ordered.Map[uint32, *manager]) {
 
 // slice does a part of the pass, and leaves it due when that was not all.
 func (p *pass) slice() {
-	for p.steps = 0; p.steps < sliceSteps; p.steps++ {
+	p.steps, p.spent = 0, 0
+	for p.spent < sliceSteps {
+		p.steps++
+		p.spent++
 		if p.due = p.step(); !p.due {
 			return
 		}
@@ -74,9 +89,25 @@ func (p *pass) step() bool {
 		t.review(m)
 		return true
 	}
-	if placement, ok := t.sched.Next(); ok {
+	switch placement, ok, more := t.sched.NextWithin(sliceLooks); {
+	case ok:
 		p.c.crew.start(placement)
 		return true
+	case more:
+		return true
+	}
+	if !p.sorted {
+		slices.SortStableFunc(p.hungry, func(a, b *manager) int {
+			one, other := a.rid(), b.rid()
+			switch {
+			case t.lookup.Before(one, other):
+				return -1
+			case t.lookup.Before(other, one):
+				return 1
+			}
+			return 0
+		})
+		p.sorted = true
 	}
 	if m := take(&p.hungry); m != nil {
 		m.hungry = false
@@ -85,6 +116,9 @@ func (p *pass) step() bool {
 	}
 	return false
 }
+
+// sliceLooks is how many requests a decision may look at in the time of a step.
+const sliceLooks = 16
 
 // take takes the first of a line, nil when there is none.
 func take(line *[]*manager) *manager {

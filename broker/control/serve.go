@@ -118,6 +118,16 @@ func registerService(c *Core, p *party, r *protocol.Record) error {
 	if err := c.hosts.satisfiable(s.WithDefaults()); err != nil {
 		return err
 	}
+	full := s.WithDefaults()
+	if err := full.Validate(); err != nil {
+		return err
+	}
+	if err := c.managers.checkQueue("service "+s.Name, full.Queue); err != nil {
+		return err
+	}
+	if err := c.managers.learn(full.Requests[0].Capacity); err != nil {
+		return protocol.Errorf(protocol.CodeInvalid, "service "+s.Name, "requests[0].%v", err)
+	}
 	e, added, err := c.catalogue.Add(c.now, *s)
 	if err != nil {
 		return alsoUsed(c.managers, err, s)

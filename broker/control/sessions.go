@@ -158,7 +158,7 @@ func (t *sessions) add(p *party, req *protocol.OpenSession) (*sess, error) {
 	if err != nil {
 		return nil, err
 	}
-	m, err := c.managers.obtain(e, demand{nodeType: req.NodeType, nodes: req.Nodes})
+	m, err := c.managers.obtain(e, demandOf(p, req))
 	if err != nil {
 		return nil, err
 	}

@@ -1,13 +1,10 @@
 package control
 
 import (
-	"cmp"
-	"slices"
 	"time"
 
 	"github.com/weft-fabric/weft/broker/catalogue"
 	"github.com/weft-fabric/weft/broker/fleet"
-	"github.com/weft-fabric/weft/sched/resource"
 )
 
 // A manager without sessions keeps its instances warm, on its loop or, after its retirement, without one. They are
@@ -54,53 +51,6 @@ func (t *managers) retireGone(m *manager) {
 	if m.entry == nil && m.hosting != 0 && m.transit == nil {
 		t.c.hosts.retire(m)
 	}
-}
-
-// makeRoom has warm instances of others give way to a container of the manager's that finds no room, unless what is
-// ending already will do: as many as it takes on the first node that can be made to hold it, those first for which nobody
-// waits, and of them those whose manager has had no session for longest.
-func (t *managers) makeRoom(m *manager) {
-	if m.sessions.Len() == 0 {
-		return
-	}
-	_, full := t.sched.Explain(m.request().ID)
-	need := vector(m.service.Requests[0].Capacity)
-	for _, name := range full {
-		if room, _ := t.warmOn(name); need.Fits(room) {
-			return
-		}
-	}
-	for _, name := range full {
-		room, warm := t.warmOn(name)
-		for i, c := range warm {
-			if room = room.Add(vector(c.Capacity)); need.Fits(room) {
-				for _, victim := range warm[:i+1] {
-					t.c.crew.retreat(victim)
-				}
-				return
-			}
-		}
-	}
-}
-
-// warmOn gives what is free or about to be on a node, and the warm containers there in the order in which they give way.
-func (t *managers) warmOn(node string) (room resource.Vector, warm []*fleet.Container) {
-	n, _ := t.c.crew.fleet.Node(node) // the scheduler knows no others
-	room = vector(n.Free())
-	for _, c := range t.c.crew.fleet.On(n) {
-		switch {
-		case c.State == fleet.Leaving:
-			room = room.Add(vector(c.Capacity))
-		case t.c.crew.manager(c).sessions.Len() == 0, t.c.crew.manager(c).waits:
-			warm = append(warm, c)
-		}
-	}
-	slices.SortStableFunc(warm, func(a, b *fleet.Container) int {
-		one, other := t.c.crew.manager(a), t.c.crew.manager(b)
-		return cmp.Or(cmp.Compare(min(one.sessions.Len(), 1), min(other.sessions.Len(), 1)),
-			one.idleSince.Compare(other.idleSince), cmp.Compare(one.id, other.id))
-	})
-	return room, warm
 }
 
 // rehouse announces the instances of a manager that has been given its share, and refers those elsewhere to its loop.

@@ -17,6 +17,7 @@ type Node struct {
 	Agent                 uint64    // incarnation of its agent
 	Heard                 time.Time // when the agent was last heard
 	Used                  protocol.Capacity
+	Cordoned              bool // it is given nothing new; stays so when its agent comes again
 
 	containers ordered.Map[string, *Container]
 }

@@ -11,7 +11,7 @@ func WeftLayers() Layers {
 	return Layers{
 		Levels: [][]string{
 			0: {"protocol", "sched/resource", "internal/fsm", "internal/human", "internal/nearest", "internal/ordered", "internal/planted", "internal/platform", "internal/quantile"},
-			1: {"protocol/link", "sched", "sched/firstcome", "internal/analyze"},
+			1: {"protocol/link", "sched", "internal/analyze"},
 			2: {"broker/session", "broker/catalogue", "broker/fleet", "broker/queues", "sched/scenario"},
 			3: {
 				"broker/control", "broker/manager", "worker/agent/core",
