@@ -111,7 +111,7 @@ func (p *pass) step() bool {
 	}
 	if m := take(&p.hungry); m != nil {
 		m.hungry = false
-		t.makeRoom(m)
+		vacating{t}.makeRoom(m)
 		return true
 	}
 	return false

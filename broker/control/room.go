@@ -14,10 +14,13 @@ import (
 // spare says whether nobody could use the instances that the manager has: it has no sessions, or waits for its share.
 func (m *manager) spare() bool { return m.sessions.Len() == 0 || m.waits }
 
+// vacating makes room for managers where there is none.
+type vacating struct{ *managers }
+
 // makeRoom has warm instances of others give way to a container of the manager's that finds no room, unless what is
 // ending already will do: as many as it takes, those first for which nobody waits, and of them those whose manager has had
 // no session for longest. None ends when all that could would not do.
-func (t *managers) makeRoom(m *manager) {
+func (t vacating) makeRoom(m *manager) {
 	if m.sessions.Len() == 0 || t.warm.Len()+t.c.crew.leaving.Len() == 0 {
 		return
 	}
@@ -60,7 +63,7 @@ type spot struct {
 }
 
 // makeRoomOnANode makes room on the first node, by name, that can be made to hold a container of the manager's.
-func (t *managers) makeRoomOnANode(m *manager) {
+func (t vacating) makeRoomOnANode(m *manager) {
 	var spots ordered.Map[string, *spot]
 	at := func(c *fleet.Container) *spot {
 		s, ok := spots.Get(c.Node.Name)
@@ -96,7 +99,7 @@ func (t *managers) makeRoomOnANode(m *manager) {
 }
 
 // retreat ends warm containers of a spot until the need is met, none when it would not be; it says whether it is.
-func (t *managers) retreat(s *spot, need resource.Vector) bool {
+func (t vacating) retreat(s *spot, need resource.Vector) bool {
 	room := s.room
 	for i := 0; ; i++ {
 		if need.Fits(room) {
@@ -119,7 +122,7 @@ func (w *crew) ending() iter.Seq[*fleet.Container] {
 }
 
 // coldest iterates over the warm containers on nodes in the order in which they give way.
-func (t *managers) coldest() iter.Seq[*fleet.Container] {
+func (t vacating) coldest() iter.Seq[*fleet.Container] {
 	all := slices.SortedStableFunc(values(&t.warm), func(one, other *manager) int {
 		return cmp.Or(cmp.Compare(min(one.sessions.Len(), 1), min(other.sessions.Len(), 1)),
 			one.idleSince.Compare(other.idleSince), cmp.Compare(one.id, other.id))
