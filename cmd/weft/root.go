@@ -68,7 +68,7 @@ func newRoot(a *app) *cobra.Command {
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return badInput("%w (see: %s --help)", err, cmd.CommandPath())
 	})
-	root.AddCommand(newBroker(a), newAgent(a), newDev(a), newService(a), newSession(a), newTask(a), newEnvironment(a), newNode(a), newQueue(a), newStatus(a), newExplain(a), newVersion(a),
+	root.AddCommand(newBroker(a), newAgent(a), newDev(a), newService(a), newSession(a), newTask(a), newEnvironment(a), newNode(a), newQueue(a), newSched(a), newStatus(a), newExplain(a), newVersion(a),
 		newContext(a), newPing(a), newExec(a), newServe())
 	for _, topic := range helpTopics() {
 		root.AddCommand(&cobra.Command{Use: topic.name, Short: topic.short, Long: topic.text})

@@ -238,3 +238,10 @@ func TestThereIsWorkForGPUs(t *testing.T) {
 		}
 	}
 }
+
+func TestLoadIsReadAsItIsWritten(t *testing.T) {
+	l := Load{Nodes: 2, Queues: 3, Requests: 4, Dims: 5, Seed: 6, Shapes: 7, Use: 0.125, Blocked: 0.5, Unit: true}
+	if got, err := ParseLoad(l.String()); err != nil || got != l {
+		t.Errorf("%s: %v, %v", l, got, err)
+	}
+}

@@ -50,6 +50,12 @@ func ParseLoad(text string) (Load, error) {
 	return l, l.Validate()
 }
 
+// String writes the load as [ParseLoad] reads it.
+func (l Load) String() string {
+	return fmt.Sprintf("nodes=%d,queues=%d,requests=%d,dims=%d,seed=%d,shapes=%d,use=%v,blocked=%v,unit=%t",
+		l.Nodes, l.Queues, l.Requests, l.Dims, l.Seed, l.Shapes, l.Use, l.Blocked, l.Unit)
+}
+
 // set changes what a key says.
 func (l *Load) set(key, value string) error {
 	numbers := map[string]*int{
