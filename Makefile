@@ -143,7 +143,7 @@ check-vulnerabilities: setup $(TOOLS)/govulncheck
 
 # The figures that the fabric must reach. A test that does not exist, or is skipped, has not passed.
 .PHONY: acceptance
-acceptance: acceptance-throughput acceptance-kill acceptance-stalls acceptance-cancel acceptance-fairness acceptance-callbacks acceptance-exec acceptance-tour acceptance-analyze acceptance-overload acceptance-long-task acceptance-pause acceptance-slow-reader acceptance-soak ## Check the promised figures and behaviour (takes long)
+acceptance: acceptance-throughput acceptance-kill acceptance-stalls acceptance-cancel acceptance-fairness acceptance-callbacks acceptance-exec acceptance-tour acceptance-analyze acceptance-overload acceptance-long-task acceptance-pause acceptance-slow-reader acceptance-sched acceptance-soak ## Check the promised figures and behaviour (takes long)
 
 .PHONY: acceptance-throughput
 acceptance-throughput: build ## - at least 1,000,000 small tasks/s through one client and one instance
@@ -203,6 +203,10 @@ acceptance-pause: build ## - a node stands still for 5 s and counts as lost afte
 acceptance-slow-reader: build ## - 1 GiB of results for a client that reads slowly: bounded memory, all right
 	$(BIN)/weft-bench slow-reader --time 25s
 	$(BIN)/weft-bench slow-reader --time 25s --by callbacks --credits 4
+
+.PHONY: acceptance-sched
+acceptance-sched: build ## - decisions of the scheduler on one core: rate, latency, memory, fairness, and what more nodes and queues cost
+	$(BIN)/weft-bench sched --check
 
 # Garbage that is not collected yet lets the memory of all parties grow for the first minute or two: the short form has slack.
 .PHONY: acceptance-soak

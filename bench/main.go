@@ -36,7 +36,7 @@ func main() {
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
-	root.AddCommand(newRun(), newCompare(), newLoad(), newSoak(), newKill(), newCancel(), newFairness(), newOverload(), newLongTask(), newPause(), newSlowReader(), newProfile(),
+	root.AddCommand(newRun(), newCompare(), newLoad(), newSoak(), newKill(), newCancel(), newFairness(), newOverload(), newLongTask(), newPause(), newSlowReader(), newProfile(), newSched(),
 		newPartyBroker(), newPartyAgent(), newPartyClient(), newPartyHolder(), newPartyServe(), newPartySurge(), newPartyPacer(), newPartyReader())
 	addProfiler(root)
 	err := root.ExecuteContext(ctx)

@@ -103,7 +103,7 @@ func (g *generator) cluster() {
 			case "mem":
 				amount = size * 128 << 10 // MiB
 			case "net":
-				amount = 10_000 * (size + 1) / 2 // Mbit/s
+				amount = 4000 + size*6000 // Mbit/s
 			case "io":
 				amount = size * 1000 // MB/s
 			}
@@ -180,8 +180,8 @@ func (g *generator) siblings(parent, prefix string, n int, part float64, leaves 
 			if !g.Unit {
 				f.users = 1 + g.rng.IntN(4)
 			}
-			if q.Policy == "capacity" && g.rng.IntN(2) == 0 {
-				q.UserLimitPct = json.Number([...]string{"20", "25", "33.3", "50"}[g.rng.IntN(4)])
+			if q.Policy == "capacity" && f.users > 1 {
+				q.UserLimitPct = "100" // a lower one can keep all users of a leaf waiting for each other, each for another dimension
 			}
 			f.policy, f.demand = q.Policy, make([]float64, g.Dims)
 		}
@@ -218,13 +218,17 @@ func (g *generator) shapes() {
 	}
 }
 
-// base makes the ratio of a shape: that of what a node has, or more of one dimension, each a little different.
+// base makes the ratio of a shape: about that of what a node has, with more of one dimension, and most often of the first,
+// which is the scarcest therefore.
 func (g *generator) base(family int) shape {
 	k := shape{ask: make([]float64, g.Dims)}
 	for d := range k.ask {
 		k.ask[d] = 1
 		if !g.Unit {
-			k.ask[d] = 0.7 + 0.6*g.rng.Float64()
+			k.ask[d] = 0.5 + 0.5*g.rng.Float64()
+			if d == 0 {
+				k.ask[d] *= 1.3
+			}
 		}
 	}
 	if heavy := family % (g.Dims + 1); heavy < g.Dims && !g.Unit {
@@ -400,12 +404,12 @@ func (g *generator) request(i int) Request {
 		r.Arch = "arm64"
 	case chance < 150:
 		r.Location, r.Relax = &Location{Rack: rackName(g.rng.IntN(g.racks))}, true
-	case chance < 152:
+	case chance < 152 && g.Use > 1: // where all is to fit, a must could meet a full rack
 		r.Location = &Location{Rack: rackName(g.rng.IntN(g.racks))}
 	case chance < 155:
 		r.Location, r.Relax = &Location{Node: g.document.Cluster[g.rng.IntN(g.Nodes)].Node}, true
 	}
-	if g.rng.IntN(2) == 0 {
+	if g.rng.IntN(8) > 0 { // too many others would take what the work for gpus needs beside these
 		r.NodeType = "cpu"
 	}
 	return r

@@ -245,3 +245,38 @@ func TestLoadIsReadAsItIsWritten(t *testing.T) {
 		t.Errorf("%s: %v, %v", l, got, err)
 	}
 }
+
+// What is generated is right by the rules of scenarios, and a plan has all of it.
+func TestAGeneratedScenarioIsRight(t *testing.T) {
+	for _, l := range loads() {
+		d := l.Document()
+		plan, err := d.Plan()
+		if err != nil {
+			t.Errorf("%+v: %v", l, err)
+			continue
+		}
+		requests, containers, want := 0, 0, 0
+		for _, v := range plan.Services {
+			requests += len(v.Requests)
+			for _, r := range v.Requests {
+				containers += r.Count
+			}
+		}
+		for _, s := range d.Steps {
+			for _, r := range s.Requests {
+				want += r.Count
+			}
+		}
+		if len(plan.Nodes) != l.Nodes || len(plan.Queues) != len(d.Queues) || requests != l.Requests || containers != want || plan.Space.Len() != l.Dims {
+			t.Errorf("%+v: %d nodes, %d queues, %d requests of %d containers", l, len(plan.Nodes), len(plan.Queues), requests, containers)
+		}
+	}
+}
+
+func TestAPlanOfWhatIsNotRight(t *testing.T) {
+	d := loads()[0].Document()
+	d.Queues[1].Parent = "nowhere"
+	if _, err := d.Plan(); err == nil || !strings.Contains(err.Error(), "queues[1].parent") {
+		t.Errorf("error %v", err)
+	}
+}
