@@ -63,6 +63,9 @@ type Config struct {
 	// payload may take where that is more.
 	DeadLetters     int
 	DeadLetterBytes int64
+	// Queues are the queues and shapes of containers at the start, until others are applied. Default: one queue, default, for
+	// everything, and no shapes.
+	Queues *protocol.ApplyQueues
 	// TuneMalloc makes the C allocator of the whole process keep freed memory for large payloads, up to 1 GiB or a part of
 	// Memory, and Go's heap stay within what is left of Memory. It is for a process that is a broker and nothing else.
 	TuneMalloc bool

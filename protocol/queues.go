@@ -149,11 +149,11 @@ type QueueInfo struct {
 	Draining   bool       `json:"draining,omitempty"`   // it, or one above it, takes no new sessions
 	Used       Amounts    `json:"used,omitempty"`       // by the containers in it
 	Guaranteed Quantities `json:"guaranteed,omitempty"` // to it
-	Max        Quantities `json:"max,omitempty"`        // at most, as its ancestors' are as well; a dimension left out is not limited
+	Max        Quantities `json:"max,omitempty"`        // that it may have: the least of its maximum, those above it, and what the nodes have
 	Ratio      float64    `json:"ratio"`                // of what is used to what is guaranteed
 	Running    int        `json:"running"`              // containers
 	Pending    int        `json:"pending"`              // containers that are wanted and not there
-	Services   int        `json:"services"`             // session managers that want or hold some
+	Services   int        `json:"services"`             // that want or hold some, each version and, with the policy capacity, each user counted
 	Sessions   int        `json:"sessions"`             // that are open
 }
 
@@ -241,7 +241,7 @@ type SessionsGlance struct {
 	Queued    int `json:"queued"`            // no container was given to their service yet
 	Scheduled int `json:"scheduled"`         // a container was given, no instance is bound yet
 	Running   int `json:"running"`           // an instance has been bound
-	Closing   int `json:"closing,omitempty"` // of all: were asked to close
+	Closing   int `json:"closing,omitempty"` // asked to close, whatever they were before
 }
 
 // Explain asks why a session, or a service, has not what it wants.

@@ -7,6 +7,7 @@ package catalogue
 
 import (
 	"bytes"
+	"iter"
 	"slices"
 	"strings"
 	"time"
@@ -50,6 +51,9 @@ func (c *Catalogue) all(yield func(*Entry) bool) {
 		}
 	}
 }
+
+// All iterates over all versions of all services, in the order of names and versions.
+func (c *Catalogue) All() iter.Seq[*Entry] { return c.all }
 
 // find gives a version of a service, nil when it is not there.
 func find(versions []*Entry, version string) *Entry {

@@ -111,6 +111,8 @@ type Config struct {
 	// 0: 1000, and 64 MiB, or what one task with the largest payload may take where that is more.
 	DeadLetters     int
 	DeadLetterBytes int64
+	// Queues are the queues and shapes at the start; nil: one queue for everything, and no shapes.
+	Queues *protocol.ApplyQueues
 	// Token draws the secret by which a started instance proves itself; required.
 	Token func() string
 }

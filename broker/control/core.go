@@ -25,6 +25,8 @@ type Core struct {
 	pass      *pass
 	catalogue catalogue.Catalogue
 
+	queues       *queueing
+	began        time.Time // at the first tick
 	environments *environments
 	queries      *queries
 	dead         *deadLetters
@@ -81,6 +83,10 @@ func New(cfg Config) (*Core, error) {
 	c.crew = newCrew(c)
 	c.pass = &pass{c: c}
 	c.environments = newEnvironments(c)
+	var err error
+	if c.queues, err = newQueueing(c); err != nil {
+		return nil, err
+	}
 	c.queries = &queries{c: c}
 	c.dead = &deadLetters{c: c}
 	c.statistics = &statistics{c: c}
@@ -123,6 +129,9 @@ func (c *Core) Deadline() (time.Time, bool) {
 // served before the next. Called too early it does nothing.
 func (c *Core) Tick(now time.Time) {
 	c.now = now
+	if c.began.IsZero() {
+		c.began = now
+	}
 	if !now.Before(c.nextBeat) {
 		c.nextBeat = now.Add(c.beat)
 		c.lobby.beat()

@@ -185,11 +185,3 @@ func listNodes(c *Core, p *party, r *protocol.Record) error {
 	p.answer(c.out, 0, protocol.KindNodePage, r.Task, protocol.NodePage{Entries: page.entries, More: page.more})
 	return nil
 }
-
-// nodeInfo is what can be seen of a node.
-func (c *Core) nodeInfo(n *fleet.Node) protocol.NodeInfo {
-	return protocol.NodeInfo{
-		Name: n.Name, State: n.State.String(), Platform: n.Platform.String(), NodeType: n.NodeType, Rack: n.Rack,
-		Capacity: n.Capacity, Free: n.Free(), Containers: n.Containers(), LastSeen: c.now.Sub(n.Heard), Detail: n.Detail,
-	}
-}

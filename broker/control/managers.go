@@ -113,7 +113,11 @@ func (t *managers) obtain(e *catalogue.Entry, d demand) (*manager, error) {
 	if why := d.contradicts(&e.Service); why != "" {
 		return nil, protocol.Errorf(protocol.CodeInvalid, op, "%s", why)
 	}
-	if err := t.checkQueue(op, cmp.Or(d.queue, e.Service.Queue)); err != nil {
+	queue := cmp.Or(d.queue, e.Service.Queue)
+	if err := t.checkQueue(op, queue); err != nil {
+		return nil, err
+	}
+	if err := t.c.queues.admits(op, queue); err != nil {
 		return nil, err
 	}
 	m := t.prepare(e, d)

@@ -18,6 +18,10 @@ type Record struct {
 	Environment *EnvironmentRecord          `json:"environment,omitempty"` // an environment was created
 	Delete      *protocol.DeleteEnvironment `json:"delete,omitempty"`      // an environment is being deleted
 	Gone        *string                     `json:"gone,omitempty"`        // the environment of this name is gone
+
+	Queues *protocol.ApplyQueues `json:"queues,omitempty"` // queues and shapes took the place of those before
+	Drain  *protocol.DrainQueue  `json:"drain,omitempty"`  // a queue takes no new sessions, or takes them again
+	Cordon *protocol.CordonNode  `json:"cordon,omitempty"` // a node takes no new containers, or takes them again
 }
 
 // EnvironmentRecord is an environment as it was created.

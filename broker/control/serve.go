@@ -74,6 +74,26 @@ func handlerOf(k protocol.Kind) (h handler, ok bool) {
 	case protocol.KindInstanceFailed:
 		return handler{protocol.RoleInstance, instanceFailed}, true
 	default:
+		return handlerOfResources(k)
+	}
+}
+
+// handlerOfResources is [handlerOf] for queues, nodes and the state of the whole.
+func handlerOfResources(k protocol.Kind) (h handler, ok bool) {
+	switch k {
+	case protocol.KindApplyQueues:
+		return handler{protocol.RoleClient, applyQueues}, true
+	case protocol.KindListQueues:
+		return handler{protocol.RoleClient, listQueues}, true
+	case protocol.KindDrainQueue:
+		return handler{protocol.RoleClient, drainQueue}, true
+	case protocol.KindCordonNode:
+		return handler{protocol.RoleClient, cordonNode}, true
+	case protocol.KindGetOverview:
+		return handler{protocol.RoleClient, getOverview}, true
+	case protocol.KindExplain:
+		return handler{protocol.RoleClient, explain}, true
+	default:
 		return handler{}, false
 	}
 }
@@ -115,10 +135,13 @@ func registerService(c *Core, p *party, r *protocol.Record) error {
 	if size := len(protocol.Marshal(s)); size > protocol.MaxService {
 		return protocol.Errorf(protocol.CodeInvalid, "service "+cut(s.Name), "its description has %d bytes, at most %d are allowed", size, protocol.MaxService)
 	}
-	if err := c.hosts.satisfiable(s.WithDefaults()); err != nil {
+	if err := c.queues.shape(s); err != nil {
 		return err
 	}
 	full := s.WithDefaults()
+	if err := c.hosts.satisfiable(full); err != nil {
+		return err
+	}
 	if err := full.Validate(); err != nil {
 		return err
 	}

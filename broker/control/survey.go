@@ -56,8 +56,13 @@ func (t *TaskCensus) follow(had, has *session.Figures) {
 // openStates are the states of a session that is open, as people see them.
 var openStates = [...]string{protocol.SessionQueued, protocol.SessionScheduled, protocol.SessionRunning, protocol.SessionClosing}
 
-// survey takes the census. It looks at every node and every open session once.
+// survey answers with the census.
 func (c *Core) survey(ev Survey) {
+	c.out.answers = append(c.out.answers, Answer{ID: ev.ID, Census: c.census()})
+}
+
+// census takes the census. It looks at every node and every open session once.
+func (c *Core) census() *Census {
 	s := &Census{Opened: uint64(c.sessions.number), Services: c.catalogue.Len(), Tasks: c.sessions.tasks}
 	var nodes [fleet.Left + 1]int
 	for _, n := range c.crew.fleet.Nodes() {
@@ -87,5 +92,5 @@ func (c *Core) survey(ev Survey) {
 	for i, n := range sessions {
 		s.Sessions = append(s.Sessions, Count{openStates[i], n})
 	}
-	c.out.answers = append(c.out.answers, Answer{ID: ev.ID, Census: s})
+	return s
 }

@@ -17,7 +17,8 @@ type Node struct {
 	Agent                 uint64    // incarnation of its agent
 	Heard                 time.Time // when the agent was last heard
 	Used                  protocol.Capacity
-	Cordoned              bool // it is given nothing new; stays so when its agent comes again
+	Cordoned              bool   // it is given nothing new; stays so when its agent comes again
+	CordonReason          string // for people
 
 	containers ordered.Map[string, *Container]
 }
@@ -85,7 +86,7 @@ func Check(r *protocol.RegisterNode) (platform.Platform, error) {
 	if err := r.Capacity.Check(); err != nil {
 		return bad("capacity.%v", err)
 	}
-	return p, nil
+	return p, protocol.ValidateLabels("register node", r.Labels)
 }
 
 // Register brings a node in, or changes what is known of it. The caller has seen to it that the agent before, if it

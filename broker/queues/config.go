@@ -60,7 +60,12 @@ func (c Config) space() (resource.Space, Dimensions) {
 			}
 		}
 	}
-	return space, func(name string) (resource.Dimension, bool) {
+	return space, In(space)
+}
+
+// In finds the dimensions of a space that begins with the standard ones.
+func In(space resource.Space) Dimensions {
+	return func(name string) (resource.Dimension, bool) {
 		if d, ok := standard(name); ok {
 			return d, true
 		}

@@ -23,6 +23,7 @@ type brokerFlags struct {
 	memory string // of all loops
 	tasks  string // bytes of it for session managers
 	dead   string // for the dead-letter list
+	queues string // file
 }
 
 func (f *brokerFlags) add(cmd *cobra.Command) {
@@ -43,6 +44,7 @@ func (f *brokerFlags) add(cmd *cobra.Command) {
 		"at least 1s (default 10s)")
 	flags.IntVar(&f.config.DeadLetters, "dead-letters", 0, "tasks to keep that were given up after their attempts, the last ones (default 1000)")
 	flags.StringVar(&f.dead, "dead-letter-bytes", "", "bytes for them, as 256MiB (default 64MiB, or what one of the largest needs)")
+	flags.StringVar(&f.queues, "queues", "", "YAML file with the queues and shapes of containers at the start (see: weft queue apply --help)")
 	flags.StringVar(&f.config.Name, "name", "", "name of the broker, for people (default broker)")
 	logFlag(cmd, &f.level)
 }
@@ -119,6 +121,13 @@ func (a *app) configureBroker(f *brokerFlags) error {
 		if f.config.DeadLetterBytes, err = parseBytes(f.dead); err != nil {
 			return badInput("%s: %w", a.where("dead-letter-bytes"), err)
 		}
+	}
+	if f.queues != "" {
+		apply, err := readQueuesFrom(a.in, f.queues)
+		if err != nil {
+			return badInput("%s: %w", a.where("queues"), err)
+		}
+		f.config.Queues = &apply
 	}
 	f.config.Logger, f.config.TuneMalloc, f.config.Version, f.config.Commit = &logger, true, version, commit
 	if len(f.config.Listen) == 0 {
