@@ -81,7 +81,7 @@ func New(cfg Config) (*Core, error) {
 	c.managers = newManagers(c)
 	c.hosts = newHosts(c)
 	c.crew = newCrew(c)
-	c.pass = &pass{c: c}
+	c.pass = newPass(c)
 	c.environments = newEnvironments(c)
 	var err error
 	if c.queues, err = newQueueing(c); err != nil {
@@ -134,12 +134,9 @@ func (c *Core) Tick(now time.Time) {
 	}
 	if !now.Before(c.nextBeat) {
 		c.nextBeat = now.Add(c.beat)
-		c.lobby.beat()
-		c.sessions.expiry.beat()
-		c.crew.beat()
 		c.queries.beat()
-		c.managers.beat()
-		c.pass.due = true
+		c.managers.balance.look(c.managers)
+		c.pass.beat()
 	}
 	if c.pass.due {
 		c.pass.slice()

@@ -366,19 +366,17 @@ func instanceFailed(c *Core, p *party, r *protocol.Record) error {
 	return nil
 }
 
-// beat ends what is overdue: containers that are not ready in time, and those that do not go by themselves.
-func (w *crew) beat() {
-	for _, c := range w.watched.All() {
-		m := w.manager(c)
-		limits := m.service.Limits
-		switch {
-		case c.Node == nil:
-		case c.State != fleet.Leaving && w.c.now.Sub(c.Asked) > time.Duration(limits.Start):
-			c.Failure = protocol.Errorf(protocol.CodeCreateFailed, "container "+c.ID, "it was not ready within %v of its start (limits.start)", time.Duration(limits.Start))
-			w.stop(c)
-		case c.Outdated && c.State == fleet.Leaving && !c.Released && m.sessions.Len() > 0: // it finishes what it runs, however long that takes
-		case c.State == fleet.Leaving && !c.Stopped && w.c.now.Sub(c.Since) > time.Duration(limits.Grace):
-			w.stop(c)
-		}
+// lookAfter ends a container that is overdue: it is not ready in time, or does not go by itself.
+func (w *crew) lookAfter(c *fleet.Container) {
+	m := w.manager(c)
+	limits := m.service.Limits
+	switch {
+	case c.Node == nil:
+	case c.State != fleet.Leaving && w.c.now.Sub(c.Asked) > time.Duration(limits.Start):
+		c.Failure = protocol.Errorf(protocol.CodeCreateFailed, "container "+c.ID, "it was not ready within %v of its start (limits.start)", time.Duration(limits.Start))
+		w.stop(c)
+	case c.Outdated && c.State == fleet.Leaving && !c.Released && m.sessions.Len() > 0: // it finishes what it runs, however long that takes
+	case c.State == fleet.Leaving && !c.Stopped && w.c.now.Sub(c.Since) > time.Duration(limits.Grace):
+		w.stop(c)
 	}
 }

@@ -42,11 +42,15 @@ func (t *sessions) waits(s *sess, why string) {
 	}
 }
 
+// notedPerNode is how long it takes for each node until it is looked again for what sessions wait: it means to look at all.
+const notedPerNode = 500 * time.Microsecond
+
 // noteWaits notes for the sessions of a manager that serves nothing why they wait.
 func (t *managers) noteWaits(m *manager) {
-	if m.serving() && !m.waits || m.sessions.Len() == 0 {
+	if m.serving() && !m.waits || m.sessions.Len() == 0 || t.c.now.Sub(m.noted) < time.Duration(t.lookup.Nodes())*notedPerNode {
 		return
 	}
+	m.noted = t.c.now
 	if why := m.explain(t, false); why != "" {
 		for _, s := range m.sessions.All() {
 			t.c.sessions.waits(s, why)

@@ -39,12 +39,10 @@ func (x *expiry) watch(s *sess) {
 	}
 }
 
-// beat ends the sessions whose time is over.
-func (x *expiry) beat() {
-	for _, s := range x.timed.All() {
-		if mode, why := s.expired(x.sessions.c.now); why != "" {
-			x.sessions.closeAs(s, "", &protocol.CloseSession{Session: s.number, Mode: mode, Reason: why}, protocol.CodeSessionExpired)
-		}
+// lookAfter ends a session whose time is over.
+func (x *expiry) lookAfter(s *sess) {
+	if mode, why := s.expired(x.sessions.c.now); why != "" {
+		x.sessions.closeAs(s, "", &protocol.CloseSession{Session: s.number, Mode: mode, Reason: why}, protocol.CodeSessionExpired)
 	}
 }
 

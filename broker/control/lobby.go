@@ -266,20 +266,18 @@ func (l *lobby) bye(p *party) {
 	}
 }
 
-// beat sends heartbeats and gives up who was silent for too long.
-func (l *lobby) beat() {
-	for _, p := range l.parties.All() {
-		p.link.Beat(true)
-		silent := l.c.now.Sub(p.heard)
-		switch {
-		case p.hello.Role == protocol.RoleClient:
-			l.missed(p, silent)
-		case p.hello.Role == protocol.RoleAgent && silent > l.c.cfg.PeerTimeout:
-			l.drop(p)
-			l.c.crew.nodeGone(p, fleet.Silence, "its node was not heard for "+silent.Truncate(time.Second).String())
-		case p.hello.Role == protocol.RoleInstance && p.container != nil && p.container.Node == nil && silent > l.c.cfg.PeerTimeout:
-			l.c.crew.end(p.container, "it was not heard for "+silent.Truncate(time.Second).String(), nil)
-		}
+// lookAfter sends a party a heartbeat, and gives up one that was silent for too long.
+func (l *lobby) lookAfter(p *party) {
+	p.link.Beat(true)
+	silent := l.c.now.Sub(p.heard)
+	switch {
+	case p.hello.Role == protocol.RoleClient:
+		l.missed(p, silent)
+	case p.hello.Role == protocol.RoleAgent && silent > l.c.cfg.PeerTimeout:
+		l.drop(p)
+		l.c.crew.nodeGone(p, fleet.Silence, "its node was not heard for "+silent.Truncate(time.Second).String())
+	case p.hello.Role == protocol.RoleInstance && p.container != nil && p.container.Node == nil && silent > l.c.cfg.PeerTimeout:
+		l.c.crew.end(p.container, "it was not heard for "+silent.Truncate(time.Second).String(), nil)
 	}
 }
 

@@ -250,12 +250,6 @@ func (t *managers) joined(node string) {
 	}
 }
 
-// beat looks after what only time changes; each manager has its turn in the passes that follow.
-func (t *managers) beat() {
-	t.balance.look(t)
-	t.c.pass.all(&t.byID)
-}
-
 // lookAfter looks after a manager for what only time changes.
 func (t *managers) lookAfter(m *manager) {
 	now := t.c.now

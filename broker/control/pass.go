@@ -1,6 +1,7 @@
 package control
 
 import (
+	"cmp"
 	"slices"
 
 	"github.com/weft-fabric/weft/internal/ordered"
@@ -14,7 +15,7 @@ type pass struct {
 	due    bool       // something has happened since, or it is not finished
 	dirty  []*manager // to be reviewed
 	hungry []*manager // that were reviewed, and want more than they have
-	round  []uint32   // that are to be looked after for what only time changes
+	rounds []round    // of what is to be looked after once in every beat, in their order
 	sorted bool       // the hungry ones are in the order of the queues
 	steps  int        // that the last slice took
 	spent  int        // what the steps of the last slice were worth
@@ -22,7 +23,7 @@ type pass struct {
 
 // sliceSteps bounds what a slice does: reviews, decisions, looks for room. Each takes some microseconds, some of them some
 // tens of them; one that looks through many nodes or containers counts for more.
-const sliceSteps = 64
+const sliceSteps = 32
 
 // spendPart is how many nodes or containers may be looked at in the time of a step.
 const spendPart = 256
@@ -47,14 +48,73 @@ func (p *pass) starves(m *manager) {
 	}
 }
 
-// all has all managers looked after.
-func (p *pass) all(managers *ordered.Map[uint32, *manager]) {
-	if len(p.round) > 0 { // the last round is not over
-		return
+// round looks after each of many things once, for what only time changes. It is gone a part at a time.
+type round struct {
+	part  int // how many are looked after in the time of a step
+	begin func()
+	next  func() bool // looks after the next one; false: there is none
+}
+
+// roundOf makes the round of what is in a map.
+func roundOf[K cmp.Ordered, V any](part int, all *ordered.Map[K, V], look func(V)) round {
+	var keys []K
+	return round{
+		part: part,
+		begin: func() {
+			if len(keys) > 0 {
+				return // the round before is not over
+			}
+			for key := range all.All() {
+				keys = append(keys, key)
+			}
+		},
+		next: func() bool {
+			if len(keys) == 0 {
+				return false
+			}
+			v, ok := all.Get(keys[0])
+			if keys = keys[1:]; len(keys) == 0 {
+				keys = nil
+			}
+			if ok {
+				look(v)
+			}
+			return true
+		},
 	}
-	for id := range managers.All() {
-		p.round = append(p.round, id)
+}
+
+func newPass(c *Core) *pass {
+	const quick, slow = 8, 1
+	return &pass{c: c, rounds: []round{
+		roundOf(quick, &c.lobby.parties, c.lobby.lookAfter),
+		roundOf(quick, &c.sessions.expiry.timed, c.sessions.expiry.lookAfter),
+		roundOf(quick, &c.crew.watched, c.crew.lookAfter),
+		roundOf(slow, &c.managers.byID, c.managers.lookAfter),
+	}}
+}
+
+// beat has everything looked after once.
+func (p *pass) beat() {
+	p.due = true
+	for i := range p.rounds {
+		p.rounds[i].begin()
 	}
+}
+
+// goRound goes on with the rounds, and says whether there was anything left of them.
+func (p *pass) goRound() bool {
+	for i := range p.rounds {
+		r := &p.rounds[i]
+		done := 0
+		for done < r.part && r.next() {
+			done++
+		}
+		if done > 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // slice does a part of the pass, and leaves it due when that was not all.
@@ -76,12 +136,7 @@ func (p *pass) step() bool {
 		p.c.hosts.admit()
 		return true
 	}
-	if len(p.round) > 0 {
-		id := p.round[0]
-		p.round = p.round[1:]
-		if m, ok := t.byID.Get(id); ok {
-			t.lookAfter(m)
-		}
+	if p.goRound() {
 		return true
 	}
 	if m := take(&p.dirty); m != nil {
