@@ -3,7 +3,6 @@ package sched
 import (
 	"cmp"
 	"fmt"
-	"math"
 	"slices"
 	"strings"
 
@@ -16,6 +15,23 @@ const (
 	MaxAmount   = 1 << 53       // of any dimension
 	MaxPriority = 1_000_000_000 // and the same below 0
 )
+
+// Bounds of weights.
+const (
+	minWeight = 1e-12
+	maxWeight = 1e12
+)
+
+// ValidWeight says whether a number can be the weight of a queue or a service: above 0, and not absurd.
+func ValidWeight(w float64) bool { return w >= minWeight && w <= maxWeight }
+
+// BadWeight says what is wrong with a number that is no [ValidWeight].
+func BadWeight(w float64) string {
+	if w > 0 {
+		return fmt.Sprintf("%v is absurd: a weight is between %v and %v", w, float64(minWeight), float64(maxWeight))
+	}
+	return fmt.Sprintf("%v: a weight is above 0", w)
+}
 
 // CheckQueues says everything that is wrong with a list of queues, in order of place. What follows from another fault
 // alone (a sum that an unknown parent makes wrong) is not said. A list without faults is a tree.
@@ -178,8 +194,8 @@ func (c *checker) values(i int) {
 			c.fault(i, p.field, "%s: a percentage is between 0 and 100", *p.value)
 		}
 	}
-	if w := q.Weight; w != nil && (math.IsNaN(*w) || math.IsInf(*w, 0) || *w <= 0) {
-		c.fault(i, "weight", "%v: a weight is above 0, and finite", *w)
+	if w := q.Weight; w != nil && !ValidWeight(*w) {
+		c.fault(i, "weight", "%s", BadWeight(*w))
 	}
 	if q.Capacity != nil && q.Weight != nil && i != c.root {
 		c.fault(i, "weight", "capacity_pct is given too: a queue has one of them")

@@ -153,7 +153,7 @@ func TestCheckQueues(t *testing.T) {
 			"1 capacity_pct: -10: a percentage is between 0 and 100", "2 capacity_pct: 110: a percentage is between 0 and 100",
 			"2 max_pct: 100.5: a percentage is between 0 and 100", "3 user_limit_pct: 101: a percentage is between 0 and 100",
 		}},
-		{"weights", "root -\na root weight=0\nb root weight=-1", []string{"1 weight: 0: a weight is above 0, and finite", "2 weight: -1: a weight is above 0, and finite"}},
+		{"weights", "root -\na root weight=0\nb root weight=-1", []string{"1 weight: 0: a weight is above 0", "2 weight: -1: a weight is above 0"}},
 		{"max_pct below capacity_pct", "root -\na root capacity_pct=100 max_pct=99", []string{"1 max_pct: 99 is below the capacity_pct of 100"}},
 		{"two maxima", "root - max_pct=50 max=cpu:4", []string{"0 max: max_pct is given too: a queue has one of them"}},
 		{"a max above an ancestor's", "root - max=cpu:10,mem:5\na root max_pct=50\nb a max=cpu:11,mem:6\nc a max=cpu:10", []string{
@@ -189,7 +189,7 @@ func TestCheckQueues(t *testing.T) {
 			}
 		})
 	}
-	for _, w := range []float64{math.NaN(), math.Inf(1)} {
+	for _, w := range []float64{math.NaN(), math.Inf(1), 1e13, 1e-13} {
 		if f := CheckQueues(space, []Queue{{Name: "root"}, {Name: "a", Parent: "root", Weight: &w}}); len(f) != 1 || f[0].Field != "weight" {
 			t.Errorf("weight %v: %v", w, f)
 		}

@@ -163,7 +163,7 @@ func (s *Scheduler) Preempt() []GiveBack {
 	demands := s.demands()
 	whole := make([]float64, s.space.Len())
 	for d := range whole {
-		whole[d] = float64(s.cluster.total[d])
+		whole[d] = s.tree.root.most[d]
 	}
 	parts[s.tree.root] = whole
 	var out []GiveBack

@@ -302,7 +302,7 @@ func (c *compiler) step(place string, s Step) {
 	default:
 		c.fault(place+".op", "there is no op %q", s.Op)
 	}
-	c.program.steps = append(c.program.steps, in)
+	c.steps = append(c.steps, in)
 }
 
 // here checks that a node is there at this step.
@@ -332,8 +332,8 @@ func (c *compiler) submit(place string, s Step) (asks []ask) {
 	service := &submitted{place: place, requests: map[string]bool{}}
 	c.running[s.Service] = service
 	c.leafQueue(place+".queue", s.Queue)
-	if s.Weight < 0 {
-		c.fault(place+".weight", "%v: a weight is above 0, and finite", s.Weight)
+	if w := s.Weight; w != 0 && !sched.ValidWeight(w) {
+		c.fault(place+".weight", "%s", sched.BadWeight(w))
 	}
 	for i, r := range s.Requests {
 		asks = append(asks, c.ask(fmt.Sprintf("%s.requests[%d]", place, i), s.Service, service, r))
@@ -389,7 +389,7 @@ func (c *compiler) ask(place, name string, service *submitted, r Request) ask {
 	case r.Count < 1:
 		c.fault(place+".count", "%d: it is at least 1", r.Count)
 	case r.Nodes > r.Count:
-		c.fault(place+".nodes", "%d is more than count, %d: each of these nodes needs a container", r.Nodes, r.Count)
+		c.fault(place+".count", "%d is below nodes, %d: each of these nodes needs a container", r.Count, r.Nodes)
 	}
 	c.nodeType(place+".node_type", r.NodeType)
 	if l := cmp.Or(r.Location, &Location{}); *l != (Location{}) {

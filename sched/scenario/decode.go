@@ -180,8 +180,11 @@ func (d *decoder) whole(place string, v value) int64 {
 	}
 }
 
-// between gives a reader of whole numbers within bounds.
-func (d *decoder) between(least, most int64) func(place string, v value) int {
+// most is what counts and priorities are at most.
+const most = sched.MaxPriority
+
+// from gives a reader of whole numbers from the least one to [most].
+func (d *decoder) from(least int64) func(place string, v value) int {
 	return func(place string, v value) int {
 		n := d.whole(place, v)
 		if v.kind == number && !d.faults.in(place) {
@@ -189,7 +192,7 @@ func (d *decoder) between(least, most int64) func(place string, v value) int {
 			case n < least && least == 1:
 				d.faults.add(place, "%s: it is at least 1", v.text)
 			case n < least || n > most:
-				d.faults.add(place, "%s: it is between %d and %d", v.text, least, most)
+				d.faults.add(place, "%s: it is between %d and %d", v.text, least, int64(most))
 			}
 		}
 		return int(n)
@@ -201,9 +204,9 @@ func (d *decoder) weight(place string, v value) float64 {
 	if !d.is(number, place, v) {
 		return 0
 	}
-	f, err := strconv.ParseFloat(v.text, 64)
-	if err != nil || f <= 0 {
-		d.faults.add(place, "%s: a weight is above 0, and finite", v.text)
+	f, _ := strconv.ParseFloat(v.text, 64) // JSON's numbers are Go's; too large a one is infinite
+	if !sched.ValidWeight(f) {
+		d.faults.add(place, "%s", sched.BadWeight(f))
 	}
 	return f
 }
@@ -234,14 +237,8 @@ func (d *decoder) amounts(place string, v value) Amounts {
 	return amounts
 }
 
-// Bounds of numbers; those of amounts are the scheduler's.
-const (
-	mostCount    = 1_000_000_000
-	mostPriority = sched.MaxPriority
-)
-
 func (d *decoder) priority(to *int) field {
-	return field{"priority", false, set(to, d.between(-mostPriority, mostPriority))}
+	return field{"priority", false, set(to, d.from(-most))}
 }
 
 func (d *decoder) node(place string, v value) (n Node) {
@@ -285,14 +282,14 @@ func (d *decoder) request(place string, v value) (r Request) {
 func (d *decoder) requestFields(r *Request) []field {
 	return []field{
 		{"id", true, set(&r.ID, d.name)},
-		{"count", true, set(&r.Count, d.between(1, mostCount))},
+		{"count", true, set(&r.Count, d.from(1))},
 		{"cap", true, set(&r.Cap, d.amounts)},
 		d.priority(&r.Priority),
 		{"location", false, pointer(&r.Location, d.location)},
 		{"relax", false, set(&r.Relax, d.flag)},
 		{"node_type", false, set(&r.NodeType, d.text)},
 		{"arch", false, set(&r.Arch, d.text)},
-		{"nodes", false, set(&r.Nodes, d.between(1, mostCount))},
+		{"nodes", false, set(&r.Nodes, d.from(1))},
 	}
 }
 
@@ -348,11 +345,11 @@ func (d *decoder) step(place string, v value) (s Step) {
 		fields = append([]field{service}, d.requestFields(&r)...)
 	case opSchedule:
 		fields = []field{
-			{"decisions", false, pointer(&s.Decisions, d.between(1, mostCount))},
+			{"decisions", false, pointer(&s.Decisions, d.from(1))},
 			{"offer", false, set(&s.Offer, d.name)},
 		}
 	case opRelease:
-		fields = []field{service, {"count", true, set(&s.Count, d.between(1, mostCount))}}
+		fields = []field{service, {"count", true, set(&s.Count, d.from(1))}}
 	case opFinish:
 		fields = []field{service}
 	case opAddNode:

@@ -1,5 +1,20 @@
 // Package scenario has what-if scenarios of the scheduler: their document, as it is written in JSON, and a generator of
-// large ones. Nothing in it is safe for concurrent use; equal inputs give equal outputs.
+// large ones. [Decode] reads a document strictly, and [Run] has the scheduler do its steps, the same scheduler that the
+// broker has. Nothing in it is safe for concurrent use; equal inputs give equal outputs.
+//
+// docs/scheduling.md has the format. Where one might read it in two ways, it is so:
+//
+//   - A key that is null is as if it were not there. So are an empty parent, rack, user, node type and architecture, and an
+//     empty location. Whole numbers may be written as 2.0 or 2e3. Cluster, steps and the requests of a submit may be left out.
+//   - A location may name any node or rack that is in the cluster or comes with a later add_node; an offer and remove_node
+//     name a node that is there at that moment. Request ids are a service's own.
+//   - A node that says no architecture runs nothing that asks for one.
+//   - Containers that are released or finished are not wanted again; those of a node that is removed are. To release or
+//     finish a service that has finished is of no effect; to add a request to it is an error.
+//   - What decisions leave is tried only as far as the decisions went; without decisions all that is left was tried, in a
+//     leaf with reserve the head of the line alone. Reasons are those at the end of the step.
+//   - Vectors that are printed have all dimensions, except what is to be given back: that has no zeros, and no leaves
+//     without any.
 package scenario
 
 import "encoding/json"

@@ -37,14 +37,6 @@ func (f Faults) Error() string {
 	return b.String()
 }
 
-// err gives the faults as an error, which is nil where there are none.
-func (f Faults) err() error {
-	if len(f) == 0 {
-		return nil
-	}
-	return f
-}
-
 // add notes a fault at a place.
 func (f *Faults) add(place, problem string, args ...any) {
 	*f = append(*f, Fault{place, fmt.Sprintf(problem, args...)})

@@ -154,7 +154,8 @@ func (r *runner) place(placements []Placement, most int) []Placement {
 // reason says in words what stands in the way.
 func reason(e *sched.Explanation) string {
 	if len(e.Reasons) == 0 {
-		return "nothing since the last decision: it was blocked before that"
+		// What is free only becomes less in a step, and nothing is taken back; users may have more when others do.
+		return fmt.Sprintf("until the last decision its user held as much of queue %s as one may while another wants some", e.Queue)
 	}
 	texts := make([]string, len(e.Reasons))
 	for i, why := range e.Reasons {
