@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
+	"golang.org/x/sys/unix"
 
 	"github.com/weft-fabric/weft/sched"
 	"github.com/weft-fabric/weft/sched/scenario"
@@ -32,6 +33,7 @@ type schedCase struct {
 type schedPass struct {
 	Decisions   int
 	Elapsed     time.Duration // of measured time
+	Processor   time.Duration // that this process used in it
 	P50         time.Duration
 	P99         time.Duration
 	Max         time.Duration
@@ -158,6 +160,7 @@ func (m *schedMeasurement) resume() {
 	runtime.ReadMemStats(&m.memory)
 	m.pass.Allocs -= m.memory.Mallocs
 	m.pass.Collections -= m.memory.NumGC
+	m.pass.Processor -= processorTime()
 	m.began = time.Since(m.epoch)
 	m.last = m.began
 }
@@ -165,9 +168,19 @@ func (m *schedMeasurement) resume() {
 // stop has the measured time stand still.
 func (m *schedMeasurement) stop() {
 	m.pass.Elapsed += time.Since(m.epoch) - m.began
+	m.pass.Processor += processorTime()
 	runtime.ReadMemStats(&m.memory)
 	m.pass.Allocs += m.memory.Mallocs
 	m.pass.Collections += m.memory.NumGC
+}
+
+// processorTime is what this process has used of processors.
+func processorTime() time.Duration {
+	var used unix.Rusage
+	if err := unix.Getrusage(unix.RUSAGE_SELF, &used); err != nil {
+		return 0 // which Linux knows no reason for
+	}
+	return time.Duration(used.Utime.Nano() + used.Stime.Nano())
 }
 
 // end takes stock of the memory.

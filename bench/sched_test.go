@@ -68,6 +68,26 @@ func TestSchedScale(t *testing.T) {
 	}
 }
 
+// Whether so small a load reaches what a large one is to reach is not the question.
+func TestSchedCheck(t *testing.T) {
+	cmd := newSched()
+	cmd.SilenceErrors, cmd.SilenceUsage = true, true
+	cmd.SetArgs(strings.Fields("--nodes 60 --requests 300 --queues 100 --passes 2 --seconds 0.01 --shapes 16 --check"))
+	var out strings.Builder
+	cmd.SetOut(&out)
+	if err := cmd.ExecuteContext(t.Context()); err != nil && !strings.Contains(err.Error(), "the floor is") {
+		t.Fatal(err)
+	}
+	if lines := resultSched.FindAllString(out.String(), -1); len(lines) != 3*5 {
+		t.Errorf("%d lines of 5 cases, two passes and the medians:\n%s", len(lines), out.String())
+	}
+	verdicts := regexp.MustCompile(`(?m) (goal reached|floor held, goal missed|goal missed|FLOOR MISSED)$`).FindAllString(out.String(), -1)
+	r, _ := judged()
+	if len(verdicts) != len(r.marks()) {
+		t.Errorf("%d verdicts in\n%s", len(verdicts), out.String())
+	}
+}
+
 func TestSchedRefuses(t *testing.T) {
 	for args, says := range map[string]string{
 		"--nodes 0":              "--nodes: 0",
@@ -171,7 +191,7 @@ func TestTheVerdictOnTheScheduler(t *testing.T) {
 	}
 	for name, spoil := range map[string]func(p *schedPass){
 		"MB, ":                    func(p *schedPass) { p.Heap = 201e6 },
-		"allocations a decision,": func(p *schedPass) { p.Allocs, p.Alone.Allocs = 1000, 1000 },
+		"allocations a decision,": func(p *schedPass) { p.Allocs, p.Alone.Allocs = 3000, 3000 },
 		"Jain's index":            func(p *schedPass) { p.JainLeast = 0.98 },
 		"p99 us, ":                func(p *schedPass) { p.P99 = 31 * time.Microsecond },
 	} {
