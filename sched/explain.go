@@ -88,7 +88,7 @@ func (s *Scheduler) Explain(id string) (e Explanation, ok bool) {
 	switch {
 	case v.able == 0:
 		e.Reasons = append(e.Reasons, v.reasons...)
-	case s.offered != nil:
+	case s.offered != nil && len(e.Reasons) == 0:
 		e.Reasons = append(e.Reasons, explainer{s}.passed(r)...)
 	case r.delayed:
 		e.Reasons = append(e.Reasons, Reason{Barrier: Preferred, Nodes: v.able, Of: len(s.cluster.order), Text: fmt.Sprintf(
@@ -178,6 +178,7 @@ func (s explainer) survey(r *request) *survey {
 // passed says why a request does not take the node of an offer, which has room for it.
 func (s explainer) passed(r *request) []Reason {
 	n, k := s.offered, r.class
+	k.refresh(&s.cluster)
 	switch {
 	case k.relaxed && !k.isAt(n):
 		return []Reason{{Barrier: Preferred, Nodes: 1, Of: 1, Text: fmt.Sprintf(

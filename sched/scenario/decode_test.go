@@ -249,12 +249,8 @@ func FuzzDecode(f *testing.F) {
 	f.Add([]byte(small))
 	f.Add([]byte(`{"resources": ["cpu"], "queues": [{"name": "root", "parent": "root"}]}`))
 	f.Add([]byte(`{"resources": [""], "queues": [{"max": {"": -1e999}, "weight": 1e-400}, {}], "steps": [{"op": null}, {"op": "state", "": 0}]}`))
-	examples, err := os.ReadDir("testdata/examples")
-	if err != nil {
-		f.Fatal(err)
-	}
-	for _, e := range examples {
-		text, err := os.ReadFile("testdata/examples/" + e.Name())
+	for _, name := range examples(f) {
+		text, err := os.ReadFile(name)
 		if err != nil {
 			f.Fatal(err)
 		}

@@ -2,7 +2,10 @@ package scenario_test
 
 import (
 	"encoding/json"
+	"flag"
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -90,6 +93,47 @@ func plain(v any) string {
 		return err.Error()
 	}
 	return strings.ReplaceAll(string(text), `"`, "")
+}
+
+// examples names the files of whole scenarios.
+func examples(tb testing.TB) []string {
+	tb.Helper()
+	names, err := filepath.Glob("testdata/examples/*.json")
+	if err != nil || len(names) == 0 {
+		tb.Fatalf("no examples: %v", err)
+	}
+	return names
+}
+
+// Whole scenarios, with all that they print in a file beside them.
+func TestExamples(t *testing.T) {
+	for _, name := range examples(t) {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got strings.Builder
+		for _, step := range run(t, string(text)).Steps {
+			line, err := json.Marshal(step)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got.WriteString(string(line) + "\n")
+		}
+		file := strings.TrimSuffix(name, ".json") + ".out"
+		if f := flag.Lookup("rewrite"); f != nil && f.Value.String() == "true" {
+			if err := os.WriteFile(file, []byte(got.String()), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		want, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got.String() != string(want) {
+			t.Errorf("%s (go test ./sched/scenario -rewrite writes it anew):\n--- got\n%s--- want\n%s", file, got.String(), want)
+		}
+	}
 }
 
 // The keys of the output and their order are those of the format.
