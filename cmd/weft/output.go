@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -156,6 +157,7 @@ func printValue(w io.Writer, form string, v any) error {
 		if text, err = yaml.JSONToYAML(text); err != nil {
 			return fmt.Errorf("output: %w", err)
 		}
+		text = append(bytes.TrimRight(text, "\n"), '\n')
 	}
 	_, err = w.Write(text)
 	return err

@@ -177,7 +177,7 @@ func queuesAtAGlance(q protocol.QueuesGlance) string {
 		text += fmt.Sprintf("; %s draining", humanCount(q.Draining))
 	}
 	for _, w := range q.Waiting {
-		text += fmt.Sprintf("\n%s: %s pending, %s run, ratio %.2f", w.Queue, humanCount(w.Pending), humanCount(w.Running), w.Ratio)
+		text += fmt.Sprintf("\n%s: %s pending, %s run, ratio %s", w.Queue, humanCount(w.Pending), humanCount(w.Running), ratioOf(w.Ratio, 2))
 	}
 	return text
 }
@@ -222,9 +222,12 @@ func servedBy(r protocol.ExplainedRequest) string {
 	if r.Version != "" {
 		text += ", version " + r.Version
 	}
-	if len(r.Sessions) > 0 {
-		text += ", for " + plural(len(r.Sessions), "session")
-		text += " " + strings.ReplaceAll(strings.Trim(fmt.Sprint(r.Sessions), "[]"), " ", ", ")
+	switch len(r.Sessions) {
+	case 0:
+	case 1:
+		text += fmt.Sprintf(", for session %d", r.Sessions[0])
+	default:
+		text += ", for sessions " + strings.ReplaceAll(strings.Trim(fmt.Sprint(r.Sessions), "[]"), " ", ", ")
 	}
 	return text
 }

@@ -23,7 +23,7 @@ func queueColumns() []column[protocol.QueueInfo] {
 		{"PENDING", true, func(q info) string { return humanCount(q.Pending) }},
 		{"SERVICES", true, func(q info) string { return humanCount(q.Services) }},
 		{"SESSIONS", true, func(q info) string { return humanCount(q.Sessions) }},
-		{"RATIO", true, func(q info) string { return strconv.FormatFloat(q.Ratio, 'f', 2, 64) }},
+		{"RATIO", true, func(q info) string { return ratioOf(q.Ratio, 2) }},
 		{"USED", false, func(q info) string { return describeAmounts(q.Used) }},
 		{"GUARANTEED", false, func(q info) string { return describeAmounts(q.Guaranteed) }},
 		{"MAX", false, func(q info) string { return describeAmounts(q.Max) }},
@@ -43,6 +43,15 @@ func queueDetails() []column[protocol.QueueInfo] {
 		{"PARENT", false, func(q info) string { return q.Queue.Parent }},
 		{"CONFIGURED", false, func(q info) string { return strings.Join(configured(q.Queue), ", ") }},
 	}
+}
+
+// ratioOf gives a ratio of usage; of what uses something and is guaranteed nothing it is beyond all others.
+func ratioOf(ratio float64, digits int) string {
+	const beyond = 1e12
+	if ratio >= beyond {
+		return "no guarantee"
+	}
+	return strconv.FormatFloat(ratio, 'f', digits, 64)
 }
 
 // policyOf names the policy of a leaf.
@@ -100,6 +109,9 @@ func describeAmount(name string, n float64) string {
 	}
 	switch name {
 	case "cpu":
+		if int64(n) == 1000 {
+			return "1 core"
+		}
 		return humanCores(int64(n)) + " cores"
 	case "gpu":
 		if n == 1 {
@@ -136,7 +148,7 @@ func describeQueue(q protocol.QueueInfo) []pair {
 		{"used", cmp.Or(describeAmounts(q.Used), "nothing")},
 		{"guaranteed", cmp.Or(describeAmounts(q.Guaranteed), "nothing")},
 		{"at most", limit},
-		{"ratio", strconv.FormatFloat(q.Ratio, 'f', 3, 64)},
+		{"ratio", ratioOf(q.Ratio, 3)},
 		{"containers", fmt.Sprintf("%s, %s pending", humanCount(q.Running), humanCount(q.Pending))},
 		{"services", humanCount(q.Services)},
 		{"sessions", humanCount(q.Sessions)},
