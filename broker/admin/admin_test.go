@@ -26,8 +26,9 @@ type fakeBroker struct {
 	mu      sync.Mutex
 	kinds   []protocol.Kind // of the commands
 	bodies  [][]byte
-	answer  func(protocol.Kind) (protocol.Kind, any) // nil: done
-	stuck   bool                                     // nothing is answered
+	answer  func(protocol.Kind) (protocol.Kind, any)         // nil: done
+	asked   func(protocol.Kind, []byte) (protocol.Kind, any) // in place of answer
+	stuck   bool                                             // nothing is answered
 	loops   []Loop
 	census  *control.Census
 	surveys int
@@ -37,6 +38,9 @@ func (b *fakeBroker) Command(ctx context.Context, kind protocol.Kind, body []byt
 	b.mu.Lock()
 	b.kinds, b.bodies = append(b.kinds, kind), append(b.bodies, body)
 	stuck, answer := b.stuck, b.answer
+	if b.asked != nil {
+		answer = func(k protocol.Kind) (protocol.Kind, any) { return b.asked(k, body) }
+	}
 	b.mu.Unlock()
 	if stuck {
 		<-ctx.Done()

@@ -3,6 +3,7 @@ package admin
 import (
 	"context"
 	"log"
+	"maps"
 	"net/http"
 	"sync"
 	"time"
@@ -16,15 +17,15 @@ import (
 )
 
 const (
-	// censusTime is how long a scrape waits for the control loop.
-	censusTime = 2 * time.Second
-	// censusEvery is how old a census may be for a scrape: however often it is asked, the control loop counts no more often.
-	censusEvery = time.Second
+	// sampleTime is how long a scrape waits for the control loop.
+	sampleTime = 2 * time.Second
+	// sampleEvery is how old a sample may be for a scrape: however often it is asked, the control loop counts no more often.
+	sampleEvery = time.Second
 	// maxScrapes is how many may be made at once.
 	maxScrapes = 4
 )
 
-// metrics is the broker's own registry. What it has is bounded by the number of nodes and of loops: nothing is told by
+// metrics is the broker's own registry. What it has is bounded by the number of nodes, of queues and of loops: nothing is told by
 // session, by task or by service, of which there may be any number.
 type metrics struct {
 	registry *prometheus.Registry
@@ -71,6 +72,11 @@ var (
 	descNodes      = desc("nodes", "Compute nodes by their state.", "state")
 	descCapacity   = desc("node_capacity", "What containers may use of a compute node that is ready.", "node", "dimension", "unit")
 	descUsed       = desc("node_used", "What containers were given of a compute node that is ready.", "node", "dimension", "unit")
+	descQueueUsed  = desc("queue_used", "What the containers in a queue, and below it, were given.", "queue", "dimension", "unit")
+	descQueueLeast = desc("queue_guaranteed", "What is guaranteed to a queue.", "queue", "dimension", "unit")
+	descQueueMost  = desc("queue_max", "What a queue may have at most, in the dimensions in which it is limited.", "queue", "dimension", "unit")
+	descRunning    = desc("queue_running_containers", "Containers in a queue, and below it.", "queue")
+	descPending    = desc("queue_pending_containers", "Containers that are wanted in a queue, or below it, and are not there.", "queue")
 	descContainers = desc("containers", "Containers, and instances that were started by hand, by their state.", "state")
 	descSessions   = desc("sessions", "Open sessions by their state.", "state")
 	descOpened     = desc("sessions_opened_total", "Sessions that were opened.")
@@ -95,14 +101,14 @@ type collector struct {
 
 	mu    sync.Mutex
 	taken time.Time
-	last  *control.Census
+	last  *sample
 }
 
 // Describe tells of every metric.
 func (c *collector) Describe(to chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		descUptime, descUp, descBusy, descHeld, descLimit, descNodes, descCapacity, descUsed, descContainers, descSessions,
-		descOpened, descServices, descSubmitted, descFinished, descFailed, descCancelled, descDead, descRetries, descUnfinished,
+		descUptime, descUp, descBusy, descHeld, descLimit, descNodes, descCapacity, descUsed, descQueueUsed, descQueueLeast,
+		descQueueMost, descRunning, descPending, descContainers, descSessions, descOpened, descServices, descSubmitted, descFinished, descFailed, descCancelled, descDead, descRetries, descUnfinished,
 	} {
 		to <- d
 	}
@@ -110,9 +116,9 @@ func (c *collector) Describe(to chan<- *prometheus.Desc) {
 
 // Collect gives every metric there is now.
 func (c *collector) Collect(to chan<- prometheus.Metric) {
-	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
+	gauge := gauge(func(d *prometheus.Desc, v float64, labels ...string) {
 		to <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
-	}
+	})
 	counter := func(d *prometheus.Desc, v float64, labels ...string) {
 		to <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, v, labels...)
 	}
@@ -123,12 +129,14 @@ func (c *collector) Collect(to chan<- prometheus.Metric) {
 	held, limit := c.broker.Memory()
 	gauge(descHeld, float64(held))
 	gauge(descLimit, float64(limit))
-	s := c.census()
-	if s == nil {
+	sample := c.sampled()
+	if sample == nil {
 		gauge(descUp, 0)
 		return
 	}
 	gauge(descUp, 1)
+	ofQueues(gauge, sample.queues)
+	s := sample.census
 	for d, counts := range map[*prometheus.Desc][]control.Count{descNodes: s.NodeStates, descContainers: s.Containers, descSessions: s.Sessions} {
 		for _, n := range counts {
 			gauge(d, float64(n.N), n.State)
@@ -136,10 +144,13 @@ func (c *collector) Collect(to chan<- prometheus.Metric) {
 	}
 	for i := range s.Nodes {
 		if n := &s.Nodes[i]; n.Up {
-			for j, d := range dimensions {
-				if has := d.of(&n.Capacity); has > 0 {
-					gauge(descCapacity, has, n.Name, dimensions[j].name, d.unit)
-					gauge(descUsed, d.of(&n.Used), n.Name, dimensions[j].name, d.unit)
+			used := amountsOf(&n.Used)
+			for dimension, amount := range amountsOf(&n.Capacity) {
+				if amount > 0 {
+					unit, has := base(dimension, float64(amount))
+					_, given := base(dimension, float64(used[dimension]))
+					gauge(descCapacity, has, n.Name, dimension, unit)
+					gauge(descUsed, given, n.Name, dimension, unit)
 				}
 			}
 		}
@@ -155,32 +166,93 @@ func (c *collector) Collect(to chan<- prometheus.Metric) {
 	counter(descRetries, float64(s.Tasks.Retried))
 }
 
-// dimensions are those of a capacity, in base units.
-var dimensions = [...]struct {
-	name, unit string
-	of         func(*protocol.Capacity) float64
-}{
-	{"cpu", "cores", func(c *protocol.Capacity) float64 { return float64(c.CPU) / 1000 }},
-	{"gpu", "devices", func(c *protocol.Capacity) float64 { return float64(c.GPU) }},
-	{"memory", "bytes", func(c *protocol.Capacity) float64 { return float64(c.Memory) }},
-	{"network", "bytes_per_second", func(c *protocol.Capacity) float64 { return float64(c.Network) }},
-	{"disk_io", "bytes_per_second", func(c *protocol.Capacity) float64 { return float64(c.DiskIO) }},
+// gauge takes a value.
+type gauge func(d *prometheus.Desc, v float64, labels ...string)
+
+// ofQueues gives the metrics of queues.
+func ofQueues(gauge gauge, queues []protocol.QueueInfo) {
+	for i := range queues {
+		q := &queues[i]
+		ofDimensions(gauge, descQueueUsed, q.Used, q.Queue.Name)
+		ofDimensions(gauge, descQueueLeast, q.Guaranteed, q.Queue.Name)
+		ofDimensions(gauge, descQueueMost, q.Max, q.Queue.Name)
+		gauge(descRunning, float64(q.Running), q.Queue.Name)
+		gauge(descPending, float64(q.Pending), q.Queue.Name)
+	}
 }
 
-// census gives one that is no older than censusEvery; nil when the control loop does not answer.
-func (c *collector) census() *control.Census {
+// base gives an amount of a dimension in its base unit, and that.
+func base(dimension string, amount float64) (unit string, in float64) {
+	switch dimension {
+	case "cpu": // said in millicores
+		return "cores", amount / 1000
+	case "gpu":
+		return "devices", amount
+	case "memory":
+		return "bytes", amount
+	case "network", "disk_io":
+		return "bytes_per_second", amount
+	default:
+		return "", amount
+	}
+}
+
+// amountsOf gives all amounts of a capacity by dimension.
+func amountsOf(c *protocol.Capacity) protocol.Amounts {
+	all := protocol.Amounts{"cpu": c.CPU, "gpu": c.GPU, "memory": c.Memory, "network": c.Network, "disk_io": c.DiskIO}
+	maps.Copy(all, c.Further)
+	return all
+}
+
+// ofDimensions gives the metric of each dimension.
+func ofDimensions[N int64 | float64](gauge gauge, d *prometheus.Desc, amounts map[string]N, name string) {
+	for dimension, amount := range amounts {
+		unit, in := base(dimension, float64(amount))
+		gauge(d, in, name, dimension, unit)
+	}
+}
+
+// sample is what the control loop has told.
+type sample struct {
+	census *control.Census
+	queues []protocol.QueueInfo
+}
+
+// sampled gives a sample that is no older than sampleEvery; nil when the control loop does not answer.
+func (c *collector) sampled() *sample {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.last != nil && time.Since(c.taken) < censusEvery {
+	if c.last != nil && time.Since(c.taken) < sampleEvery {
 		return c.last
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), censusTime)
+	ctx, cancel := context.WithTimeout(context.Background(), sampleTime)
 	defer cancel()
-	s, err := c.broker.Census(ctx)
+	s, err := c.take(ctx)
 	if err != nil {
 		c.last = nil
 		return nil
 	}
 	c.last, c.taken = s, time.Now()
 	return s
+}
+
+// take asks the control loop. The error is that it does not answer; queues that it refuses to tell of are missing.
+func (c *collector) take(ctx context.Context) (*sample, error) {
+	census, err := c.broker.Census(ctx)
+	if err != nil {
+		return nil, err
+	}
+	s := &sample{census: census}
+	for after := ""; ; {
+		answer, err := command(ctx, c.broker, protocol.KindListQueues, protocol.Marshal(protocol.ListRequest{After: after}))
+		page, ok := answer.(*protocol.QueuePage)
+		if err != nil || !ok {
+			return s, ctx.Err()
+		}
+		s.queues = append(s.queues, page.Entries...)
+		if !page.More || len(page.Entries) == 0 {
+			return s, nil
+		}
+		after = page.Entries[len(page.Entries)-1].Queue.Name
+	}
 }

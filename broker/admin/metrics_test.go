@@ -19,7 +19,7 @@ import (
 func someCensus() *control.Census {
 	return &control.Census{
 		Nodes: []control.NodeCensus{
-			{Name: "n1", Up: true, Capacity: protocol.Capacity{CPU: 4000, Memory: 1 << 30}, Used: protocol.Capacity{CPU: 1500}},
+			{Name: "n1", Up: true, Capacity: protocol.Capacity{CPU: 4000, Memory: 1 << 30, Further: protocol.Amounts{"fpga": 3}}, Used: protocol.Capacity{CPU: 1500}},
 			{Name: "n2", Capacity: protocol.Capacity{CPU: 4000}},
 		},
 		NodeStates: []control.Count{{State: "ready", N: 1}, {State: "lost", N: 1}},
@@ -30,8 +30,24 @@ func someCensus() *control.Census {
 	}
 }
 
+// someQueues answers with two pages of queues.
+func someQueues(kind protocol.Kind, body []byte) (protocol.Kind, any) {
+	var list protocol.ListRequest
+	switch err := protocol.Unmarshal(kind, body, &list); {
+	case kind != protocol.KindListQueues || err != nil:
+		return protocol.KindError, protocol.Errorf(protocol.CodeInternal, "test", "%v, %v", kind, err)
+	case list.After == "":
+		return protocol.KindQueuePage, protocol.QueuePage{More: true, Entries: []protocol.QueueInfo{{
+			Queue: protocol.Queue{Name: "root"}, Used: protocol.Amounts{"cpu": 1500, "fpga": 2},
+			Guaranteed: protocol.Quantities{"cpu": 3000.5}, Max: protocol.Quantities{"memory": 1024}, Running: 3, Pending: 5,
+		}}}
+	default:
+		return protocol.KindQueuePage, protocol.QueuePage{Entries: []protocol.QueueInfo{{Queue: protocol.Queue{Name: list.After + ".eod"}}}}
+	}
+}
+
 func TestMetrics(t *testing.T) {
-	b := &fakeBroker{census: someCensus(), loops: []Loop{{Name: "control", Busy: time.Second}, {Name: "0", Busy: 1500 * time.Millisecond}}}
+	b := &fakeBroker{census: someCensus(), asked: someQueues, loops: []Loop{{Name: "control", Busy: time.Second}, {Name: "0", Busy: 1500 * time.Millisecond}}}
 	s := newServer(b)
 	s.Observe(time.Millisecond)
 	problems, err := testutil.GatherAndLint(s.metrics.registry)
@@ -59,6 +75,15 @@ func TestMetrics(t *testing.T) {
 		`weft_node_used{dimension="cpu",node="n1",unit="cores"} 1.5`,
 		`weft_node_capacity{dimension="memory",node="n1",unit="bytes"} 1.073741824e+09`,
 		`weft_node_used{dimension="memory",node="n1",unit="bytes"} 0`,
+		`weft_node_capacity{dimension="fpga",node="n1",unit=""} 3`,
+		`weft_node_used{dimension="fpga",node="n1",unit=""} 0`,
+		`weft_queue_used{dimension="cpu",queue="root",unit="cores"} 1.5`,
+		`weft_queue_used{dimension="fpga",queue="root",unit=""} 2`,
+		`weft_queue_guaranteed{dimension="cpu",queue="root",unit="cores"} 3.0005`,
+		`weft_queue_max{dimension="memory",queue="root",unit="bytes"} 1024`,
+		`weft_queue_running_containers{queue="root"} 3`,
+		`weft_queue_pending_containers{queue="root"} 5`,
+		`weft_queue_pending_containers{queue="root.eod"} 0`,
 		`weft_containers{state="serving"} 2`,
 		`weft_sessions{state="running"} 3`,
 		`weft_sessions{state="closing"} 0`,
@@ -89,7 +114,7 @@ func TestMetrics(t *testing.T) {
 // A control loop that does not answer is told, and does not hold up the rest; one that is asked often counts once a second.
 func TestMetricsWhenTheControlLoopIsStuck(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := &fakeBroker{census: someCensus()}
+		b := &fakeBroker{census: someCensus(), asked: someQueues}
 		s := newServer(b)
 		for range 5 {
 			if w := ask(s.Handler(), get, "/metrics", ""); !strings.Contains(w.Body.String(), "\nweft_control_loop_up 1\n") {
@@ -99,13 +124,13 @@ func TestMetricsWhenTheControlLoopIsStuck(t *testing.T) {
 		if b.surveys != 1 {
 			t.Errorf("five scrapes at once are %d surveys", b.surveys)
 		}
-		<-time.After(2 * censusEvery)
+		<-time.After(2 * sampleEvery)
 		b.setStuck(true)
 		began := time.Now()
 		w := ask(s.Handler(), get, "/metrics", "")
 		text := w.Body.String()
 		if w.Code != 200 || !strings.Contains(text, "\nweft_control_loop_up 0\n") || !strings.Contains(text, "\nweft_memory_held_bytes 300\n") ||
-			strings.Contains(text, "weft_nodes") || time.Since(began) != censusTime {
+			strings.Contains(text, "weft_nodes") || time.Since(began) != sampleTime {
 			t.Errorf("after %v status %d: %s", time.Since(began), w.Code, text)
 		}
 	})

@@ -68,7 +68,7 @@ func measured(t *testing.T) string {
 	t.Helper()
 	var b strings.Builder
 	b.WriteString("| metric | | |\n| --- | --- | --- |\n")
-	s := newServer(&fakeBroker{census: someCensus(), loops: []Loop{{Name: "control"}}})
+	s := newServer(&fakeBroker{census: someCensus(), asked: someQueues, loops: []Loop{{Name: "control"}}})
 	all, err := s.metrics.registry.Gather()
 	if err != nil {
 		t.Fatal(err)

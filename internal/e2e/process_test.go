@@ -144,13 +144,13 @@ func sigkill(pids ...int) {
 	}
 }
 
-// freePorts finds a base port such that it and the ports of that many loops are free on every loopback address.
+// freePorts finds a base port such that it, the port for HTTP and those of that many loops are free on every loopback address.
 func freePorts(t *testing.T, loops int) int {
 	t.Helper()
 	const lowest, span, step = 20_000, 10_000, 80
 	for try := range span / step {
 		base := lowest + (os.Getpid()*step*7+(int(marks.Add(1))+try)*step)%span
-		if portFree(base) && !slices.ContainsFunc(loopPorts(base, loops), func(p int) bool { return !portFree(p) }) {
+		if portFree(base) && portFree(base+2) && !slices.ContainsFunc(loopPorts(base, loops), func(p int) bool { return !portFree(p) }) {
 			return base
 		}
 	}
