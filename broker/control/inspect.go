@@ -60,6 +60,15 @@ func (c *Core) Verify() error {
 			loops[m.loop].sessions += m.sessions.Len()
 		}
 	}
+	var states openTally
+	for _, s := range c.sessions.open.All() {
+		with := *s
+		with.among = &states
+		with.count(1)
+	}
+	if states != c.sessions.states {
+		return fmt.Errorf("open sessions have the states %v, by their count %v", states, c.sessions.states)
+	}
 	if sessions != c.sessions.open.Len() {
 		return fmt.Errorf("%d sessions are open, and the managers have %d", c.sessions.open.Len(), sessions)
 	}

@@ -40,6 +40,7 @@ type sess struct {
 	active   time.Time // when it was opened, or had something unfinished last
 
 	environment *environment
+	among       *openTally // in which it is counted while it is open
 
 	taskCredit int   // unfinished tasks
 	byteCredit int64 // bytes of them
@@ -51,6 +52,7 @@ type sessions struct {
 	open   ordered.Map[uint32, *sess]
 	over   ordered.Map[uint32, *sess] // the last that ended
 	tasks  TaskCensus
+	states openTally
 	ended  []protocol.SessionNumber // of over, in the order in which they ended
 	number protocol.SessionNumber
 	expiry expiry
@@ -163,7 +165,8 @@ func (t *sessions) add(p *party, req *protocol.OpenSession) (*sess, error) {
 		return nil, err
 	}
 	t.number++
-	s := &sess{number: t.number, client: p, request: *req, manager: m, environment: environment, opened: c.now, since: c.now, active: c.now}
+	s := &sess{number: t.number, client: p, request: *req, manager: m, environment: environment, opened: c.now, since: c.now, active: c.now, among: &t.states}
+	s.count(1)
 	s.taskCredit, s.byteCredit = c.hosts.credit(m)
 	s.position = c.out.record(&Record{At: c.now, Open: &OpenRecord{
 		Session: s.number, Client: p.incarnation, Version: e.Service.Version, Request: *req,
@@ -211,7 +214,9 @@ func (t *sessions) serve(s *sess) {
 func (s *sess) move(now time.Time, e session.Event) bool {
 	next, ok := session.Table.Next(s.state, e)
 	if next != s.state {
+		s.count(-1)
 		s.state, s.since = next, now
+		s.count(1)
 	}
 	return ok
 }
@@ -270,7 +275,9 @@ func (t *sessions) closeAs(s *sess, by string, req *protocol.CloseSession, code 
 	if s.closing == "" {
 		s.since = t.c.now
 	}
+	s.count(-1)
 	s.closing = req.Mode
+	s.count(1)
 	detail := closingDetail(by, req)
 	if s.stays() {
 		detail += "; " + staysOpen

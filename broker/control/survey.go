@@ -12,6 +12,7 @@ type Survey struct{ ID uint64 }
 // Census is what there is, in numbers. It is a copy: whoever has it may keep it.
 type Census struct {
 	Nodes      []NodeCensus // all that are known, by name
+	Cordoned   int          // of those that are up
 	NodeStates []Count      // every state, in the order of a node's life; as in the other two
 	Containers []Count      // that are not gone
 	Sessions   []Count      // that are open; closing is one of the states
@@ -56,17 +57,35 @@ func (t *TaskCensus) follow(had, has *session.Figures) {
 // openStates are the states of a session that is open, as people see them.
 var openStates = [...]string{protocol.SessionQueued, protocol.SessionScheduled, protocol.SessionRunning, protocol.SessionClosing}
 
+// openTally counts open sessions by their state.
+type openTally [len(openStates)]int
+
+// count counts the session, or no longer, in the state that it has now.
+func (s *sess) count(n int) {
+	switch {
+	case s.state.Over():
+	case s.closing != "":
+		s.among[len(openStates)-1] += n
+	default:
+		s.among[s.state] += n
+	}
+}
+
 // survey answers with the census.
 func (c *Core) survey(ev Survey) {
 	c.out.answers = append(c.out.answers, Answer{ID: ev.ID, Census: c.census()})
 }
 
-// census takes the census. It looks at every node and every open session once.
+// census takes the census. It looks at every node and every session manager once.
 func (c *Core) census() *Census {
 	s := &Census{Opened: uint64(c.sessions.number), Services: c.catalogue.Len(), Tasks: c.sessions.tasks}
+	s.Nodes = make([]NodeCensus, 0, c.crew.fleet.Known())
 	var nodes [fleet.Left + 1]int
 	for _, n := range c.crew.fleet.Nodes() {
 		nodes[n.State]++
+		if n.State == fleet.Up && n.Cordoned {
+			s.Cordoned++
+		}
 		s.Nodes = append(s.Nodes, NodeCensus{Name: n.Name, Up: n.State == fleet.Up, Capacity: n.Capacity, Used: n.Used})
 	}
 	for state, n := range nodes {
@@ -81,15 +100,7 @@ func (c *Core) census() *Census {
 	for state, n := range containers {
 		s.Containers = append(s.Containers, Count{fleet.State(state).String(), n})
 	}
-	var sessions [len(openStates)]int
-	for _, open := range c.sessions.open.All() {
-		if open.closing != "" {
-			sessions[len(openStates)-1]++
-		} else {
-			sessions[open.state]++
-		}
-	}
-	for i, n := range sessions {
+	for i, n := range c.sessions.states {
 		s.Sessions = append(s.Sessions, Count{openStates[i], n})
 	}
 	return s

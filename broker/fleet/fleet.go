@@ -126,6 +126,9 @@ func (f *Fleet) Node(name string) (*Node, bool) { return f.nodes.Get(name) }
 // Nodes iterates over all nodes by name.
 func (f *Fleet) Nodes() iter.Seq2[string, *Node] { return f.nodes.All() }
 
+// Known is the number of nodes that are known, whatever their state.
+func (f *Fleet) Known() int { return f.nodes.Len() }
+
 // On iterates over the containers of a node by id; the loop may move them to their end.
 func (f *Fleet) On(n *Node) iter.Seq2[string, *Container] { return n.containers.All() }
 
