@@ -98,6 +98,15 @@ func TestHTTPOfARunningBroker(t *testing.T) {
 		}
 		busy = f.Loops()[0].Busy
 	}
+	g := &gauge{}
+	if at := g.look("x").Turn; !at.IsZero() {
+		t.Errorf("a loop that sleeps is at a turn since %v", at)
+	}
+	began := time.Now()
+	g.turn.Store(began.UnixNano())
+	if at := g.look("x").Turn; !at.Equal(began) {
+		t.Errorf("a turn that began at %v is told as of %v", began, at)
+	}
 	var names []string
 	for _, l := range f.Loops() {
 		names = append(names, l.Name)
