@@ -70,6 +70,7 @@ var (
 // What the control loop counts.
 var (
 	descNodes      = desc("nodes", "Compute nodes by their state.", "state")
+	descCordoned   = desc("nodes_cordoned", "Of the compute nodes that are ready, those that take no new containers.")
 	descCapacity   = desc("node_capacity", "What containers may use of a compute node that is ready.", "node", "dimension", "unit")
 	descUsed       = desc("node_used", "What containers were given of a compute node that is ready.", "node", "dimension", "unit")
 	descQueueUsed  = desc("queue_used", "What the containers in a queue, and below it, were given.", "queue", "dimension", "unit")
@@ -107,7 +108,7 @@ type collector struct {
 // Describe tells of every metric.
 func (c *collector) Describe(to chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		descUptime, descUp, descBusy, descHeld, descLimit, descNodes, descCapacity, descUsed, descQueueUsed, descQueueLeast,
+		descUptime, descUp, descBusy, descHeld, descLimit, descNodes, descCordoned, descCapacity, descUsed, descQueueUsed, descQueueLeast,
 		descQueueMost, descRunning, descPending, descContainers, descSessions, descOpened, descServices, descSubmitted, descFinished, descFailed, descCancelled, descDead, descRetries, descUnfinished,
 	} {
 		to <- d
@@ -155,6 +156,7 @@ func (c *collector) Collect(to chan<- prometheus.Metric) {
 			}
 		}
 	}
+	gauge(descCordoned, float64(s.Cordoned))
 	gauge(descServices, float64(s.Services))
 	gauge(descUnfinished, float64(s.Tasks.Unfinished))
 	counter(descOpened, float64(s.Opened))

@@ -25,7 +25,7 @@ func someCensus() *control.Census {
 		NodeStates: []control.Count{{State: "ready", N: 1}, {State: "lost", N: 1}},
 		Containers: []control.Count{{State: "serving", N: 2}},
 		Sessions:   []control.Count{{State: "running", N: 3}, {State: "closing", N: 0}},
-		Opened:     7, Services: 2,
+		Opened:     7, Services: 2, Cordoned: 1,
 		Tasks: control.TaskCensus{Submitted: 21, Done: 9, Failed: 8, Cancelled: 3, Dead: 2, Retried: 6, Unfinished: 4},
 	}
 }
@@ -71,6 +71,7 @@ func TestMetrics(t *testing.T) {
 		`weft_control_loop_up 1`,
 		`weft_nodes{state="ready"} 1`,
 		`weft_nodes{state="lost"} 1`,
+		`weft_nodes_cordoned 1`,
 		`weft_node_capacity{dimension="cpu",node="n1",unit="cores"} 4`,
 		`weft_node_used{dimension="cpu",node="n1",unit="cores"} 1.5`,
 		`weft_node_capacity{dimension="memory",node="n1",unit="bytes"} 1.073741824e+09`,

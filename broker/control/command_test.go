@@ -128,6 +128,7 @@ func TestCensus(t *testing.T) {
 	figures(1, session.Figures{Queued: 1, InFlight: 1, Done: 6, Failed: 2, Cancelled: 1, Dead: 1, Retried: 4})
 	w.send(app, protocol.KindCloseSession, 3, protocol.CloseSession{Session: 2, Mode: protocol.CloseFinish})
 	w.send(w.peers["n2"], protocol.KindBye, 0, nil)
+	w.send(w.peers["ops"], protocol.KindCordonNode, 4, protocol.CordonNode{Name: "n1", On: true})
 	w.join("by hand", protocol.Hello{Role: protocol.RoleInstance, Service: "price"}, 77)
 
 	census := func() *Census {
@@ -146,7 +147,7 @@ func TestCensus(t *testing.T) {
 		NodeStates: []Count{{"ready", 1}, {"lost", 0}, {"left", 1}},
 		Containers: []Count{{"asked", 1}, {"starting", 0}, {"running", 1}, {"serving", 0}, {"leaving", 0}},
 		Sessions:   []Count{{"queued", 0}, {"scheduled", 1}, {"running", 0}, {"closing", 1}},
-		Opened:     2, Services: 1,
+		Opened:     2, Services: 1, Cordoned: 1,
 		Tasks: TaskCensus{Done: 6, Failed: 2, Cancelled: 1, Dead: 1, Retried: 4, Unfinished: 3, Submitted: 11},
 	}
 	if text(got) != text(want) {

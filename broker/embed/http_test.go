@@ -124,6 +124,44 @@ func TestOperatorsByHTTP(t *testing.T) {
 	}
 	killed(t, c, o)
 	metricsOf(o)
+	configured(o)
+}
+
+// configured looks at queues and nodes, and configures them.
+func configured(o *operator) {
+	o.t.Helper()
+	var overview protocol.Overview
+	if o.ask(http.MethodGet, "/v1/overview", "", &overview); overview.Nodes.Up != 1 || overview.Services != 2 || overview.Sessions.Running != 1 {
+		o.t.Errorf("at a glance: %+v", overview)
+	}
+	var dry, applied protocol.QueuesApplied
+	tree := `{"queues": [{"name": "root"}, {"name": "default", "parent": "root"}, {"name": "eod", "parent": "root", "weight": 2}]}`
+	if o.ask(http.MethodPut, "/v1/queues?dry_run", tree, &dry); !dry.DryRun || len(dry.Changes) == 0 {
+		o.t.Errorf("a dry run: %+v", dry)
+	}
+	if status, text := o.ask(http.MethodGet, "/v1/queues/eod", "", nil); status != 404 {
+		o.t.Errorf("a queue after the dry run: status %d, %s", status, text)
+	}
+	o.ask(http.MethodPut, "/v1/queues", tree, &applied)
+	var queue protocol.QueueInfo
+	if o.ask(http.MethodGet, "/v1/queues/eod", "", &queue); applied.DryRun || queue.Queue.Parent != "root" || !queue.Leaf {
+		o.t.Errorf("applied %+v; the queue is %+v", applied, queue)
+	}
+	if status, text := o.ask(http.MethodPut, "/v1/queues", `{"queues": [{"name": "root"}, {"name": "a", "parent": "b"}]}`, nil); status != 400 || !strings.Contains(text, "Invalid") {
+		o.t.Errorf("bad queues: status %d, %s", status, text)
+	}
+	for _, action := range []string{"cordon", "uncordon"} {
+		if status, text := o.ask(http.MethodPost, "/v1/nodes/embedded/"+action, `{"reason": "a fan"}`, nil); status != 204 {
+			o.t.Errorf("%s: status %d, %s", action, status, text)
+		}
+		var node protocol.NodeInfo
+		if o.ask(http.MethodGet, "/v1/nodes/embedded", "", &node); node.Cordoned != (action == "cordon") {
+			o.t.Errorf("after %s the node is %+v", action, node)
+		}
+	}
+	o.until("/metrics", func(_ int, text string) bool {
+		return strings.Contains(text, `weft_queue_running_containers{queue="eod"} 0`) && strings.Contains(text, `weft_queue_used{dimension="cpu",queue="root",unit="cores"} 0.00`)
+	})
 }
 
 // killed has a session killed by HTTP in the middle of a task.
