@@ -27,36 +27,48 @@ func TestTheSchedulerDecidesAsTheOracle(t *testing.T) {
 }
 
 func (p *pair) actions() map[string]func(*rapid.T) {
-	one := func(t *rapid.T) {
-		n := rapid.IntRange(1, 3).Draw(t, "decisions")
+	some := func(t *rapid.T) {
+		n := upTo(t, "decisions", 1, 3)
 		t.Logf("schedule %d", n)
 		p.schedule(t, n, nil)
 	}
 	return map[string]func(*rapid.T){
 		"":              p.agree,
 		"submit":        p.submit,
-		"submit too":    p.submit,
-		"add request":   func(t *rapid.T) { p.addMore(t) },
-		"schedule some": one,
-		"schedule more": one,
+		"add request":   p.addMore,
+		"schedule some": some,
+		"schedule more": some,
 		"schedule all":  func(t *rapid.T) { t.Logf("schedule"); p.schedule(t, -1, nil) },
 		"offer":         p.offer,
-		"offer too":     p.offer,
-		"release": func(t *rapid.T) {
-			s, n := p.someService(t), rapid.IntRange(1, 4).Draw(t, "containers")
-			t.Logf("release %s %d", s.name, n)
-			p.give(t, s, n)
-		},
-		"finish": func(t *rapid.T) {
-			s := p.someService(t)
-			t.Logf("finish %s", s.name)
-			p.finish(s)
-			p.each(t, func(x *Scheduler) error { x.RemoveService(s.name); return nil })
-		},
-		"add node":    p.addNode,
-		"remove node": p.dropNode,
-		"configure":   p.configure,
+		"offer round":   p.offerRound,
+		"release":       p.giveSome,
+		"release too":   p.giveSome,
+		"finish":        p.end,
+		"add node":      p.addNode,
+		"remove node":   p.dropNode,
+		"configure":     p.configure,
 	}
+}
+
+// seldom skips most of the times.
+func seldom(t *rapid.T) {
+	if !oneIn(t, "really", 3) {
+		t.Skip("seldom")
+	}
+}
+
+func (p *pair) giveSome(t *rapid.T) {
+	s, n := p.someService(t), upTo(t, "containers", 1, 4)
+	t.Logf("release %s %d", s.name, n)
+	p.give(t, s, n)
+}
+
+func (p *pair) end(t *rapid.T) {
+	seldom(t)
+	s := p.someService(t)
+	t.Logf("finish %s", s.name)
+	p.finish(s)
+	p.each(t, func(x *Scheduler) error { x.RemoveService(s.name); return nil })
 }
 
 func (p *pair) addMore(t *rapid.T) {
@@ -69,13 +81,38 @@ func (p *pair) offer(t *rapid.T) {
 	if len(p.nodes) == 0 {
 		t.Skip("no node")
 	}
-	n := rapid.SampledFrom(p.nodes).Draw(t, "offered")
-	decisions := rapid.SampledFrom([]int{-1, -1, 1, 2}).Draw(t, "decisions")
+	n := pick(t, "offered", p.nodes...)
+	if p.delay {
+		p.beat(t, n)
+		return
+	}
+	decisions := pick(t, "decisions", -1, -1, 1, 2)
 	t.Logf("offer %s %d", n.name, decisions)
 	p.schedule(t, decisions, n)
 }
 
+// offerRound offers all nodes in turn, as their heartbeats do.
+func (p *pair) offerRound(t *rapid.T) {
+	t.Logf("offer all")
+	for _, n := range p.nodes {
+		if p.delay {
+			p.beat(t, n)
+		} else {
+			p.schedule(t, -1, n)
+		}
+	}
+}
+
+// beat is how a node is offered where requests wait anyway.
+func (p *pair) beat(t *rapid.T, n *oNode) {
+	t.Logf("heartbeat of %s", n.name)
+	p.heartbeat(n)
+	p.each(t, func(s *Scheduler) error { s.Heartbeat(n.name); return nil })
+	p.schedule(t, -1, nil)
+}
+
 func (p *pair) addNode(t *rapid.T) {
+	seldom(t)
 	if len(p.nodes) > 7 {
 		t.Skip("enough nodes")
 	}
@@ -87,10 +124,11 @@ func (p *pair) addNode(t *rapid.T) {
 }
 
 func (p *pair) dropNode(t *rapid.T) {
+	seldom(t)
 	if len(p.nodes) == 0 {
 		t.Skip("no node")
 	}
-	n := rapid.SampledFrom(p.nodes).Draw(t, "removed")
+	n := pick(t, "removed", p.nodes...)
 	t.Logf("remove node %s", n.name)
 	p.removeNode(n)
 	p.each(t, func(s *Scheduler) error { s.RemoveNode(n.name); return nil })
@@ -98,9 +136,7 @@ func (p *pair) dropNode(t *rapid.T) {
 
 // configure changes every limit, policy and share while things run.
 func (p *pair) configure(t *rapid.T) {
-	if rapid.IntRange(0, 2).Draw(t, "really") > 0 {
-		t.Skip("seldom")
-	}
+	seldom(t)
 	p.drawLimits(t)
 	t.Logf("configure %v", p.world)
 	space, _ := resource.NewSpace(dimensionNames[:p.dims]...)

@@ -16,12 +16,12 @@ import (
 
 // What a scheduler is told of a world, in its own words.
 
-func schedulerFor(w *world, delay bool) (*Scheduler, error) {
+func schedulerFor(w *world) (*Scheduler, error) {
 	space, err := resource.NewSpace(dimensionNames[:w.dims]...)
 	if err != nil {
 		return nil, err
 	}
-	config := Config{Space: space, Delay: delay}
+	config := Config{Space: space, Delay: w.delay}
 	if w.ratio >= 0 {
 		config.Ratio = space.Name(resource.Dimension(w.ratio))
 	}
@@ -107,7 +107,7 @@ func (r *oRequest) told() Request {
 // pair is a world and schedulers that are to come to the same decisions about it.
 type pair struct {
 	*world
-	schedulers []*Scheduler // with short cuts, without
+	schedulers []*Scheduler // with short cuts, without, and in the smallest slices
 	judge      judge
 	named      int // services and nodes so far
 }
@@ -117,8 +117,8 @@ type judge func(t *rapid.T, p *pair, r *oRequest, n, offer *oNode)
 
 func newPair(t *rapid.T, verdict judge) *pair {
 	p := &pair{world: drawWorld(t), judge: verdict, named: 100}
-	for range 2 {
-		s, err := schedulerFor(p.world, false)
+	for range 3 {
+		s, err := schedulerFor(p.world)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -126,6 +126,9 @@ func newPair(t *rapid.T, verdict judge) *pair {
 	}
 	p.schedulers[1].SetThorough(true)
 	t.Logf("%v", p.world)
+	for range upTo(t, "services", 0, 4) {
+		p.submit(t)
+	}
 	return p
 }
 
@@ -145,7 +148,7 @@ func (p *pair) submit(t *rapid.T) {
 	s := p.drawService(t, p.named)
 	p.svcs = append(p.svcs, s)
 	p.each(t, func(x *Scheduler) error { return x.SetService(s.told()) })
-	for range rapid.IntRange(0, 3).Draw(t, "requests") {
+	for range upTo(t, "requests", 0, 3) {
 		p.addRequest(t, s)
 	}
 }
@@ -168,14 +171,14 @@ func (p *pair) someService(t *rapid.T) *oService {
 	if len(p.svcs) == 0 {
 		t.Skip("no service")
 	}
-	return rapid.SampledFrom(p.svcs).Draw(t, "service")
+	return pick(t, "service", p.svcs...)
 }
 
 // decide has all decide once, alike. It says whether there was anything to place.
 func (p *pair) decide(t *rapid.T, offer *oNode) bool {
 	var first Placement
 	for i, s := range p.schedulers {
-		got, _ := s.Next()
+		got := next(s, i == inSlices && offer == nil)
 		if i > 0 && got != first {
 			t.Fatalf("scheduler %d: %+v, but scheduler 0: %+v", i, got, first)
 		}
@@ -205,6 +208,21 @@ func (p *pair) decide(t *rapid.T, offer *oNode) bool {
 	t.Logf("%s goes to %s", r.id, n.name)
 	p.place(uint64(first.Container), r, n)
 	return true
+}
+
+// inSlices is the scheduler that decides in slices, each just long enough to come from the root to a request.
+const inSlices = 2
+
+func next(s *Scheduler, inSlices bool) Placement {
+	if !inSlices {
+		p, _ := s.Next()
+		return p
+	}
+	for {
+		if p, _, more := s.NextWithin(5); !more {
+			return p
+		}
+	}
 }
 
 // asTheOracle is the judge who has the oracle decide.

@@ -104,8 +104,8 @@ func (w *world) choose(r *oRequest, offer *oNode) *oNode {
 		if right == nil && w.best(r, nil, place, false) == nil {
 			right = other
 		}
-		if right != nil && !r.prefers(right) && offer != nil && r.missed < r.wanted {
-			w.passing[r] = true
+		if right != nil && !r.prefers(right) && (offer != nil || w.delay) && r.missed < r.wanted {
+			w.waiting[r] = true
 			right = nil
 		}
 		if right != nil {
@@ -221,8 +221,18 @@ func (w *world) score(r *oRequest, n *oNode) *big.Rat {
 
 // endOffer ends an offer: whoever could have had it and waits for another place has let one more pass.
 func (w *world) endOffer() {
-	for r := range w.passing {
+	for r := range w.waiting {
 		r.missed++
 	}
-	clear(w.passing)
+	clear(w.waiting)
+}
+
+// heartbeat is an offer that nobody waits for to end: who waits for another place has let one more pass, if it could have
+// had it.
+func (w *world) heartbeat(n *oNode) {
+	for r := range w.waiting {
+		if !r.prefers(n) && w.fits(r, n) {
+			r.missed++
+		}
+	}
 }

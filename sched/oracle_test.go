@@ -14,14 +14,16 @@ import (
 
 // world is what the oracle knows: nodes, queues, services and containers, each in the order in which they came.
 type world struct {
-	dims    int
-	gpu     int // the dimension that makes a request one with gpu; none: -1
-	ratio   int // the dimension that alone counts; dominant: -1
-	nodes   []*oNode
-	queues  []*oQueue // the root first
-	svcs    []*oService
-	placed  []*oContainer
-	passing map[*oRequest]bool // let the offer pass that is being made
+	dims   int
+	gpu    int // the dimension that makes a request one with gpu; none: -1
+	ratio  int // the dimension that alone counts; dominant: -1
+	nodes  []*oNode
+	queues []*oQueue // the root first
+	svcs   []*oService
+	placed []*oContainer
+
+	delay   bool               // requests wait for the place that they prefer, also where nothing is offered
+	waiting map[*oRequest]bool // for it
 }
 
 type oNode struct {
@@ -225,12 +227,13 @@ func (q *oQueue) weighs() *big.Rat {
 	return rat(q.weight)
 }
 
-// maximum is the most that a queue may use: what its parent may, a part of that, or an amount within it.
+// maximum is the most that a queue may use: what its parent may, and the root the cluster, a part of that, or an amount
+// within it.
 func (w *world) maximum(q *oQueue) rats {
-	if q.parent == nil {
-		return w.of(w.cluster())
+	out := w.of(w.cluster())
+	if q.parent != nil {
+		out = w.maximum(q.parent)
 	}
-	out := w.maximum(q.parent)
 	for d := range out {
 		switch {
 		case q.max != nil:
@@ -297,6 +300,7 @@ func (w *world) dominant(s *oService) *big.Rat {
 
 func (w *world) place(id uint64, r *oRequest, n *oNode) {
 	r.wanted--
+	delete(w.waiting, r)
 	if r.prefers(n) {
 		r.missed = 0
 	}
@@ -317,6 +321,9 @@ func (w *world) release(s *oService, count int) (gone []*oContainer) {
 
 func (w *world) finish(s *oService) {
 	w.release(s, len(w.placed))
+	for _, r := range s.requests {
+		delete(w.waiting, r)
+	}
 	w.svcs = slices.DeleteFunc(w.svcs, func(x *oService) bool { return x == s })
 }
 

@@ -13,16 +13,43 @@ import (
 
 var dimensionNames = []string{"cpu", "gpu", "mem"}
 
+// pick draws one of some values, each as likely as the others: rapid's own draws favour the first and the last.
+func pick[T any](t *rapid.T, label string, from ...T) T {
+	return rapid.Custom(func(t *rapid.T) T {
+		i := 0
+		for range 7 {
+			i *= 2
+			if rapid.Bool().Draw(t, "bit") {
+				i++
+			}
+		}
+		return from[i%len(from)]
+	}).Draw(t, label)
+}
+
+// upTo draws a number from low to high.
+func upTo(t *rapid.T, label string, low, high int) int {
+	var numbers []int
+	for i := low; i <= high; i++ {
+		numbers = append(numbers, i)
+	}
+	return pick(t, label, numbers...)
+}
+
+// oneIn says yes once in so many times.
+func oneIn(t *rapid.T, label string, times int) bool { return upTo(t, label, 1-times, 0) == 0 }
+
 // drawWorld draws a world's dimensions, nodes and queues.
 func drawWorld(t *rapid.T) *world {
-	w := &world{dims: rapid.IntRange(1, len(dimensionNames)).Draw(t, "dims"), gpu: -1, ratio: -1, passing: make(map[*oRequest]bool)}
+	w := &world{dims: upTo(t, "dims", 1, len(dimensionNames)), gpu: -1, ratio: -1, waiting: make(map[*oRequest]bool)}
 	if w.dims > 1 {
 		w.gpu = 1
 	}
-	if rapid.IntRange(0, 4).Draw(t, "one dimension counts") == 0 {
-		w.ratio = rapid.IntRange(0, w.dims-1).Draw(t, "ratio")
+	if oneIn(t, "one dimension counts", 5) {
+		w.ratio = upTo(t, "ratio", 0, w.dims-1)
 	}
-	for i := range rapid.IntRange(1, 6).Draw(t, "nodes") {
+	w.delay = oneIn(t, "delay", 4)
+	for i := range upTo(t, "nodes", 2, 6) {
 		w.nodes = append(w.nodes, w.drawNode(t, i))
 	}
 	w.drawTree(t)
@@ -32,7 +59,7 @@ func drawWorld(t *rapid.T) *world {
 
 func (w *world) drawVector(t *rapid.T, label string, top int64) (v resource.Vector) {
 	for d := range w.dims {
-		v[d] = rapid.Int64Range(0, top).Draw(t, label)
+		v[d] = int64(upTo(t, label, 0, int(top)))
 	}
 	return v
 }
@@ -40,10 +67,10 @@ func (w *world) drawVector(t *rapid.T, label string, top int64) (v resource.Vect
 func (w *world) drawNode(t *rapid.T, number int) *oNode {
 	return &oNode{
 		name: fmt.Sprintf("n%d", number),
-		rack: rapid.SampledFrom([]string{"", "r1", "r2"}).Draw(t, "rack"),
-		kind: rapid.SampledFrom([]string{"", "cpu", "gpu", "gpu"}).Draw(t, "type"),
-		arch: rapid.SampledFrom([]string{"", "amd64", "amd64", "arm64"}).Draw(t, "arch"),
-		cap:  w.drawVector(t, "node", 9),
+		rack: pick(t, "rack", "", "r1", "r2"),
+		kind: pick(t, "type", "", "cpu", "gpu", "gpu"),
+		arch: pick(t, "arch", "", "amd64", "amd64", "arm64"),
+		cap:  w.drawVector(t, "node", 12),
 	}
 }
 
@@ -51,14 +78,14 @@ func (w *world) drawNode(t *rapid.T, number int) *oNode {
 func (w *world) drawTree(t *rapid.T) {
 	w.queues = []*oQueue{{name: "root"}}
 	depth := map[*oQueue]int{}
-	for i := range rapid.IntRange(1, 8).Draw(t, "queues") {
+	for i := range upTo(t, "queues", 1, 8) {
 		var parents []*oQueue
 		for _, q := range w.queues {
 			if depth[q] < 3 {
 				parents = append(parents, q)
 			}
 		}
-		q := &oQueue{name: fmt.Sprintf("q%d", i), parent: rapid.SampledFrom(parents).Draw(t, "parent")}
+		q := &oQueue{name: fmt.Sprintf("q%d", i), parent: pick(t, "parent", parents...)}
 		depth[q] = depth[q.parent] + 1
 		w.queues = append(w.queues, q)
 	}
@@ -72,19 +99,19 @@ func (w *world) drawLimits(t *rapid.T) {
 	for _, q := range w.queues {
 		w.drawShares(t, q)
 	}
-	for _, q := range w.queues[1:] {
-		if rapid.IntRange(0, 3).Draw(t, "priority?") == 0 {
-			q.priority = rapid.IntRange(-1, 2).Draw(t, "priority")
-		}
+	for _, q := range w.queues {
 		w.drawMax(t, q)
 		w.drawMin(t, q)
+		if oneIn(t, "priority?", 4) {
+			q.priority = upTo(t, "priority", -1, 2)
+		}
 	}
 	for _, q := range w.leaves() {
-		q.policy = rapid.SampledFrom([]string{"", "fifo", "capacity", "capacity", "fair", "fair"}).Draw(t, "policy")
+		q.policy = pick(t, "policy", "", "fifo", "capacity", "capacity", "fair", "fair")
 		if q.policy == "capacity" {
-			q.userPc = rapid.SampledFrom([]string{"", "10", "25", "33.3", "50", "100"}).Draw(t, "user limit")
+			q.userPc = pick(t, "user limit", "", "10", "25", "33.3", "50", "100")
 		}
-		q.reserve = rapid.IntRange(0, 5).Draw(t, "reserve") == 0
+		q.reserve = oneIn(t, "reserve", 6)
 	}
 }
 
@@ -96,7 +123,7 @@ func (w *world) drawShares(t *rapid.T, parent *oQueue) {
 	}
 	if !rapid.Bool().Draw(t, "percent") {
 		for _, c := range children {
-			c.weight = rapid.SampledFrom([]string{"", "1", "2", "3", "0.5"}).Draw(t, "weight")
+			c.weight = pick(t, "weight", "", "1", "2", "3", "0.5")
 		}
 		return
 	}
@@ -107,7 +134,7 @@ func (w *world) drawShares(t *rapid.T, parent *oQueue) {
 	for i, c := range children {
 		part := left
 		if i < len(children)-1 {
-			part = min(left, rapid.SampledFrom([]int{0, 20, 50, 67, 75, 100, 150, 200}).Draw(t, "capacity"))
+			part = min(left, pick(t, "capacity", 0, 20, 50, 67, 75, 100, 150, 200))
 		}
 		c.pct = fmt.Sprint(float64(part) / 2)
 		left -= part
@@ -115,16 +142,16 @@ func (w *world) drawShares(t *rapid.T, parent *oQueue) {
 }
 
 func (w *world) drawMax(t *rapid.T, q *oQueue) {
-	switch rapid.IntRange(0, 5).Draw(t, "max?") {
-	case 0:
+	switch pick(t, "max?", "", "", "", "", "", "", "", "percent", "amount") {
+	case "percent":
 		for _, pct := range rapid.Permutation([]string{"10", "25", "50", "62.5", "100"}).Draw(t, "max percent") {
 			if q.pct == "" || !less(rat(pct), rat(q.pct)) {
 				q.maxPct = pct
 				return
 			}
 		}
-	case 1:
-		v := w.drawVector(t, "max", 20)
+	case "amount":
+		v := w.drawVector(t, "max", 40)
 		for up := q.parent; up != nil; up = up.parent {
 			for d := range w.dims {
 				if up.max != nil {
@@ -137,7 +164,7 @@ func (w *world) drawMax(t *rapid.T, q *oQueue) {
 }
 
 func (w *world) drawMin(t *rapid.T, q *oQueue) {
-	if rapid.IntRange(0, 3).Draw(t, "min?") > 0 {
+	if !oneIn(t, "min?", 4) {
 		return
 	}
 	v := w.drawVector(t, "min", 4)
@@ -155,9 +182,9 @@ func (w *world) drawMin(t *rapid.T, q *oQueue) {
 func (w *world) drawService(t *rapid.T, number int) *oService {
 	return &oService{
 		name:   fmt.Sprintf("s%d", number),
-		user:   rapid.SampledFrom([]string{"", "u", "v", "w"}).Draw(t, "user"),
-		queue:  rapid.SampledFrom(w.leaves()).Draw(t, "leaf"),
-		weight: rapid.SampledFrom([]string{"1", "1", "1", "2", "3", "0.5"}).Draw(t, "service weight"),
+		user:   pick(t, "user", "", "u", "v", "w"),
+		queue:  pick(t, "leaf", w.leaves()...),
+		weight: pick(t, "service weight", "1", "1", "1", "2", "3", "0.5"),
 	}
 }
 
@@ -165,26 +192,26 @@ func (w *world) drawService(t *rapid.T, number int) *oService {
 func (w *world) drawRequest(t *rapid.T, s *oService, number int) *oRequest {
 	r := &oRequest{
 		id: fmt.Sprintf("%s/r%d", s.name, number), service: s,
-		wanted: rapid.IntRange(1, 5).Draw(t, "count"), cap: w.drawVector(t, "cap", 4),
+		wanted: upTo(t, "count", 1, 6), cap: w.drawVector(t, "cap", 3),
 	}
 	if r.cap == (resource.Vector{}) {
 		r.cap[0] = 1
 	}
-	if rapid.Bool().Draw(t, "plain") {
+	if !oneIn(t, "special", 2) {
 		return r
 	}
-	r.priority = rapid.IntRange(-1, 1).Draw(t, "request priority")
-	switch rapid.IntRange(0, 3).Draw(t, "place") {
-	case 0:
-		r.node = fmt.Sprintf("n%d", rapid.IntRange(0, len(w.nodes)).Draw(t, "at node"))
-	case 1:
-		r.rack = rapid.SampledFrom([]string{"r1", "r2"}).Draw(t, "in rack")
+	r.priority = upTo(t, "request priority", -1, 1)
+	switch pick(t, "place", "", "", "node", "rack") {
+	case "node":
+		r.node = fmt.Sprintf("n%d", upTo(t, "at node", 0, len(w.nodes)))
+	case "rack":
+		r.rack = pick(t, "in rack", "r1", "r2")
 	}
-	r.relax = r.node+r.rack != "" && rapid.Bool().Draw(t, "relax")
-	r.kind = rapid.SampledFrom([]string{"", "", "cpu", "gpu"}).Draw(t, "node type")
-	r.arch = rapid.SampledFrom([]string{"", "", "", "amd64", "arm64"}).Draw(t, "asks arch")
-	if rapid.IntRange(0, 2).Draw(t, "spread?") == 0 {
-		r.nodes = rapid.IntRange(1, r.wanted).Draw(t, "distinct nodes")
+	r.relax = r.node+r.rack != "" && !oneIn(t, "must", 3)
+	r.kind = pick(t, "node type", "", "", "cpu", "gpu")
+	r.arch = pick(t, "asks arch", "", "", "", "amd64", "arm64")
+	if oneIn(t, "spread?", 3) {
+		r.nodes = upTo(t, "distinct nodes", 1, r.wanted)
 	}
 	return r
 }
@@ -192,7 +219,7 @@ func (w *world) drawRequest(t *rapid.T, s *oService, number int) *oRequest {
 // String writes the world down as a person would, for the transcript of a failure.
 func (w *world) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "dims %d ratio %d\n", w.dims, w.ratio)
+	fmt.Fprintf(&b, "dims %d ratio %d delay %v\n", w.dims, w.ratio, w.delay)
 	for _, n := range w.nodes {
 		fmt.Fprintf(&b, "  %v\n", n.words(w))
 	}
