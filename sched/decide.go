@@ -221,8 +221,7 @@ func (s *Scheduler) Heartbeat(node string) {
 		}
 		if r.missed++; r.missed >= r.lacks() {
 			s.now++
-			r.service.leaf.changed = s.now
-			r.service.leaf.queue.touch()
+			ledger{s}.retry(r)
 		}
 	}
 }

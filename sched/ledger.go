@@ -88,6 +88,15 @@ func (s ledger) line(r *request) {
 	if r.class.own == r {
 		s.classes.reopen(r.class, s.now) // what it holds and wants decides where it may be
 	}
+	if r.delayed {
+		s.retry(r) // and for how long it waits for its place
+	}
+}
+
+// retry has a request tried again that waits for its place.
+func (s ledger) retry(r *request) {
+	r.service.leaf.changed = s.now
+	r.service.leaf.queue.touch()
 }
 
 // forget drops a request that wants nothing and holds nothing.
@@ -120,6 +129,11 @@ func (s ledger) drop(i int32) {
 	r.note(n, -1)
 	s.hold(r.service, ask, -1)
 	s.classes.freed(n, &s.cluster, s.now)
+	for _, o := range s.delayed {
+		if o.class.isAt(n) { // where it waits for
+			s.retry(o)
+		}
+	}
 	f := r.service.leaf
 	f.changed = s.now
 	for q := f.queue; q != nil; q = q.parent {

@@ -43,6 +43,7 @@ func (p *pair) actions() map[string]func(*rapid.T) {
 		"offer round":   p.offerRound,
 		"release":       p.giveSome,
 		"release too":   p.giveSome,
+		"want":          p.changeMind,
 		"finish":        p.end,
 		"add node":      p.addNode,
 		"remove node":   p.dropNode,
@@ -61,6 +62,25 @@ func (p *pair) giveSome(t *rapid.T) {
 	s, n := p.someService(t), upTo(t, "containers", 1, 4)
 	t.Logf("release %s %d", s.name, n)
 	p.give(t, s, n)
+}
+
+// changeMind has a request want more or fewer containers.
+func (p *pair) changeMind(t *rapid.T) {
+	s := p.someService(t)
+	if len(s.requests) == 0 {
+		t.Skip("no request")
+	}
+	r := pick(t, "request", s.requests...)
+	held := p.held(r)
+	if held == 0 && r.wanted == 0 {
+		t.Skip("forgotten")
+	}
+	r.wanted = upTo(t, "wants", 0, 6)
+	t.Logf("%s wants %d more", r.id, r.wanted)
+	if r.wanted+held == 0 {
+		delete(p.waiting, r)
+	}
+	p.each(t, func(x *Scheduler) error { x.Want(r.id, r.wanted+held); return nil })
 }
 
 func (p *pair) end(t *rapid.T) {

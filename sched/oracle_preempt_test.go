@@ -9,7 +9,7 @@ func (w *world) giveBack() map[string]rats {
 		out[q.name] = make(rats, w.dims)
 	}
 	for d := range w.dims {
-		w.pour(w.queues[0], d, w.of(w.cluster())[d], out)
+		w.pour(w.queues[0], d, w.maximum(w.queues[0])[d], out)
 	}
 	return out
 }
