@@ -46,7 +46,7 @@ func TestQueuesAreChangedWhileServicesRun(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer c.Close() //nolint:errcheck // the fabric ends with it
+	defer c.Close()
 	apply := func(queues ...protocol.Queue) error {
 		_, err := c.ApplyQueues(ctx, protocol.ApplyQueues{Queues: slices.Concat([]protocol.Queue{{Name: "root"}, {Name: "default", Parent: "root"}}, queues)})
 		return err

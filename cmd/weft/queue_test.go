@@ -249,6 +249,8 @@ func TestBadUsageOfQueues(t *testing.T) {
 		{"explain", 2, "SESSION|SERVICE is missing"},
 		{"explain 0", 2, `"0" is not the number of a session`},
 		{"explain price@", 2, `"price@" is neither`},
+		{"broker --queues testdata/queues/cycle.yaml", 2, "--queues: testdata/queues/cycle.yaml:3: queues[1].parent"},
+		{"broker --queues missing.yaml", 2, "--queues: queues: open missing.yaml"},
 		{"agent --label zone", 2, `--label: "zone" is not of the form NAME=VALUE`},
 		{"agent --label Zone=1", 2, `"Zone" is not a name for a label`},
 	}

@@ -165,12 +165,11 @@ func describeChanges(applied protocol.QueuesApplied) string {
 		}
 		var parts []string
 		for _, f := range c.Fields {
-			switch {
-			case c.Change == protocol.ChangeAdded:
+			if c.Change == protocol.ChangeAdded {
 				parts = append(parts, f.Field+" "+f.New)
-			default:
-				parts = append(parts, fmt.Sprintf("%s %s -> %s", f.Field, cmp.Or(f.Old, "(left out)"), cmp.Or(f.New, "(left out)")))
+				continue
 			}
+			parts = append(parts, fmt.Sprintf("%s %s -> %s", f.Field, cmp.Or(f.Old, "(left out)"), cmp.Or(f.New, "(left out)")))
 		}
 		line := what + ": " + c.Change
 		if len(parts) > 0 {
