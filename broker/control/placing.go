@@ -128,19 +128,19 @@ func (t *placing) discharge(m *manager) {
 	}
 }
 
-// dimension finds a dimension by its name, and takes it in where it is new.
-func (t *placing) dimension(name string) (resource.Dimension, error) {
+// dimension takes in a dimension by its name, where it is new.
+func (t *placing) dimension(name string) error {
 	space := t.lookup.Space()
 	if d, ok := space.Dimension(name); ok && int(d) >= resource.Dimensions {
-		return d, nil
+		return nil
 	}
-	more, d, err := space.With(name)
+	more, _, err := space.With(name)
 	if err != nil {
-		return 0, fmt.Errorf("a fabric may have %d dimensions beside %s, and has %s", protocol.MaxFurther,
+		return fmt.Errorf("a fabric may have %d dimensions beside %s, and has %s", protocol.MaxFurther,
 			strings.Join(protocol.Dimensions(), ", "), strings.Join(space.Names()[resource.Dimensions:], ", "))
 	}
 	t.sched.Extend(more)
-	return d, nil
+	return nil
 }
 
 // learn takes in the dimensions of a capacity. The error begins with the one for which there is no room.
@@ -151,7 +151,7 @@ func (t *placing) learn(c protocol.Capacity) error {
 	}
 	slices.Sort(names)
 	for _, name := range names {
-		if _, err := t.dimension(name); err != nil {
+		if err := t.dimension(name); err != nil {
 			return fmt.Errorf("capacity.%s: %w", name, err)
 		}
 	}

@@ -99,7 +99,7 @@ func (t *queueing) replace(next queues.Config) error {
 		if _, known := queues.In(p.lookup.Space())(name); known {
 			continue
 		}
-		if _, err := p.dimension(name); err != nil {
+		if err := p.dimension(name); err != nil {
 			return protocol.Errorf(protocol.CodeInvalid, "apply queues", "queues: %v", err)
 		}
 	}
