@@ -176,6 +176,7 @@ func TestBadRequests(t *testing.T) {
 		{post, "/v1/services", `{"name":"a"}{"name":"b"}`, 400, "more after the first value"},
 		{post, "/v1/services", `{"limits":{"idle":"soon"}}`, 400, `"soon" is not a duration`},
 		{post, "/v1/services", `"` + strings.Repeat("x", maxBody) + `"`, 413, "larger than 2097152 bytes"},
+		{put, "/v1/queues", "", 400, "body: is empty; it is a JSON object"},
 		{post, "/v1/services/price/move", `{"name":"other"}`, 400, "name: the body says other; here it is price"},
 		{get, "/v1", "", 404, "nothing at /v1"},
 		{get, "/", "", 404, "nothing at /"},

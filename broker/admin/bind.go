@@ -23,7 +23,7 @@ func (r *route) body(req *http.Request) ([]byte, error) {
 	op := r.method + " " + req.URL.Path
 	v := protocol.NewBody(r.kind)
 	if r.method == post || r.method == put {
-		if err := decode(req.Body, op, v); err != nil {
+		if err := decode(req.Body, op, v, r.method == post); err != nil {
 			return nil, err
 		}
 	}
@@ -91,13 +91,16 @@ func (r *route) wildcards() []string {
 	return names
 }
 
-// decode reads one JSON object; an empty body is an empty one.
-func decode(from io.Reader, op string, v any) error {
+// decode reads one JSON object. An empty body is an empty one where it may be left out: what replaces something must be said.
+func decode(from io.Reader, op string, v any, optional bool) error {
 	d := json.NewDecoder(from)
 	d.DisallowUnknownFields()
 	err := d.Decode(v)
-	if errors.Is(err, io.EOF) {
+	switch {
+	case errors.Is(err, io.EOF) && optional:
 		return nil
+	case errors.Is(err, io.EOF):
+		err = errors.New("is empty; it is a JSON object")
 	}
 	if err == nil && d.More() {
 		err = errors.New("there is more after the first value")
