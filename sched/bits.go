@@ -1,46 +1,75 @@
 package sched
 
-// bits is a set of classes of requests by their bit.
-type bits [4]uint64
+import (
+	"iter"
+	mathbits "math/bits"
+)
+
+// classBits is how many classes of requests have a bit of their own.
+const classBits = 16 * 64
 
 // manyClasses is the bit that all classes share for which there was no bit of their own left.
-const manyClasses = 4*64 - 1
+const manyClasses = classBits - 1
 
-func (b *bits) set(i uint8)   { b[i/64] |= 1 << (i % 64) }
-func (b *bits) clear(i uint8) { b[i/64] &^= 1 << (i % 64) }
+// bits is a set of classes of requests by their bit.
+type bits [classBits / 64]uint64
 
-// and is what both sets have.
-func (b *bits) and(o *bits) bits {
-	return bits{b[0] & o[0], b[1] & o[1], b[2] & o[2], b[3] & o[3]}
+func (b *bits) set(i uint16)      { b[i/64] |= 1 << (i % 64) }
+func (b *bits) clear(i uint16)    { b[i/64] &^= 1 << (i % 64) }
+func (b *bits) has(i uint16) bool { return b[i/64]&(1<<(i%64)) != 0 }
+
+// keep leaves in b what o has as well.
+func (b *bits) keep(o *bits) {
+	for i := range b {
+		b[i] &= o[i]
+	}
+}
+
+// common iterates over what both have.
+func (b *bits) common(o *bits) iter.Seq[uint16] {
+	return func(yield func(uint16) bool) {
+		for i := range b {
+			for word := b[i] & o[i]; word != 0; word &= word - 1 {
+				if !yield(uint16(64*i + mathbits.TrailingZeros64(word))) {
+					return
+				}
+			}
+		}
+	}
 }
 
 // beyond says whether b and o have something in common that less has not.
 func (b *bits) beyond(o, less *bits) bool {
-	return b[0]&o[0]&^less[0]|b[1]&o[1]&^less[1]|b[2]&o[2]&^less[2]|b[3]&o[3]&^less[3] != 0
+	for i := range b {
+		if b[i]&o[i]&^less[i] != 0 {
+			return true
+		}
+	}
+	return false
 }
 
-// counts says how many members a set has of each bit; the set is its second half.
+// counts says how many members a set has of each bit; the set is those of which there are any.
 type counts struct {
-	of  [4 * 64]uint32
-	has bits
+	of  [classBits]uint32
+	set bits
 }
 
 // add counts one more of bit i, and says whether it is the first.
-func (c *counts) add(i uint8) bool {
+func (c *counts) add(i uint16) bool {
 	c.of[i]++
 	if c.of[i] > 1 {
 		return false
 	}
-	c.has.set(i)
+	c.set.set(i)
 	return true
 }
 
 // drop counts one less of bit i, and says whether it was the last.
-func (c *counts) drop(i uint8) bool {
+func (c *counts) drop(i uint16) bool {
 	c.of[i]--
 	if c.of[i] > 0 {
 		return false
 	}
-	c.has.clear(i)
+	c.set.clear(i)
 	return true
 }

@@ -8,37 +8,32 @@ import (
 	"github.com/weft-fabric/weft/sched/resource"
 )
 
-// class is what equal requests have in common: what they ask for and where it may be. They share the search for a node:
-// where it found none, nobody looks again until something became free that would do.
-//
-// A request whose search depends on what it holds or has let pass has a class of its own.
+// class is what equal requests have in common: what they ask for, and of what kind the nodes must be. They share the
+// search for a node: where it found none, nobody looks again until something became free that would do. What is a
+// request's own, its place and the nodes that it has already, is looked at beside it.
 type class struct {
 	key      classKey
 	ask      resource.Vector
 	needs    []need
 	gpu      bool
-	node     string
-	rack     string
-	relaxed  bool
 	nodeType string
 	allowed  []platform.Platform
 	except   []string
 	artefact string
-	own      *request // of which it is the class alone; nil: it is shared
 
-	bit      uint8
+	bit      uint16
 	requests int
 	closed   bool // no node has room
-	at       int  // among the closed ones
-	survey   survey
+	narrow   bool // a search found no room, so that it is known of which nodes there is some now
+	at       int  // among the narrow ones
+	nodes    int  // that have room, while it is narrow
 
 	// What follows from the cluster, as of its version.
-	version uint64
-	weights []float64 // of the needs, for alignment
-	tiers   [2][]*band
-	tier    []tier // by band
-	// Of the last search, by tier.
-	frontier [2]frontier
+	version  uint64
+	weights  []float64 // of the needs, for alignment
+	tiers    [2][]*band
+	tier     []tier      // by band
+	frontier [2]frontier // of the last search, by tier
 }
 
 // tier says how well a band suits a class: the first is tried before the second.
@@ -51,21 +46,19 @@ const (
 )
 
 type classKey struct {
-	ask            resource.Vector
-	node, rack     string
-	nodeType       string
-	platforms      string
-	except         string
-	artefact       string
-	own            string // the request's id where it has a class of its own
-	relaxed, plain bool
+	ask       resource.Vector
+	nodeType  string
+	platforms string
+	except    string
+	artefact  string
+	anywhere  bool // no platforms are named
 }
 
 // keyOf says of which class a request is.
 func keyOf(r *Request) classKey {
 	k := classKey{
-		ask: r.Capacity, node: r.Node, rack: r.Rack, nodeType: r.NodeType, artefact: r.Artefact, relaxed: r.Relaxed,
-		except: strings.Join(r.Except, " "), plain: len(r.Platforms) == 0,
+		ask: r.Capacity, nodeType: r.NodeType, artefact: r.Artefact, except: strings.Join(r.Except, " "),
+		anywhere: len(r.Platforms) == 0,
 	}
 	if len(r.Platforms) > 0 {
 		names := make([]string, len(r.Platforms))
@@ -74,20 +67,14 @@ func keyOf(r *Request) classKey {
 		}
 		k.platforms = strings.Join(names, " ")
 	}
-	if r.Relaxed || r.Nodes > 1 {
-		k.own = r.ID
-	}
 	return k
 }
 
 // newClass makes the class of a request.
-func newClass(key classKey, r *request, dims, gpu int) *class {
+func newClass(key classKey, r *Request, dims, gpu int) *class {
 	k := &class{
-		key: key, ask: r.Capacity, node: r.Node, rack: r.Rack, relaxed: r.Relaxed, nodeType: r.NodeType,
-		allowed: r.Platforms, except: r.Except, artefact: r.Artefact, gpu: gpu >= 0 && r.Capacity[gpu] > 0,
-	}
-	if key.own != "" {
-		k.own = r
+		key: key, ask: r.Capacity, nodeType: r.NodeType, allowed: r.Platforms, except: r.Except, artefact: r.Artefact,
+		gpu: gpu >= 0 && r.Capacity[gpu] > 0,
 	}
 	for d := range dims {
 		if r.Capacity[d] > 0 {
@@ -160,38 +147,27 @@ func (k *class) tierOf(n *node) tier {
 // fits says whether a node has what is asked for.
 func (k *class) fits(n *node, dims int) bool { return covers(n.free[:dims], k.needs) }
 
-// at says whether the node is where the class is to be.
-func (k *class) isAt(n *node) bool {
-	return (k.node == "" || k.node == n.Name) && (k.rack == "" || k.rack == n.Rack)
-}
-
-// passesSome says whether there may be nodes with room that are out of the question.
-func (k *class) passesSome() bool { return len(k.except) > 0 || k.own != nil && k.own.Nodes > 1 }
-
-// passes says whether a node is out of the question for the next container of r, although it has room.
-func (k *class) passes(r *request, n *node) bool {
-	return slices.Contains(k.except, n.Name) || r != nil && r.Nodes > 1 && r.spreads(n)
-}
-
-// admits says whether the node has room for a container of the class, wherever it is to be when it is relaxed.
+// admits says whether the node has room for a container of the class.
 func (k *class) admits(n *node, c *cluster) bool {
 	k.refresh(c)
-	return k.tierOf(n) != noTier && (k.relaxed || k.isAt(n)) && k.fits(n, c.dims) && !k.passes(k.own, n)
+	return k.tierOf(n) != noTier && k.fits(n, c.dims) && !slices.Contains(k.except, n.Name)
 }
 
-// classes holds the classes there are, and which of them are closed.
+// classes holds the classes there are, and which of them are closed. Of a narrow one it is known how many nodes have room,
+// since each of them gained it after the search that found none; when the last one has lost it again, the class is closed.
 type classes struct {
 	byKey  map[classKey]*class
-	closed []*class
+	narrow []*class
 	open   counts // of the classes that are not closed
-	spare  []uint8
+	spare  []uint16
 	opened uint64 // the moment when one was opened last
+	era    uint64 // what nodes know of narrow classes is of this one
 }
 
 func newClasses() classes {
-	c := classes{byKey: make(map[classKey]*class)}
+	c := classes{byKey: make(map[classKey]*class), era: 1}
 	for bit := manyClasses - 1; bit >= 0; bit-- {
-		c.spare = append(c.spare, uint8(bit))
+		c.spare = append(c.spare, uint16(bit))
 	}
 	return c
 }
@@ -201,7 +177,7 @@ func (c *classes) of(r *request, dims, gpu int) *class {
 	key := keyOf(&r.Request)
 	k, ok := c.byKey[key]
 	if !ok {
-		k = newClass(key, r, dims, gpu)
+		k = newClass(key, &r.Request, dims, gpu)
 		k.bit = manyClasses
 		if last := len(c.spare) - 1; last >= 0 {
 			k.bit, c.spare = c.spare[last], c.spare[:last]
@@ -218,9 +194,10 @@ func (c *classes) leave(k *class) {
 	if k.requests--; k.requests > 0 {
 		return
 	}
-	if k.closed {
-		c.take(k)
-	} else {
+	if k.narrow {
+		c.widen(k)
+	}
+	if !k.closed {
 		c.open.drop(k.bit)
 	}
 	delete(c.byKey, k.key)
@@ -234,44 +211,87 @@ func (c *classes) close(k *class) {
 	if k.closed {
 		return
 	}
-	k.closed, k.at = true, len(c.closed)
-	c.closed = append(c.closed, k)
+	k.closed = true
 	c.open.drop(k.bit)
+	if !k.narrow {
+		k.narrow, k.at, k.nodes = true, len(c.narrow), 0
+		c.narrow = append(c.narrow, k)
+	}
 }
 
-// take takes a class out of the closed ones.
-func (c *classes) take(k *class) {
-	last := c.closed[len(c.closed)-1]
-	c.closed[k.at], last.at = last, k.at
-	c.closed[len(c.closed)-1] = nil
-	c.closed = c.closed[:len(c.closed)-1]
-	k.closed = false
+// widen takes a class out of the narrow ones.
+func (c *classes) widen(k *class) {
+	last := c.narrow[len(c.narrow)-1]
+	c.narrow[k.at], last.at = last, k.at
+	c.narrow[len(c.narrow)-1] = nil
+	c.narrow = c.narrow[:len(c.narrow)-1]
+	k.narrow = false
 }
 
 // reopen has the search tried again.
 func (c *classes) reopen(k *class, now uint64) {
 	if k.closed {
-		c.take(k)
+		k.closed = false
 		c.open.add(k.bit)
 		c.opened = now
 	}
 }
 
-// reopenAll has the search tried again for all.
+// reopenAll has the search tried again for all, and forgets what is known of narrow classes.
 func (c *classes) reopenAll(now uint64) {
-	for len(c.closed) > 0 {
-		c.reopen(c.closed[len(c.closed)-1], now)
+	c.era++
+	for len(c.narrow) > 0 {
+		k := c.narrow[len(c.narrow)-1]
+		c.reopen(k, now)
+		c.widen(k)
 	}
 }
 
-// freed opens the classes for which the node has room.
+// freed opens the classes for which a node has room that something was given back on.
 func (c *classes) freed(n *node, of *cluster, now uint64) {
+	if n.era == c.era {
+		for _, k := range n.rooms {
+			k.nodes--
+		}
+	}
+	n.rooms, n.era = n.rooms[:0], c.era
 	if n.band == nil {
 		return
 	}
-	for i := len(c.closed) - 1; i >= 0; i-- { // what is opened makes room for the last one, which was looked at
-		if k := c.closed[i]; k.admits(n, of) {
-			c.reopen(k, now)
+	for _, k := range c.narrow {
+		if !k.admits(n, of) {
+			continue
 		}
+		n.rooms = append(n.rooms, k)
+		k.nodes++
+		if k.closed {
+			c.reopen(k, now)
+			k.only(of.changed - 1)
+		}
+	}
+}
+
+// taken closes the narrow classes of whose nodes this was the last to have room.
+func (c *classes) taken(n *node, of *cluster) {
+	if n.era != c.era {
+		return
+	}
+	kept := n.rooms[:0]
+	for _, k := range n.rooms {
+		if k.fits(n, of.dims) {
+			kept = append(kept, k)
+			continue
+		}
+		if k.nodes--; k.nodes == 0 && k.narrow {
+			c.close(k)
+		}
+	}
+	n.rooms = kept
+}
+
+// only notes that of all nodes only those have room whose change is this one or a later one.
+func (k *class) only(change uint64) {
+	for i := range k.frontier {
+		k.frontier[i] = frontier{fill: emptiest, seen: change, known: true, none: true}
 	}
 }

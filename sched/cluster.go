@@ -32,6 +32,9 @@ type node struct {
 	first      int32 // of its containers, 0 none
 	fill       fill
 
+	rooms []*class // the narrow classes for which it has room, as of the era
+	era   uint64
+
 	band  *band // nil: it is cordoned
 	block *block
 	at    int
@@ -52,10 +55,10 @@ type cluster struct {
 
 	total, largest resource.Vector
 	having         [resource.MaxDimensions]int // nodes that have the largest amount
-	norm           []float64 // by dimension: 1 over the largest amount of any node
-	version        uint64    // of bands and norm
-	stale          bool      // the norm is to be found anew
-	holding        []*node   // used again by each search
+	norm           []float64                   // by dimension: 1 over the largest amount of any node
+	version        uint64                      // of bands and norm
+	stale          bool                        // the norm is to be found anew
+	holding        []*node                     // used again by each search
 
 	// The nodes whose free amounts changed last, so that a search can go on from where the one before ended.
 	changes [1024]*node
@@ -220,143 +223,4 @@ func (c *cluster) take(n *node, amount *resource.Vector, sign int64) {
 		n.fill.free = normalised(&n.free, c.norm)
 		n.band.update(n)
 	}
-}
-
-// best finds the node for one more container of r: of the class's tiers the first in which a node has room, and in it the
-// one with the best score, those first that hold the artefact. It is nil when no node has room.
-func (c *cluster) best(k *class, r *request) *node {
-	k.refresh(c)
-	if k.node != "" || k.rack != "" {
-		if n := c.bestAt(k, r); n != nil || !k.relaxed {
-			return n
-		}
-	}
-	for tier := range k.tiers {
-		if n := c.bestIn(k, r, tier); n != nil {
-			return n
-		}
-	}
-	return nil
-}
-
-// bestAt finds the best node at the class's place.
-func (c *cluster) bestAt(k *class, r *request) *node {
-	nodes := c.racks[k.rack]
-	if k.node != "" {
-		n, ok := c.byName[k.node]
-		if !ok || k.rack != "" && n.Rack != k.rack {
-			return nil
-		}
-		return c.bestOf(k, r, []*node{n})
-	}
-	return c.bestOf(k, r, nodes)
-}
-
-// bestOf finds the best of some nodes, tier by tier, those first that hold the artefact.
-func (c *cluster) bestOf(k *class, r *request, nodes []*node) *node {
-	var found *node
-	rank, score := 0, 0.0
-	for _, n := range nodes {
-		tier := k.tierOf(n)
-		if tier == noTier || !k.fits(n, c.dims) || k.passes(r, n) {
-			continue
-		}
-		at := 2 * int(tier)
-		if k.artefact != "" && !slices.Contains(n.Artefacts, k.artefact) {
-			at++
-		}
-		s := c.score(k, n)
-		if found == nil || at < rank || at == rank && s > score {
-			found, rank, score = n, at, s
-		}
-	}
-	return found
-}
-
-// score says how well a node that has room fits: the higher, the better.
-func (c *cluster) score(k *class, n *node) float64 {
-	switch c.scores.of(k) {
-	case Alignment:
-		return dot(n.free[:c.dims], k.needs, k.weights)
-	case Spreading:
-		return n.fill.free
-	default:
-		return -n.fill.free
-	}
-}
-
-// bestIn finds the best node of a tier.
-func (c *cluster) bestIn(k *class, r *request, tier int) *node {
-	if k.artefact != "" && len(c.holders[k.artefact]) > 0 {
-		c.holding = c.holding[:0]
-		for _, n := range c.holders[k.artefact] {
-			if int(k.tierOf(n)) == tier {
-				c.holding = append(c.holding, n)
-			}
-		}
-		if n := c.bestOf(k, r, c.holding); n != nil {
-			return n
-		}
-	}
-	var passOver func(*node) bool
-	if k.passesSome() {
-		passOver = func(n *node) bool { return k.passes(r, n) }
-	}
-	var best *node
-	switch c.scores.of(k) {
-	case Alignment:
-		var a aligned
-		for _, b := range k.tiers[tier] {
-			a = b.bestAligned(k.needs, k.weights, a, passOver)
-		}
-		best = a.node
-	case Spreading:
-		for _, b := range k.tiers[tier] {
-			best = b.emptiest(k.needs, best, passOver)
-		}
-	default:
-		if passOver != nil {
-			for _, b := range k.tiers[tier] {
-				best = b.bestFit(k.needs, fullest, best, passOver)
-			}
-			return best
-		}
-		best = c.bestFit(k, tier)
-	}
-	return best
-}
-
-// frontier is what a search for the best fit left for the next one of its class: of the nodes that did not change since,
-// those that are fuller have no room.
-type frontier struct {
-	fill  fill
-	seen  uint64 // changes
-	known bool
-}
-
-// bestFit finds the best fit in a tier, from where the search before ended.
-func (c *cluster) bestFit(k *class, tier int) *node {
-	const patience = 256 // changes; with more a new search is cheaper
-	m := &k.frontier[tier]
-	var best *node
-	from := fullest
-	if m.known && c.changed-m.seen <= patience {
-		from = m.fill
-		for i := m.seen; i < c.changed; i++ {
-			n := c.changes[i%uint64(len(c.changes))]
-			if n.block != nil && int(k.tierOf(n)) == tier && (best == nil || n.fill.less(best.fill)) && k.fits(n, c.dims) {
-				best = n
-			}
-		}
-	}
-	if best == nil || from.less(best.fill) {
-		for _, b := range k.tiers[tier] {
-			best = b.bestFit(k.needs, from, best, nil)
-		}
-	}
-	*m = frontier{fill: emptiest, seen: c.changed, known: true}
-	if best != nil {
-		m.fill = best.fill
-	}
-	return best
 }

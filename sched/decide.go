@@ -65,19 +65,17 @@ func (s decider) try(q *queue, released uint64, p *Placement) outcome {
 	}
 	for q.active.len() > 0 {
 		child := q.active.top()
+		if !child.pending.set.beyond(&s.classes.open.set, &child.failed) {
+			q.park(child)
+			continue
+		}
 		came := s.try(child, released, p)
 		if came != failed {
 			return came
 		}
 		q.park(child)
 	}
-	q.failed = q.pending.has.and(&s.classes.open.has)
-	q.failed.clear(manyClasses)
-	q.failedAt = s.now
-	q.blockers = 0
-	for _, child := range q.parked {
-		q.blockers |= child.blockers & (1<<q.depth - 1)
-	}
+	q.fail(s.now)
 	return failed
 }
 
@@ -86,11 +84,12 @@ func (s decider) rescan(q *queue) {
 	q.scanned = s.now
 	for i := len(q.parked) - 1; i >= 0; i-- {
 		child := q.parked[i]
-		wake := child.pending.has.beyond(&s.classes.open.has, &child.failed)
 		for _, above := range s.path[:child.depth] {
-			wake = wake || child.blockers&(1<<above.depth) != 0 && above.released > child.failedAt
+			if child.blockers&(1<<above.depth) != 0 && above.released > child.failedAt {
+				child.forgive()
+			}
 		}
-		if wake {
+		if child.pending.set.beyond(&s.classes.open.set, &child.failed) {
 			q.wake(child)
 		}
 	}
@@ -98,10 +97,12 @@ func (s decider) rescan(q *queue) {
 
 // tryLeaf places one container of a leaf.
 func (s decider) tryLeaf(f *leaf, released uint64, p *Placement) outcome {
-	if f.scanned < max(released, s.classes.opened, f.changed) {
-		f.rescan(s.now)
+	if f.weighed < max(released, f.changed) {
+		f.reweigh(s.now)
 	}
-	q := f.queue
+	if f.scanned < s.classes.opened {
+		f.rescan(s.now, &s.classes.open.set)
+	}
 	for f.active.len() > 0 && !f.reserved() {
 		if s.budget <= 0 {
 			return spent
@@ -110,55 +111,58 @@ func (s decider) tryLeaf(f *leaf, released uint64, p *Placement) outcome {
 		l := f.active.top()
 		r := l.waiting.top()
 		if k := r.class; k.closed {
-			f.park(l, false, 0)
-		} else if at := s.full(r); at != nil {
-			f.park(l, true, 1<<at.depth)
+			f.park(l, noRoom, 0)
+		} else if at := f.full(&k.ask); at != nil {
+			f.park(l, atLimit, 1<<at.depth)
 		} else if !f.policy.allows(f, &k.ask, l.key.user) {
-			f.park(l, true, 0)
-		} else if n, late := s.node(r); n != nil {
+			f.park(l, atLimit, 0)
+		} else if n, none := s.node(r); n != nil {
 			*p = s.put(r, n)
 			return placed
+		} else if none {
+			s.classes.close(k)
+			f.park(l, noRoom, 0)
 		} else {
-			if !late {
-				s.classes.close(k)
-			}
-			f.park(l, late, 0)
+			f.park(l, noPlace, 0)
+			s.stuck.add(l)
 		}
 	}
-	q.failed = q.pending.has.and(&s.classes.open.has)
-	q.failed.clear(manyClasses)
-	q.failedAt = s.now
-	q.blockers = 0
-	for _, l := range f.parked {
-		q.blockers |= l.blockers & (1<<q.depth - 1)
-	}
+	s.failLeaf(f)
 	return failed
 }
 
-// full gives the queue that has no room within its maximum for one more container of the request; nil: all have.
-func (s decider) full(r *request) *queue {
-	for q := r.service.leaf.queue; q != nil; q = q.parent {
-		if q.limited && !q.within(&r.class.ask) {
-			return q
+// failLeaf notes that all that is wanted in a leaf was tried and failed.
+func (s decider) failLeaf(f *leaf) {
+	q := f.queue
+	q.failed = q.pending.set
+	q.failed.keep(&s.classes.open.set)
+	q.failedAt, q.blockers = s.now, 0
+	for _, l := range f.parked {
+		if l.held == noRoom && len(f.limits) > 0 { // it may fail all the same when a node has room
+			if at := f.full(&l.key.class.ask); at != nil {
+				q.failed.set(l.key.class.bit)
+				q.blockers |= 1 << at.depth
+			}
 		}
+		q.blockers |= l.blockers
 	}
-	return nil
+	q.blockers &= 1<<q.depth - 1
+	q.failed.clear(manyClasses)
 }
 
-// node finds the node for one more container of a request. It is nil when none has room, or when one has where the request
-// waits for another place: then late is true.
-func (s decider) node(r *request) (n *node, late bool) {
-	k := r.class
-	n = s.cluster.best(k, r)
-	if n == nil || !k.relaxed || k.isAt(n) {
-		return n, false
+// node finds the node for one more container of a request. Where it finds none, or the request waits for another place,
+// none says whether no node at all has room for its class.
+func (s decider) node(r *request) (n *node, none bool) {
+	n, none = s.cluster.best(r)
+	if n == nil || !r.Relaxed || r.isAt(n) {
+		return n, none
 	}
 	if s.delay && r.missed < r.lacks() {
 		if !r.delayed {
 			r.delayed = true
 			s.delayed = append(s.delayed, r)
 		}
-		return nil, true
+		return nil, false
 	}
 	return n, false
 }
@@ -174,7 +178,7 @@ func (s decider) undelay(r *request) {
 // put has the request hold one more container, on the node.
 func (s decider) put(r *request, n *node) Placement {
 	k := r.class
-	if k.relaxed && k.isAt(n) {
+	if r.Relaxed && r.isAt(n) {
 		r.missed = 0
 	}
 	s.undelay(r)
@@ -182,11 +186,15 @@ func (s decider) put(r *request, n *node) Placement {
 	i := s.containers.add(r, n)
 	n.containers++
 	s.cluster.take(n, &k.ask, 1)
+	s.classes.taken(n, &s.cluster)
 	r.held++
 	r.note(n, 1)
 	ledger{s.Scheduler}.hold(r.service, &k.ask, 1)
 	if r.lacks() == 0 {
 		r.service.leaf.quit(r, s.now)
+	}
+	if f := r.service.leaf; f.queue.Reserve {
+		f.queue.touch() // another one may be the first in line now
 	}
 	return Placement{
 		Container: s.containers.id(i), Request: r.ID, Service: r.Service, Queue: r.service.leaf.queue.Name, Node: n.Name,
@@ -216,7 +224,7 @@ func (s *Scheduler) Heartbeat(node string) {
 	}
 	ledger{s}.settle()
 	for _, r := range s.delayed {
-		if r.class.isAt(n) || !r.class.admits(n, &s.cluster) {
+		if r.isAt(n) || !r.class.admits(n, &s.cluster) || r.spreads(n) {
 			continue
 		}
 		if r.missed++; r.missed >= r.lacks() {
@@ -254,7 +262,7 @@ func (s decider) tryLeafExactly(f *leaf, p *Placement) outcome {
 			return spent
 		}
 		s.budget--
-		if s.full(r) == nil && f.policy.allows(f, &r.class.ask, r.service.user) {
+		if f.full(&r.class.ask) == nil && f.policy.allows(f, &r.class.ask, r.service.user) {
 			if n := s.nodeExactly(r); n != nil {
 				*p = s.put(r, n)
 				return placed
@@ -275,17 +283,14 @@ func (s decider) nodeExactly(r *request) *node {
 		return n
 	}
 	n, k := s.offered, r.class
-	if !k.admits(n, &s.cluster) {
+	if !k.admits(n, &s.cluster) || !r.may(n) {
 		return nil
 	}
-	if k.tierOf(n) == second { // not while one of the kind that it asks for has room
-		best := s.cluster.best(k, r)
-		if best != nil && k.tierOf(best) == first || !k.isAt(n) && s.cluster.bestIn(k, r, int(first)) != nil {
-			return nil
-		}
+	if k.tierOf(n) == second && s.roomIn(first, r, n) {
+		return nil // not while one of the kind that it asks for has room
 	}
 	switch {
-	case !k.relaxed || k.isAt(n):
+	case !r.Relaxed || r.isAt(n):
 		return n
 	case r.offer == s.offers: // it has let this offer pass, whatever else was decided since
 		return nil
@@ -296,6 +301,17 @@ func (s decider) nodeExactly(r *request) *node {
 		r.missed++
 		return nil
 	}
+}
+
+// roomIn says whether a node of a tier has room for one more container of a request: at the place that the request names
+// where n is there too, and anywhere otherwise.
+func (s decider) roomIn(t tier, r *request, n *node) bool {
+	for _, o := range s.cluster.order {
+		if r.class.admits(o, &s.cluster) && r.class.tierOf(o) == t && !r.spreads(o) && (!r.isAt(n) || r.isAt(o)) {
+			return true
+		}
+	}
+	return false
 }
 
 // ResetTried forgets what [Scheduler.Tried] tells.

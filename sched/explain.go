@@ -161,18 +161,19 @@ type survey struct {
 
 // survey looks at all nodes for one more container of the request; equal requests share what it finds.
 func (s explainer) survey(r *request) *survey {
-	k := r.class
+	l := r.line
 	at := moment{s.now, s.decisions, s.offered}
-	if k.survey.at == at {
-		return &k.survey
+	if l.survey != nil && l.survey.at == at {
+		return l.survey
 	}
 	nodes := s.cluster.order
 	if s.offered != nil {
 		nodes = []*node{s.offered}
 	}
-	k.survey = s.look(nodes, k, r, explainer.barrier)
-	k.survey.at = at
-	return &k.survey
+	v := s.look(nodes, r, explainer.barrier)
+	v.at = at
+	l.survey = &v
+	return &v
 }
 
 // passed says why a request does not take the node of an offer, which has room for it.
@@ -180,7 +181,7 @@ func (s explainer) passed(r *request) []Reason {
 	n, k := s.offered, r.class
 	k.refresh(&s.cluster)
 	switch {
-	case k.relaxed && !k.isAt(n):
+	case r.Relaxed && !r.isAt(n):
 		return []Reason{{Barrier: Preferred, Nodes: 1, Of: 1, Text: fmt.Sprintf(
 			"node %s: it prefers %s, and lets as many offers of other places pass as it wants containers (%d of %d)", n.Name, r.where(), r.missed, r.lacks())}}
 	case k.tierOf(n) == second:
@@ -192,7 +193,7 @@ func (s explainer) passed(r *request) []Reason {
 }
 
 // look counts by barrier what stands between a request and the nodes.
-func (s explainer) look(nodes []*node, k *class, r *request, judge func(explainer, *class, *request, *node) Barrier) survey {
+func (s explainer) look(nodes []*node, r *request, judge func(explainer, *request, *node) Barrier) survey {
 	var v survey
 	if len(s.cluster.order) == 0 {
 		v.reasons = []Reason{{Barrier: NoNode, Text: "no node has joined"}}
@@ -200,7 +201,7 @@ func (s explainer) look(nodes []*node, k *class, r *request, judge func(explaine
 	}
 	var by [Spread + 1]tally
 	for _, n := range nodes {
-		b := judge(s, k, r, n)
+		b := judge(s, r, n)
 		if b == NoBarrier {
 			v.able++
 			continue
@@ -208,11 +209,11 @@ func (s explainer) look(nodes []*node, k *class, r *request, judge func(explaine
 		if b == NoRoom {
 			v.full = append(v.full, n.Name)
 		}
-		by[b].add(n, b, k, s.cluster.dims)
+		by[b].add(n, b, r.class, s.cluster.dims)
 	}
 	for b := WrongNode; b <= Spread; b++ {
 		if by[b].nodes > 0 {
-			v.reasons = append(v.reasons, s.because(b, &by[b], k, r)...)
+			v.reasons = append(v.reasons, s.because(b, &by[b], r)...)
 		}
 	}
 	return v
@@ -244,14 +245,14 @@ func (t *tally) add(n *node, b Barrier, k *class, dims int) {
 }
 
 // barrier says what stands between a request and one more container of it on the node.
-func (s explainer) barrier(k *class, r *request, n *node) Barrier {
-	if b := s.never(k, r, n); b != NoBarrier {
+func (s explainer) barrier(r *request, n *node) Barrier {
+	if b := s.never(r, n); b != NoBarrier {
 		return b
 	}
 	switch {
 	case n.Cordoned:
 		return Cordoned
-	case !k.fits(n, s.cluster.dims):
+	case !r.class.fits(n, s.cluster.dims):
 		return NoRoom
 	case r.spreads(n):
 		return Spread
@@ -260,14 +261,15 @@ func (s explainer) barrier(k *class, r *request, n *node) Barrier {
 	}
 }
 
-// never says why a node could not even hold a container of the class if it were empty.
-func (s explainer) never(k *class, _ *request, n *node) Barrier {
+// never says why a node could not even hold a container of the request if it were empty.
+func (s explainer) never(r *request, n *node) Barrier {
+	k := r.class
 	kind := s.cluster.kindOf(n)
 	_, b := k.judge(&kind)
 	switch {
-	case !k.relaxed && k.node != "" && k.node != n.Name:
+	case !r.Relaxed && r.Node != "" && r.Node != n.Name:
 		return WrongNode
-	case !k.relaxed && k.rack != "" && k.rack != n.Rack:
+	case !r.Relaxed && r.Rack != "" && r.Rack != n.Rack:
 		return WrongRack
 	case b == WrongType || b == WrongPlatform:
 		return b
@@ -281,7 +283,8 @@ func (s explainer) never(k *class, _ *request, n *node) Barrier {
 }
 
 // because puts a barrier into words, one reason for each dimension where it is about amounts.
-func (s explainer) because(b Barrier, t *tally, k *class, r *request) []Reason {
+func (s explainer) because(b Barrier, t *tally, r *request) []Reason {
+	k := r.class
 	of := len(s.cluster.order)
 	who := "node " + t.first
 	if t.nodes > 1 {
@@ -292,9 +295,9 @@ func (s explainer) because(b Barrier, t *tally, k *class, r *request) []Reason {
 	}
 	switch b {
 	case WrongNode:
-		return one("not node " + k.node + ", which is asked for")
+		return one("not node " + r.Node + ", which is asked for")
 	case WrongRack:
-		return one("not in rack " + k.rack + ", which is asked for")
+		return one("not in rack " + r.Rack + ", which is asked for")
 	case WrongType:
 		return one("not of node type " + k.nodeType + ", which is asked for")
 	case WrongPlatform:
@@ -347,9 +350,8 @@ func (s *Scheduler) Satisfiable(q Request, queue string) error {
 		return nil
 	}
 	ledger{s}.settle()
-	r := &request{Request: q}
-	k := newClass(keyOf(&q), r, s.cluster.dims, s.cluster.gpu)
-	v := explainer{s}.look(s.cluster.order, k, r, explainer.never)
+	k := newClass(keyOf(&q), &q, s.cluster.dims, s.cluster.gpu)
+	v := explainer{s}.look(s.cluster.order, &request{Request: q, class: k}, explainer.never)
 	texts := make([]string, len(v.reasons))
 	furthest := NoBarrier
 	for i, why := range v.reasons {

@@ -6,17 +6,20 @@ import (
 	"github.com/weft-fabric/weft/sched/resource"
 )
 
-// leaf is what stands in line in a queue without children. The requests of one class and user make up a line: what
-// stands in the way of one stands in the way of all. Of the lines in which something may be placed, the one whose first
+// leaf is what stands in line in a queue without children. The requests of one class, user and place make up a line: what
+// stands in the way of one stands in the way of all; one that has a way of its own has a line of its own. Of the lines in which something may be placed, the one whose first
 // request goes first is at the top; those whose first request was tried and failed are parked.
 type leaf struct {
 	queue   *queue
 	policy  policy
 	byKey   map[lineKey]*line
+	limits  []*queue // the leaf and those above it that have a maximum
 	active  heap[*line]
 	parked  []*line
-	scanned uint64 // when the parked lines were looked through last
-	changed uint64 // when what is held or wanted here changed in a way that may lift a limit
+	noRoom  map[uint16]*line // of the parked lines those whose class is closed, by its bit: the first of a list
+	scanned uint64           // when the parked lines were looked through last for those whose class was opened
+	weighed uint64           // when they were for those that a limit kept
+	changed uint64           // when what is held or wanted here changed in a way that may lift a limit
 
 	members []*service
 	users   map[string]*user
@@ -35,9 +38,31 @@ type user struct {
 }
 
 type lineKey struct {
-	class *class
-	user  *user
+	class      *class
+	user       *user
+	node, rack string
+	relaxed    bool
+	own        *request // nil: it is shared
 }
+
+// keyOfLine says in which line a request stands: one of its own where what it holds, or has let pass, decides where it may
+// be.
+func (r *request) keyOfLine(delay bool) lineKey {
+	k := lineKey{class: r.class, user: r.service.user, node: r.Node, rack: r.Rack, relaxed: r.Relaxed}
+	if r.Nodes > 1 || r.Relaxed && delay {
+		k.own = r
+	}
+	return k
+}
+
+// hold is what keeps the first request of a parked line.
+type hold uint8
+
+const (
+	noRoom  hold = iota // on any node: its class is closed
+	noPlace             // on the nodes where it may be, or it waits for those; see [stuck]
+	atLimit             // its queue's or its user's
+)
 
 // line is the requests of one class and user that want containers.
 type line struct {
@@ -46,19 +71,22 @@ type line struct {
 	waiting  heap[*request]
 	spot     int32 // in the heap of the leaf
 	shelf    int32 // among the parked
-	limited  bool  // parked for another reason than that no node has room
+	held     hold
+	next     *line // of those with its bit
 	blockers uint64
+	listed   bool // among the stuck
+	survey   *survey
 }
 
 func (l *line) place() *int32 { return &l.spot }
 
 func newLeaf(q *queue) *leaf {
-	return &leaf{queue: q, policy: policyOf(q.Policy), byKey: make(map[lineKey]*line), users: make(map[string]*user)}
+	return &leaf{queue: q, policy: policyOf(q.Policy), byKey: make(map[lineKey]*line), noRoom: make(map[uint16]*line), users: make(map[string]*user)}
 }
 
 // join puts a request that wants containers in its line.
-func (f *leaf) join(r *request, now uint64) {
-	key := lineKey{r.class, r.service.user}
+func (f *leaf) join(r *request, delay bool, now uint64) {
+	key := r.keyOfLine(delay)
 	l := f.byKey[key]
 	if l == nil {
 		l = &line{leaf: f, key: key, spot: absent, shelf: absent}
@@ -93,7 +121,7 @@ func (f *leaf) census(u *user, now uint64) {
 // lifted notes that what users may have has changed.
 func (f *leaf) lifted(now uint64) {
 	if f.policy.byUser() {
-		f.changed, f.scanned = now, 0 // also when it was looked through at this moment: a decision is no change from outside
+		f.changed, f.weighed = now, 0 // also when it was looked through at this moment: a decision is no change from outside
 		f.queue.touch()
 	}
 }
@@ -116,9 +144,6 @@ func (f *leaf) quit(r *request, now uint64) {
 	if l.waiting.len() == 0 {
 		f.queue.wanted(l.key.class.bit, false)
 		delete(f.byKey, l.key)
-	}
-	if f.queue.Reserve {
-		f.queue.touch() // it may have been what kept the others waiting
 	}
 }
 
@@ -153,23 +178,75 @@ func (f *leaf) unshelve(l *line) {
 	f.parked[l.shelf], last.shelf = last, l.shelf
 	f.parked = f.parked[:len(f.parked)-1]
 	l.shelf = absent
+	if l.held != noRoom {
+		return
+	}
+	bit := l.key.class.bit
+	if first := f.noRoom[bit]; first != l {
+		for first.next != l {
+			first = first.next
+		}
+		first.next = l.next
+	} else if l.next != nil {
+		f.noRoom[bit] = l.next
+	} else {
+		delete(f.noRoom, bit)
+	}
+	l.next = nil
 }
 
 // park sets an active line aside, whose first request could not be placed.
-func (f *leaf) park(l *line, limited bool, blockers uint64) {
+func (f *leaf) park(l *line, held hold, blockers uint64) {
 	f.active.remove(l.spot)
-	l.shelf, l.limited, l.blockers = int32(len(f.parked)), limited, blockers
+	l.shelf, l.held, l.blockers = int32(len(f.parked)), held, blockers
 	f.parked = append(f.parked, l)
+	if held == noRoom {
+		bit := l.key.class.bit
+		l.next = f.noRoom[bit]
+		f.noRoom[bit] = l
+	}
 }
 
-// rescan lifts the parked lines that may be worth a try again.
-func (f *leaf) rescan(now uint64) {
+// rescan lifts the parked lines whose class is open again.
+func (f *leaf) rescan(now uint64, open *bits) {
 	f.scanned = now
+	for bit := range f.queue.pending.set.common(open) {
+		for l := f.noRoom[bit]; l != nil; {
+			next := l.next
+			if !l.key.class.closed {
+				f.lift(l)
+			}
+			l = next
+		}
+	}
+}
+
+// reweigh lifts the parked lines that a limit kept.
+func (f *leaf) reweigh(now uint64) {
+	f.weighed = now
 	for i := len(f.parked) - 1; i >= 0; i-- {
-		if l := f.parked[i]; l.limited || !l.key.class.closed {
+		if l := f.parked[i]; l.held == atLimit {
 			f.lift(l)
 		}
 	}
+}
+
+// liftAll lifts all parked lines.
+func (f *leaf) liftAll() {
+	for len(f.parked) > 0 {
+		f.lift(f.parked[len(f.parked)-1])
+	}
+}
+
+// full gives the queue, of the leaf and those above, that has no room within its maximum for one more container; nil: all
+// have.
+func (f *leaf) full(ask *resource.Vector) *queue {
+	for _, q := range f.limits {
+		if !q.within(ask) {
+			return q
+		}
+	}
+	return nil
 }
 
 // reserved says whether a request that could not be placed keeps everything behind it waiting.

@@ -18,6 +18,7 @@ func (s ledger) unseat(v *service) {
 	}
 	s.account(v, &v.used, -1, -v.containers)
 	f := v.leaf
+	s.gaveBack(f)
 	last := f.members[len(f.members)-1]
 	f.members[v.seat], last.seat = last, v.seat
 	f.members = f.members[:len(f.members)-1]
@@ -81,22 +82,24 @@ func (s ledger) stand(v *service) {
 func (s ledger) line(r *request) {
 	switch lacks := r.lacks() > 0; {
 	case lacks && r.line == nil:
-		r.service.leaf.join(r, s.now)
+		r.service.leaf.join(r, s.delay, s.now)
 	case !lacks && r.line != nil:
 		r.service.leaf.quit(r, s.now)
 	}
-	if r.class.own == r {
-		s.classes.reopen(r.class, s.now) // what it holds and wants decides where it may be
+	if f := r.service.leaf; f.queue.Reserve {
+		f.queue.touch() // another one may be the first in line now
 	}
-	if r.delayed {
-		s.retry(r) // and for how long it waits for its place
+	if r.Nodes > 1 || r.delayed { // what it holds and wants decides where it may be, and how long it waits for its place
+		s.retry(r)
 	}
 }
 
-// retry has a request tried again that waits for its place.
+// retry has a request tried again, if it wants something.
 func (s ledger) retry(r *request) {
-	r.service.leaf.changed = s.now
-	r.service.leaf.queue.touch()
+	if r.line != nil {
+		r.service.leaf.lift(r.line)
+		r.service.leaf.queue.touch()
+	}
 }
 
 // forget drops a request that wants nothing and holds nothing.
@@ -129,19 +132,19 @@ func (s ledger) drop(i int32) {
 	r.note(n, -1)
 	s.hold(r.service, ask, -1)
 	s.classes.freed(n, &s.cluster, s.now)
-	for _, o := range s.delayed {
-		if o.class.isAt(n) { // where it waits for
-			s.retry(o)
-		}
-	}
-	f := r.service.leaf
+	s.stuck.freed(n, &s.cluster)
+	s.gaveBack(r.service.leaf)
+	s.line(r)
+	s.forget(r)
+}
+
+// gaveBack notes that less is held in a leaf.
+func (s ledger) gaveBack(f *leaf) {
 	f.changed = s.now
 	for q := f.queue; q != nil; q = q.parent {
 		q.released = s.now
 	}
 	f.queue.touch()
-	s.line(r)
-	s.forget(r)
 }
 
 // settle finds anew, after a change of the cluster or the queues, what everyone is guaranteed, and has everything tried.
@@ -155,12 +158,14 @@ func (s ledger) settle() {
 	s.tree.settle(&s.cluster.total)
 	s.classes.reopenAll(s.now)
 	for _, q := range s.tree.all {
-		q.failed, q.failedAt, q.released = bits{}, 0, s.now
+		q.forgive()
+		q.released = s.now
 		if q.leaf == nil {
 			continue
 		}
 		q.leaf.changed = s.now
-		if q.leaf.active.len()+len(q.leaf.parked) > 0 {
+		q.leaf.liftAll()
+		if q.leaf.active.len() > 0 {
 			q.touch()
 		}
 	}

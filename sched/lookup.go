@@ -133,10 +133,10 @@ func (l Lookup) Stands(id, node string) Barrier {
 	}
 	ledger{s}.settle()
 	r.class.refresh(&s.cluster)
-	if r.delayed && !r.class.isAt(n) {
+	if r.delayed && !r.isAt(n) {
 		return Preferred
 	}
-	return explainer{s}.barrier(r.class, r, n)
+	return explainer{s}.barrier(r, n)
 }
 
 // Nodes is how many nodes there are.

@@ -185,9 +185,24 @@ func (r *request) note(n *node, containers int) {
 	}
 }
 
+// placed says whether the request names a place, where it must be or would rather be.
+func (r *request) placed() bool { return r.Node != "" || r.Rack != "" }
+
+// isAt says whether the node is at the place that the request names.
+func (r *request) isAt(n *node) bool {
+	return (r.Node == "" || r.Node == n.Name) && (r.Rack == "" || r.Rack == n.Rack)
+}
+
+// may says whether the node is not out of the question for the next container, whatever room it has.
+func (r *request) may(n *node) bool { return (r.Relaxed || r.isAt(n)) && !r.spreads(n) }
+
+// spreading says whether the next container has to go to a node that has none yet.
+func (r *request) spreading() bool {
+	return r.Nodes > 1 && len(r.on) > 0 && r.lacks()-1 < r.Nodes-len(r.on)
+}
+
 // spreads says whether this node has a container already, and another one has to go elsewhere, because no others would
 // remain for the nodes that are still missing.
 func (r *request) spreads(n *node) bool {
-	return r.Nodes > 1 && r.lacks()-1 < r.Nodes-len(r.on) &&
-		slices.ContainsFunc(r.on, func(p presence) bool { return p.node == n })
+	return r.spreading() && slices.ContainsFunc(r.on, func(p presence) bool { return p.node == n })
 }

@@ -40,6 +40,7 @@ type Scheduler struct {
 	tree       *tree
 	cluster    cluster
 	classes    classes
+	stuck      stuck
 	services   map[string]*service
 	requests   map[string]*request
 	containers containers
@@ -95,6 +96,7 @@ func (s *Scheduler) SetNode(n Node) {
 	s.now++
 	s.settled = false
 	s.cluster.set(n)
+	s.classes.reopenAll(s.now)
 }
 
 // RemoveNode takes a node out; what it held is released, and wanted again. A name that is not known is of no effect.

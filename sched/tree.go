@@ -141,6 +141,14 @@ func (t *tree) settle(total *resource.Vector) {
 		}
 		q.limited = q.MaxPercent != nil || q.Max != nil
 		t.rate(q, total)
+		if q.leaf != nil {
+			q.leaf.limits = q.leaf.limits[:0]
+			for above := q; above != nil; above = above.parent {
+				if above.limited {
+					q.leaf.limits = append(q.leaf.limits, above)
+				}
+			}
+		}
 	}
 }
 
@@ -204,7 +212,7 @@ func (t *tree) charge(q *queue, amount, total *resource.Vector, sign int64, cont
 }
 
 // wanted notes that a class is wanted in a leaf for the first time, or no longer.
-func (q *queue) wanted(bit uint8, yes bool) {
+func (q *queue) wanted(bit uint16, yes bool) {
 	for ; q != nil; q = q.parent {
 		if yes && !q.pending.add(bit) || !yes && !q.pending.drop(bit) {
 			return
@@ -212,10 +220,26 @@ func (q *queue) wanted(bit uint8, yes bool) {
 	}
 }
 
+// fail notes that all that is wanted below a queue was tried and failed: what failed in each child in which it is wanted.
+func (q *queue) fail(now uint64) {
+	failed := q.pending.set
+	q.failedAt, q.blockers = now, 0
+	for _, child := range q.parked {
+		q.blockers |= child.blockers & (1<<q.depth - 1)
+		for i := range failed {
+			failed[i] &= child.failed[i] | ^child.pending.set[i]
+		}
+	}
+	q.failed = failed
+}
+
+// forgive forgets what failed below a queue.
+func (q *queue) forgive() { q.failed, q.failedAt, q.blockers = bits{}, 0, 0 }
+
 // touch has everything from a leaf to the root tried again.
 func (q *queue) touch() {
 	for ; q != nil; q = q.parent {
-		q.failed, q.failedAt = bits{}, 0
+		q.forgive()
 		if q.parent != nil && q.spot == absent {
 			q.parent.wake(q)
 		}
