@@ -66,6 +66,14 @@ sim: ## Simulate the whole fabric with faults: SEEDS from FIRST on, STEPS each (
 sim-bugs: ## Plant bugs in the cores, one by one, and have the simulation find each
 	go test -count=1 -timeout $(LONG_TIMEOUT) -tags plantedbugs -run '^TestPlantedBugs$$' -v ./internal/sim $(if $(BUG),-sim.bug=$(BUG)) $(SIMFLAGS)
 
+# How often each property of the scheduler is tried.
+CHECKS ?= 20000
+
+.PHONY: test-sched-long
+test-sched-long: ## Hold the scheduler to its oracle and its promises in CHECKS random worlds
+	go test -count=1 -timeout $(LONG_TIMEOUT) -run '^(TestTheSchedulerDecidesAsTheOracle|TestEveryDecisionKeepsThePromises|TestNobodyStarves|TestEqualInputsGiveEqualOutputs|TestDominantSharesDifferByOneContainerAtMost|TestWaterFillIsTheFairOne)$$' -v ./sched -rapid.checks=$(CHECKS)
+	go test -count=1 -timeout $(LONG_TIMEOUT) -run '^TestShortCutsDecideTheSame$$' -v ./sched -rapid.checks=$$(( $(CHECKS) / 10 ))
+
 # The interpreter of the system: tools/setup installs its packages.
 .PHONY: test-python
 test-python: setup ## Run the tests of the Python SDK, and mypy where it is installed

@@ -22,6 +22,7 @@ func near(got float64, want *big.Rat) bool {
 func TestTheSchedulerDecidesAsTheOracle(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		p := newPair(t, asTheOracle)
+		p.tried = make(map[*oRequest]bool)
 		t.Repeat(p.actions())
 	})
 }

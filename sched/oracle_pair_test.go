@@ -109,7 +109,8 @@ type pair struct {
 	*world
 	schedulers []*Scheduler // with short cuts, without, and in the smallest slices
 	judge      judge
-	named      int // services and nodes so far
+	named      int                // services and nodes so far
+	tried      map[*oRequest]bool // in vain, by the oracle, since scheduling began; nil: nobody asks it
 }
 
 // judge looks at a decision before it counts. A request of nil says that nothing is to be placed.
@@ -227,7 +228,11 @@ func next(s *Scheduler, inSlices bool) Placement {
 
 // asTheOracle is the judge who has the oracle decide.
 func asTheOracle(t *rapid.T, p *pair, r *oRequest, n, offer *oNode) {
-	switch want := p.world.decide(offer); {
+	want := p.world.decide(offer)
+	for _, x := range want.tried {
+		p.tried[x] = true
+	}
+	switch {
 	case want.request == r && want.node == n:
 	case want.request == nil:
 		t.Fatalf("%s to %s, but nothing can be placed", r.id, n.name)
@@ -243,11 +248,31 @@ func (p *pair) schedule(t *rapid.T, decisions int, offer *oNode) {
 	if offer != nil {
 		p.each(t, func(s *Scheduler) error { return s.Offer(offer.name) })
 	}
+	p.each(t, func(s *Scheduler) error { s.ResetTried(); return nil })
+	clear(p.tried)
 	for n := 0; n != decisions && p.decide(t, offer); n++ {
 	}
 	if offer != nil {
 		p.each(t, func(s *Scheduler) error { s.EndOffer(); return nil })
 		p.endOffer()
+	}
+	if p.tried != nil {
+		p.sameTried(t)
+	}
+}
+
+// sameTried compares who was tried in vain and wants something still; without short cuts nobody is left out.
+func (p *pair) sameTried(t *rapid.T) {
+	var want []string
+	for _, s := range p.svcs {
+		for _, r := range s.requests {
+			if p.tried[r] && r.wanted > 0 {
+				want = append(want, r.id)
+			}
+		}
+	}
+	if got := p.schedulers[1].Tried(); !slices.Equal(got, want) {
+		t.Fatalf("%v were tried in vain, not %v", got, want)
 	}
 }
 
@@ -312,7 +337,7 @@ func (p *pair) sameNodes(s *Scheduler) (err error) {
 }
 
 func (p *pair) samePreempt(s *Scheduler) (err error) {
-	got := make(map[string][]float64)
+	got, cluster := make(map[string][]float64), p.cluster()
 	for _, g := range s.Preempt() {
 		got[g.Queue] = g.Amount
 	}
@@ -322,7 +347,7 @@ func (p *pair) samePreempt(s *Scheduler) (err error) {
 			if got[queue] != nil {
 				amount = got[queue][d]
 			}
-			if !near(amount, want[d]) {
+			if exact, _ := want[d].Float64(); math.Abs(amount-exact) > 1e-9*max(1, float64(cluster[d])) {
 				err = errors.Join(err, fmt.Errorf("%s gives back %v, not %v", queue, got[queue], want))
 			}
 		}

@@ -15,8 +15,9 @@ import (
 // world is what the oracle knows: nodes, queues, services and containers, each in the order in which they came.
 type world struct {
 	dims   int
-	gpu    int // the dimension that makes a request one with gpu; none: -1
-	ratio  int // the dimension that alone counts; dominant: -1
+	gpu    int   // the dimension that makes a request one with gpu; none: -1
+	ratio  int   // the dimension that alone counts; dominant: -1
+	unit   int64 // what small amounts are multiples of
 	nodes  []*oNode
 	queues []*oQueue // the root first
 	svcs   []*oService

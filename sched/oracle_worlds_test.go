@@ -48,7 +48,7 @@ func drawWorld(t *rapid.T) *world {
 	if oneIn(t, "one dimension counts", 5) {
 		w.ratio = upTo(t, "ratio", 0, w.dims-1)
 	}
-	w.delay = oneIn(t, "delay", 4)
+	w.delay, w.unit = oneIn(t, "delay", 4), pick[int64](t, "unit", 1, 1, 1, 1<<38)
 	for i := range upTo(t, "nodes", 2, 6) {
 		w.nodes = append(w.nodes, w.drawNode(t, i))
 	}
@@ -57,9 +57,13 @@ func drawWorld(t *rapid.T) *world {
 	return w
 }
 
+// drawVector draws amounts that are small multiples of the world's unit, or, where that is large, next to one.
 func (w *world) drawVector(t *rapid.T, label string, top int64) (v resource.Vector) {
 	for d := range w.dims {
-		v[d] = int64(upTo(t, label, 0, int(top)))
+		v[d] = int64(upTo(t, label, 0, int(top))) * w.unit
+		if w.unit > 1 && v[d] > 0 {
+			v[d] += pick[int64](t, "off", 0, 0, 0, 1, -1)
+		}
 	}
 	return v
 }
@@ -195,7 +199,7 @@ func (w *world) drawRequest(t *rapid.T, s *oService, number int) *oRequest {
 		wanted: upTo(t, "count", 1, 6), cap: w.drawVector(t, "cap", 3),
 	}
 	if r.cap == (resource.Vector{}) {
-		r.cap[0] = 1
+		r.cap[0] = w.unit
 	}
 	if !oneIn(t, "special", 2) {
 		return r

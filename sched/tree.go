@@ -152,11 +152,15 @@ func (t *tree) settle(total *resource.Vector) {
 	}
 }
 
-// whole64 is the largest whole amount within a limit that arithmetic may have made a little too small.
+// whole64 is the largest whole amount within a limit. What is a whole amount but for the rounding of arithmetic counts as
+// that; where amounts are too large to tell it is at most the nearest one.
 func whole64(limit float64) int64 {
-	const slack = 1e-12
-	if limit = limit*(1+slack) + slack; limit >= math.MaxInt64 {
+	const slack = 2e-15
+	if limit >= math.MaxInt64 {
 		return math.MaxInt64
+	}
+	if nearest := math.Round(limit); math.Abs(limit-nearest) <= slack*nearest {
+		return int64(nearest)
 	}
 	return int64(limit)
 }
