@@ -13,7 +13,6 @@ const explainedSessions = 20
 
 // Kinds of reasons that are not the scheduler's. Those of the scheduler are the names of its barriers.
 const (
-	reasonTurn     = "turn"     // others come first
 	reasonBackoff  = "backoff"  // its containers ended too often
 	reasonManager  = "manager"  // its session manager waits for its share of the management node
 	reasonByHand   = "by_hand"  // it has no artefacts
@@ -125,9 +124,6 @@ func (t *managers) explained(m *manager) protocol.ExplainedRequest {
 		e.Reasons = append(e.Reasons, protocol.Reason{
 			Kind: strings.ReplaceAll(r.Barrier.String(), " ", "_"), Queue: r.Queue, Dimension: strings.ReplaceAll(r.Dimension, " ", "_"), Nodes: r.Nodes, Text: cut(r.Text),
 		})
-	}
-	if len(told.Reasons) == 0 && told.Position > 1 {
-		add(reasonTurn, fmt.Sprintf("%d requests of queue %s come first", told.Position-1, told.Queue))
 	}
 	return e
 }
