@@ -40,7 +40,7 @@ func (p *planting) node(name string, change func(*protocol.RegisterNode)) *peer 
 // uses has a client open a session of a service that wants so many containers of the request each; it gives the session.
 func (p *planting) uses(client, service, queue string, want int, r protocol.ContainerRequest) uint32 {
 	p.t.Helper()
-	p.world.send(p.world.peers["ops"], protocol.KindRegisterService, 2, protocol.Service{
+	p.send(p.world.peers["ops"], protocol.KindRegisterService, 2, protocol.Service{
 		Name: service, Queue: queue, Requests: []protocol.ContainerRequest{r}, Instances: protocol.Instances{Min: 1, Max: 100},
 		Artefacts: map[string]protocol.Artefact{"linux/amd64": {Command: "/opt/" + service}},
 	})
@@ -159,7 +159,8 @@ func TestEveryReasonIsNamed(t *testing.T) {
 			func(p *planting) uint32 {
 				p.node("n1", nil)
 				return p.uses("ann", "waits", "b", 3, cores(1000))
-			}, []string{"queue_max"},
+			},
+			[]string{"queue_max"},
 		},
 		"a user's limit": {
 			queues(protocol.Queue{Name: "a", Parent: "root", Policy: "capacity"}),
@@ -169,7 +170,8 @@ func TestEveryReasonIsNamed(t *testing.T) {
 				p.uses("bob", "other", "a", 3, cores(1000))
 				p.note(0, session.Note{Wanted: &session.Wanted{Manager: s, Instances: 3}})
 				return s
-			}, []string{"room", "user_limit"},
+			},
+			[]string{"room", "user_limit"},
 		},
 		"the head of the line": {
 			queues(protocol.Queue{Name: "a", Parent: "root", Reserve: true}),
@@ -178,7 +180,8 @@ func TestEveryReasonIsNamed(t *testing.T) {
 				p.uses("ann", "filler", "a", 1, cores(1000))
 				p.uses("ann", "head", "a", 1, cores(4000))
 				return p.uses("ann", "waits", "a", 1, cores(1000))
-			}, []string{"reserved"},
+			},
+			[]string{"reserved"},
 		},
 		"a share of the management node": {func(c *Config) { c.Loops, c.ManagerCPU = 1, 20 }, func(p *planting) uint32 {
 			p.node("n1", nil)
