@@ -151,7 +151,7 @@ check-vulnerabilities: setup $(TOOLS)/govulncheck
 
 # The figures that the fabric must reach. A test that does not exist, or is skipped, has not passed.
 .PHONY: acceptance
-acceptance: acceptance-throughput acceptance-kill acceptance-stalls acceptance-cancel acceptance-fairness acceptance-callbacks acceptance-exec acceptance-tour acceptance-analyze acceptance-overload acceptance-long-task acceptance-pause acceptance-slow-reader acceptance-sched acceptance-soak ## Check the promised figures and behaviour (takes long)
+acceptance: acceptance-throughput acceptance-kill acceptance-stalls acceptance-cancel acceptance-fairness acceptance-callbacks acceptance-exec acceptance-tour acceptance-analyze acceptance-overload acceptance-long-task acceptance-pause acceptance-slow-reader acceptance-sched acceptance-sched-live acceptance-soak ## Check the promised figures and behaviour (takes long)
 
 .PHONY: acceptance-throughput
 acceptance-throughput: build ## - at least 1,000,000 small tasks/s through one client and one instance
@@ -215,6 +215,10 @@ acceptance-slow-reader: build ## - 1 GiB of results for a client that reads slow
 .PHONY: acceptance-sched
 acceptance-sched: build ## - decisions of the scheduler on one core: rate, latency, memory, fairness, and what more nodes and queues cost
 	$(BIN)/weft-bench sched --check
+
+.PHONY: acceptance-sched-live
+acceptance-sched-live: build ## - containers in a fabric of processes as weft sched simulate says, and every planted reason by weft explain
+	@WEFT_BINARY=$(CURDIR)/$(BIN)/weft tools/acceptance test TestAcceptanceSchedLive ./internal/e2e
 
 # Garbage that is not collected yet lets the memory of all parties grow for the first minute or two: the short form has slack.
 .PHONY: acceptance-soak

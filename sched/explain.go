@@ -368,8 +368,8 @@ func (s *Scheduler) Satisfiable(q Request, queue string) error {
 	for at := s.tree.named[queue]; at != nil; at = at.parent {
 		for d, limit := range at.limit {
 			if d := resource.Dimension(d); at.limited && k.ask[d] > limit {
-				return &Unsatisfiable{Barrier: QueueMax, Reason: fmt.Sprintf("queue %s has at most %s %s, and %s is needed",
-					at.Name, s.space.Name(d), s.space.Format(d, limit), s.space.Format(d, k.ask[d]))}
+				return &Unsatisfiable{Barrier: QueueMax, Reason: fmt.Sprintf("queue %s may have at most %s %s, and %s is needed",
+					at.Name, s.space.Format(d, limit), s.space.Name(d), s.space.Format(d, k.ask[d]))}
 			}
 		}
 	}
