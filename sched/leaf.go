@@ -3,6 +3,7 @@ package sched
 import (
 	"slices"
 
+	"github.com/weft-fabric/weft/internal/planted"
 	"github.com/weft-fabric/weft/sched/resource"
 )
 
@@ -242,7 +243,7 @@ func (f *leaf) liftAll() {
 // have.
 func (f *leaf) full(ask *resource.Vector) *queue {
 	for _, q := range f.limits {
-		if !q.within(ask) {
+		if !q.within(ask) && !planted.Is(planted.QueueMaxIgnored) {
 			return q
 		}
 	}

@@ -110,8 +110,8 @@ func (l Lookup) Obstacle(id string) Obstacle {
 	if !f.policy.allows(f, ask, r.service.user) {
 		return Obstacle{Barrier: UserLimit, Queue: f.queue.Name, Over: *ask}
 	}
-	for q := f.queue; q != nil; q = q.parent {
-		if !q.limited || q.within(ask) {
+	for _, q := range f.limits {
+		if q.within(ask) {
 			continue
 		}
 		o := Obstacle{Barrier: QueueMax, Queue: q.Name}

@@ -2,6 +2,7 @@ package control
 
 import (
 	"fmt"
+	"iter"
 
 	"github.com/weft-fabric/weft/broker/fleet"
 	"github.com/weft-fabric/weft/protocol"
@@ -77,7 +78,29 @@ func (c *Core) Verify() error {
 			return fmt.Errorf("loop %d has %+v, by its count %+v", i, has, c.hosts.loops[i])
 		}
 	}
+	if c.pass.due { // it goes on
+		return nil
+	}
 	return c.hosts.verify()
+}
+
+// Holding is what one container on a node takes, and the queue that is charged for it.
+type Holding struct {
+	Queue    string
+	Capacity protocol.Capacity
+}
+
+// Holdings iterates over all containers on nodes.
+func (c *Core) Holdings() iter.Seq[Holding] {
+	return func(yield func(Holding) bool) {
+		for _, m := range c.managers.byID.All() {
+			for _, k := range m.containers.All() {
+				if k.Node != nil && !yield(Holding{m.charged.queue, k.Capacity}) {
+					return
+				}
+			}
+		}
+	}
 }
 
 // verify holds the shares that were given against what the loops and the node have.

@@ -95,6 +95,9 @@ func newManagers(c *Core) *managers {
 // prepare finds the manager of a service and demand; one without an id is not there yet.
 func (t *managers) prepare(e *catalogue.Entry, d demand) *manager {
 	svc := e.Service
+	if len(svc.Artefacts) == 0 {
+		d = demand{} // nothing is placed for it
+	}
 	r := d.of(svc.Requests[0])
 	charged := t.account(e, d)
 	key := fmt.Sprintf("%s: %d %q %q %v %s %d", charged.name, r.Priority, r.Node, r.Rack, r.Relax, r.NodeType, r.Nodes)

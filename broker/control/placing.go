@@ -12,6 +12,7 @@ import (
 	"github.com/weft-fabric/weft/broker/catalogue"
 	"github.com/weft-fabric/weft/broker/fleet"
 	"github.com/weft-fabric/weft/internal/ordered"
+	"github.com/weft-fabric/weft/internal/planted"
 	"github.com/weft-fabric/weft/internal/platform"
 	"github.com/weft-fabric/weft/protocol"
 	"github.com/weft-fabric/weft/sched"
@@ -61,7 +62,19 @@ func (p *party) user() string { return cut(cmp.Or(p.hello.Principal, p.hello.Nam
 // contradicts says in what a demand is not to be had of a service, "" when nothing is.
 func (d *demand) contradicts(s *protocol.Service) string {
 	r, of := &d.request, &s.Requests[0]
+	placed := func(field string) string {
+		return fmt.Sprintf("%s: service %s has no artefacts: its instances are started by hand, where somebody likes", field, s.Name)
+	}
+	byHand := len(s.Artefacts) == 0
 	switch {
+	case byHand && r.NodeType != "":
+		return placed("node_type")
+	case byHand && r.Nodes > 1:
+		return placed("nodes")
+	case byHand && r.Node != "" && !r.Relax:
+		return placed("node")
+	case byHand && r.Rack != "" && !r.Relax:
+		return placed("rack")
 	case r.NodeType != "" && of.NodeType != "" && r.NodeType != of.NodeType:
 		return fmt.Sprintf("node_type: service %s runs on nodes of type %s, and %s is asked for", s.Name, of.NodeType, r.NodeType)
 	case of.Relax || r.Node == "" && r.Rack == "" || r.Node == of.Node && r.Rack == of.Rack:
@@ -80,7 +93,7 @@ func (d *demand) of(r protocol.ContainerRequest) protocol.ContainerRequest {
 	r.NodeType = cmp.Or(r.NodeType, asked.NodeType)
 	r.Nodes = max(r.Nodes, asked.Nodes)
 	r.Priority = cmp.Or(asked.Priority, r.Priority)
-	if asked.Node != "" || asked.Rack != "" {
+	if (asked.Node != "" || asked.Rack != "") && !planted.Is(planted.PlaceForgotten) {
 		r.Node, r.Rack, r.Relax = asked.Node, asked.Rack, asked.Relax
 	}
 	return r

@@ -206,6 +206,11 @@ func TestPlacesAreKept(t *testing.T) {
 			t.Errorf("%s, want %s", got, want)
 		}
 	}
+	f.service("by-hand", func(s *protocol.Service) { s.Artefacts = nil })
+	f.session("app", "by-hand", 1, func(o *protocol.OpenSession) { o.Node = "n1" })
+	if got := f.refused(); !strings.Contains(got, "node: service by-hand has no artefacts") {
+		t.Error(got)
+	}
 	f.service("fixed", func(s *protocol.Service) { s.Requests = []protocol.ContainerRequest{{Node: "n1"}} })
 	f.session("app", "fixed", 1, func(o *protocol.OpenSession) { o.Node = "n2" })
 	if got := f.refused(); !strings.Contains(got, "node: service fixed runs on node n1, and another place is asked for") {

@@ -62,6 +62,8 @@ const (
 	NodeLostInSilence         // control: the containers of a lost node are not reported lost
 	ForgetDropped             // control: the loops do not hear that a client is gone
 	StartCountedTwice         // control: a container is counted twice
+	QueueMaxIgnored           // sched: a queue above a leaf may exceed its maximum
+	PlaceForgotten            // control: a session's containers may run anywhere
 	OneSlotMore               // instance: one hook more than there are slots
 	QueueKept                 // instance: the tasks of a session that is let go stay queued
 	DrainNotRepeated          // instance: a manager that remembers nothing does not hear of the drain
@@ -76,7 +78,7 @@ var names = [bugs]string{
 	"attempts-one-more", "backoff-ignored", "dead-letter-lost", "refused-kept", "cancel-forgets-queued", "abort-not-sent", "spared-counted", "wrong-instance-killed", "flying-deadline-ignored", "suspend-ignored",
 	"ranks-forgotten", "plain-first", "kept-forgotten", "kept-in-the-way", "attached-twice", "data-left-behind", "parts-mixed", "failure-not-consumed", "consumed-twice",
 	"referral-kept", "close-forgotten", "two-submitted", "ack-before-commit", "close-dropped", "node-lost-in-silence",
-	"forget-dropped", "start-counted-twice", "one-slot-more", "queue-kept", "drain-not-repeated", "exit-unreported",
+	"forget-dropped", "start-counted-twice", "queue-max-ignored", "place-forgotten", "one-slot-more", "queue-kept", "drain-not-repeated", "exit-unreported",
 }
 
 // String names the bug as Parse reads it.

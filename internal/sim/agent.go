@@ -30,7 +30,8 @@ type node struct {
 	host  int
 	agent *agent
 	lives int
-	leave bool // its next agent does not come
+	kind  string // its node type
+	leave bool   // its next agent does not come
 }
 
 // container is what an agent has started.
@@ -50,7 +51,7 @@ func (w *World) startAgent(n *node) {
 	a.core = core.New(a.process.now(), core.Config{
 		Brokers: []string{controlEndpoint}, Incarnation: w.incarnation(), Host: n.name, Jitter: w.drawParty.unit,
 		Node: protocol.RegisterNode{
-			Name: n.name, Platform: "linux/amd64", NodeType: protocol.NodeTypeCPU,
+			Name: n.name, Platform: "linux/amd64", NodeType: n.kind,
 			Capacity: protocol.Capacity{CPU: int64(w.plan.places) * 1000, Memory: 64 << 30},
 		},
 	})

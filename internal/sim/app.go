@@ -39,6 +39,7 @@ type appSession struct {
 	timeout time.Duration // of its tasks; 0: none
 	run     time.Duration // of its tasks; 0: none
 	ranked  bool          // its tasks have priorities
+	node    string        // the only one on which it is to run; empty: any
 	ordered bool          // the ends of its tasks come in order
 
 	keepsake                    // of one that may outlive its client
@@ -175,6 +176,7 @@ func (a *app) open() {
 	w.lastSession++
 	s := &appSession{app: a, service: svc, index: w.lastSession}
 	s.wish(&spec)
+	s.node = w.queueing.ofSession(&spec, svc)
 	if len(spec.Parameters) > 0 {
 		s.excused = "its binding is refused"
 	}

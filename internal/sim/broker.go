@@ -167,7 +167,7 @@ func (w *World) startBroker() {
 	tokens := 0
 	core, err := control.New(control.Config{
 		Epoch: b.epoch, Incarnation: incarnation, Broker: "b", Loops: w.plan.loops, ClientGrace: w.plan.clientGrace,
-		ManagerCPU: w.plan.managerCPU, ManagerMemory: w.plan.managerMemory,
+		Queues: w.queueing.config(), ManagerCPU: w.plan.managerCPU, ManagerMemory: w.plan.managerMemory,
 		Token: func() string { tokens++; return "t" + strconv.Itoa(tokens) },
 	})
 	if err != nil {

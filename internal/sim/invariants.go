@@ -18,6 +18,7 @@ func (i inspector) control(l *controlLoop) {
 	if err := l.core.Verify(); err != nil {
 		w.fail("invariant", "%s: %v", l.actor.name, err)
 	}
+	w.queueing.holds(l)
 }
 
 // manager holds a manager core to its invariants.

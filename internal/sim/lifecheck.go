@@ -128,6 +128,7 @@ func (k *checker) execBegins(h *hookRun, bad func(string)) {
 	h.task = t
 	k.w.promises.mayBegin(h, t, bad)
 	t.executions++
+	k.w.queueing.executes(h.instance, t)
 	w.tally.add(Executions)
 	if t.executions > 1 {
 		w.tally.add(ExecutedAgain)

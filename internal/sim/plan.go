@@ -334,6 +334,7 @@ func (w *World) newService(n int, byHand bool) *service {
 	if !byHand {
 		svc.spec.Artefacts = protocol.Artefacts{"linux/amd64": {Command: "/bin/" + svc.name}}
 	}
+	w.queueing.ofService(&svc.spec)
 	svc.spec = svc.spec.WithDefaults()
 	return svc
 }

@@ -97,6 +97,8 @@ const (
 	PartsWaited
 	Progressed
 	Shortages
+	QueuesLimited
+	PlacesAsked
 	counts
 )
 
@@ -122,7 +124,7 @@ var countNames = [counts]string{
 	"tasks in the dead-letter list", "sessions left by their clients", "sessions attached to", "sessions taken by force",
 	"answers to clients that had not submitted the tasks", "answers of kept sessions taken", "data kept with sessions", "data of sessions looked up",
 	"parts of results sent", "parts of results that came", "tasks whose parts had to wait", "words of progress that came",
-	"shortages of memory",
+	"shortages of memory", "looks at queues at work that have a maximum", "tasks of sessions that want one node only",
 }
 
 // String says what is counted.

@@ -89,6 +89,7 @@ type World struct {
 	instances []*instance // alive
 	checker   checker
 	promises  promises
+	queueing  queueing
 
 	tasks []*task
 	open  int // tasks without an answer
@@ -137,6 +138,7 @@ func (w *World) create() {
 	}
 	w.checker = checker{w: w, containers: make(map[string]bool)}
 	w.net = network{w: w, hosts: make([]host, 2+p.clients+p.nodes)}
+	w.drawQueues()
 	byHand := w.drawParty.chance(350)
 	for n := range p.services {
 		w.services = append(w.services, w.newService(n, byHand && n == p.services-1))
@@ -144,6 +146,7 @@ func (w *World) create() {
 	w.startBroker()
 	for n := range p.nodes {
 		w.nodes = append(w.nodes, &node{name: fmt.Sprintf("n%d", n), host: 1 + n})
+		w.queueing.ofNode(w.nodes[n])
 		w.startAgent(w.nodes[n])
 	}
 	for n := range p.clients {
