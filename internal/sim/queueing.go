@@ -16,9 +16,9 @@ type queueing struct {
 	mixed  bool // sessions ask for queues, places and priorities of their own
 }
 
-// drawQueues draws the queues of a world. Where everything is to fit, none has a maximum.
-func (w *World) drawQueues() {
-	q, p := &w.queueing, &w.plan
+// create draws the queues of a world. Where everything is to fit, none has a maximum.
+func (q *queueing) create(w *World) {
+	p := &w.plan
 	q.w, q.draw = w, newSource(w.options.Seed, 6)
 	s := &q.draw
 	q.leaves = []string{"default"}

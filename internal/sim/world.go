@@ -138,7 +138,7 @@ func (w *World) create() {
 	}
 	w.checker = checker{w: w, containers: make(map[string]bool)}
 	w.net = network{w: w, hosts: make([]host, 2+p.clients+p.nodes)}
-	w.drawQueues()
+	w.queueing.create(w)
 	byHand := w.drawParty.chance(350)
 	for n := range p.services {
 		w.services = append(w.services, w.newService(n, byHand && n == p.services-1))
