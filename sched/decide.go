@@ -65,7 +65,7 @@ func (s decider) try(q *queue, released uint64, p *Placement) outcome {
 	}
 	for q.active.len() > 0 {
 		child := q.active.top()
-		if !child.pending.set.beyond(&s.classes.open.set, &child.failed) {
+		if !s.promising(child) {
 			q.park(child)
 			continue
 		}
@@ -84,15 +84,22 @@ func (s decider) rescan(q *queue) {
 	q.scanned = s.now
 	for i := len(q.parked) - 1; i >= 0; i-- {
 		child := q.parked[i]
-		for _, above := range s.path[:child.depth] {
-			if child.blockers&(1<<above.depth) != 0 && above.released > child.failedAt {
-				child.forgive()
-			}
-		}
-		if child.pending.set.beyond(&s.classes.open.set, &child.failed) {
+		if s.promising(child) {
 			q.wake(child)
 		}
 	}
+}
+
+// promising says whether something may be placed below a queue to whose parent the path leads.
+func (s decider) promising(q *queue) bool {
+	if q.blockers != 0 {
+		for _, above := range s.path[:q.depth] {
+			if q.blockers&(1<<above.depth) != 0 && above.released > q.failedAt {
+				q.forgive()
+			}
+		}
+	}
+	return q.pending.set.beyond(&s.classes.open.set, &q.failed)
 }
 
 // tryLeaf places one container of a leaf.
@@ -100,15 +107,11 @@ func (s decider) tryLeaf(f *leaf, released uint64, p *Placement) outcome {
 	if f.weighed < max(released, f.changed) {
 		f.reweigh(s.now)
 	}
-	if f.scanned < s.classes.opened {
-		f.rescan(s.now, &s.classes.open.set)
-	}
-	for f.active.len() > 0 && !f.reserved() {
+	for l := f.next(&s.classes.open.set); l != nil; l = f.next(&s.classes.open.set) {
 		if s.budget <= 0 {
 			return spent
 		}
 		s.budget--
-		l := f.active.top()
 		r := l.waiting.top()
 		if k := r.class; k.closed {
 			f.park(l, noRoom, 0)

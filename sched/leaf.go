@@ -17,9 +17,9 @@ type leaf struct {
 	limits  []*queue // the leaf and those above it that have a maximum
 	active  heap[*line]
 	parked  []*line
-	noRoom  map[uint16]*line // of the parked lines those whose class is closed, by its bit: the first of a list
-	scanned uint64           // when the parked lines were looked through last for those whose class was opened
-	weighed uint64           // when they were for those that a limit kept
+	noRoom  map[uint16]*line // of the parked lines those whose class was closed, by its bit: the first of a list
+	narrow  bits             // the bits of those
+	weighed uint64           // when the parked lines were looked through last for those that a limit kept
 	changed uint64           // when what is held or wanted here changed in a way that may lift a limit
 
 	members []*service
@@ -60,7 +60,7 @@ func (r *request) keyOfLine(delay bool) lineKey {
 type hold uint8
 
 const (
-	noRoom  hold = iota // on any node: its class is closed
+	noRoom  hold = iota // on any node: its class is closed, or was; once it is open it may be tried where it is
 	noPlace             // on the nodes where it may be, or it waits for those; see [stuck]
 	atLimit             // its queue's or its user's
 )
@@ -179,54 +179,82 @@ func (f *leaf) unshelve(l *line) {
 	f.parked[l.shelf], last.shelf = last, l.shelf
 	f.parked = f.parked[:len(f.parked)-1]
 	l.shelf = absent
-	if l.held != noRoom {
-		return
-	}
-	bit := l.key.class.bit
-	if first := f.noRoom[bit]; first != l {
-		for first.next != l {
-			first = first.next
-		}
-		first.next = l.next
-	} else if l.next != nil {
-		f.noRoom[bit] = l.next
-	} else {
-		delete(f.noRoom, bit)
-	}
-	l.next = nil
+	f.setHeld(l, atLimit)
 }
 
-// park sets an active line aside, whose first request could not be placed.
-func (f *leaf) park(l *line, held hold, blockers uint64) {
-	f.active.remove(l.spot)
-	l.shelf, l.held, l.blockers = int32(len(f.parked)), held, blockers
-	f.parked = append(f.parked, l)
-	if held == noRoom {
-		bit := l.key.class.bit
+// setHeld notes what keeps a parked line.
+func (f *leaf) setHeld(l *line, held hold) {
+	bit := l.key.class.bit
+	switch {
+	case held == l.held:
+	case held == noRoom:
 		l.next = f.noRoom[bit]
 		f.noRoom[bit] = l
+		f.narrow.set(bit)
+	case l.held == noRoom:
+		if first := f.noRoom[bit]; first != l {
+			for first.next != l {
+				first = first.next
+			}
+			first.next = l.next
+		} else if l.next != nil {
+			f.noRoom[bit] = l.next
+		} else {
+			delete(f.noRoom, bit)
+			f.narrow.clear(bit)
+		}
+		l.next = nil
 	}
+	l.held = held
 }
 
-// rescan lifts the parked lines whose class is open again.
-func (f *leaf) rescan(now uint64, open *bits) {
-	f.scanned = now
-	for bit := range f.queue.pending.set.common(open) {
-		for l := f.noRoom[bit]; l != nil; {
-			next := l.next
-			if !l.key.class.closed {
-				f.lift(l)
+// park sets a line aside, whose first request could not be placed.
+func (f *leaf) park(l *line, held hold, blockers uint64) {
+	if l.shelf == absent {
+		f.active.remove(l.spot)
+		l.shelf, l.held = int32(len(f.parked)), atLimit
+		f.parked = append(f.parked, l)
+	}
+	f.setHeld(l, held)
+	l.blockers = blockers
+}
+
+// next gives the line whose first request is to be tried next: of the active ones, and those parked whose class is open
+// again. It is nil when there is none, or when a request that is kept waiting goes before it and keeps its place.
+func (f *leaf) next(open *bits) *line {
+	var first *line
+	if f.active.len() > 0 {
+		first = f.active.top()
+	}
+	for bit := range f.narrow.common(open) {
+		for l := f.noRoom[bit]; l != nil; l = l.next {
+			if !l.key.class.closed && (first == nil || l.waiting.topKey().less(first.waiting.topKey())) {
+				first = l
 			}
-			l = next
 		}
 	}
+	if first != nil && f.queue.Reserve {
+		for _, l := range f.parked {
+			if l != first && l.waiting.topKey().less(first.waiting.topKey()) {
+				return nil
+			}
+		}
+	}
+	return first
 }
 
-// reweigh lifts the parked lines that a limit kept.
+// reweigh lifts the parked lines that a limit kept and keeps no longer.
 func (f *leaf) reweigh(now uint64) {
 	f.weighed = now
 	for i := len(f.parked) - 1; i >= 0; i-- {
-		if l := f.parked[i]; l.held == atLimit {
+		l := f.parked[i]
+		if l.held != atLimit {
+			continue
+		}
+		ask := &l.key.class.ask
+		if at := f.full(ask); at != nil {
+			l.blockers = 1 << at.depth
+		} else if l.blockers = 0; f.policy.allows(f, ask, l.key.user) {
 			f.lift(l)
 		}
 	}
@@ -248,14 +276,6 @@ func (f *leaf) full(ask *resource.Vector) *queue {
 		}
 	}
 	return nil
-}
-
-// reserved says whether a request that could not be placed keeps everything behind it waiting.
-func (f *leaf) reserved() bool {
-	if !f.queue.Reserve || f.active.len() == 0 {
-		return false
-	}
-	return slices.ContainsFunc(f.parked, func(l *line) bool { return l.waiting.topKey().less(f.active.topKey()) })
 }
 
 // inOrder lists the requests that want containers as they stand in line.
