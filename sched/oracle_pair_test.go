@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"math/big"
 	"slices"
 	"strconv"
 
@@ -336,6 +337,12 @@ func (p *pair) sameNodes(s *Scheduler) (err error) {
 	return err
 }
 
+// within9 says whether an amount is the one wanted, to nine digits of the whole.
+func within9(amount float64, want *big.Rat, whole int64) bool {
+	exact, _ := want.Float64()
+	return math.Abs(amount-exact) <= 1e-9*max(1, float64(whole))
+}
+
 func (p *pair) samePreempt(s *Scheduler) (err error) {
 	got, cluster := make(map[string][]float64), p.cluster()
 	for _, g := range s.Preempt() {
@@ -347,7 +354,7 @@ func (p *pair) samePreempt(s *Scheduler) (err error) {
 			if got[queue] != nil {
 				amount = got[queue][d]
 			}
-			if exact, _ := want[d].Float64(); math.Abs(amount-exact) > 1e-9*max(1, float64(cluster[d])) {
+			if !within9(amount, want[d], cluster[d]) {
 				err = errors.Join(err, fmt.Errorf("%s gives back %v, not %v", queue, got[queue], want))
 			}
 		}

@@ -115,7 +115,7 @@ func (w *world) drawLimits(t *rapid.T) {
 		if q.policy == "capacity" {
 			q.userPc = pick(t, "user limit", "", "10", "25", "33.3", "50", "100")
 		}
-		q.reserve = oneIn(t, "reserve", 6)
+		q.reserve = oneIn(t, "reserve", 4)
 	}
 }
 
