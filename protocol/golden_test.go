@@ -234,7 +234,7 @@ func goldenQueues() []golden {
 		{"Explained", "For three more containers, which its queue may not have.", broker(17, 25), with(KindExplained, 7, 24, Explained{
 			Session: 7, State: SessionRunning, Service: "price", Requests: []ExplainedRequest{{
 				Request: "4", Version: "1", Queue: "risk", Policy: "fair", Position: 1, Wanted: 5, Held: 2, Capacity: Capacity{CPU: 1000, Memory: 512 << 20}, Sessions: []uint32{7},
-				Reasons: []Reason{{Kind: "queue", Queue: "risk", Dimension: "cpu", Text: "queue risk is at its maximum: cpu 2 of 2 used, 1 more needed"}},
+				Reasons: []Reason{{Kind: "queue_max", Queue: "risk", Dimension: "cpu", Short: 1000, Text: "queue risk is at its maximum of cpu: 1 needed, 0 of 2 left"}},
 			}},
 		}), nil},
 	}

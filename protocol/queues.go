@@ -279,6 +279,7 @@ type Reason struct {
 	Kind      string `json:"kind"`                // in a word
 	Queue     string `json:"queue,omitempty"`     // whose limit it is
 	Dimension string `json:"dimension,omitempty"` // that is short
+	Short     int64  `json:"short,omitempty"`     // of it: how much is missing, at the least
 	Nodes     int    `json:"nodes,omitempty"`     // on how many
 	Text      string `json:"text"`                // for people
 }

@@ -122,7 +122,7 @@ func (t *managers) explained(m *manager) protocol.ExplainedRequest {
 	e.Wanted, e.Held, e.Position = told.Want, told.Held, told.Position
 	for _, r := range told.Reasons {
 		e.Reasons = append(e.Reasons, protocol.Reason{
-			Kind: strings.ReplaceAll(r.Barrier.String(), " ", "_"), Queue: r.Queue, Dimension: strings.ReplaceAll(r.Dimension, " ", "_"), Nodes: r.Nodes, Text: cut(r.Text),
+			Kind: strings.ReplaceAll(r.Barrier.String(), " ", "_"), Queue: r.Queue, Dimension: strings.ReplaceAll(r.Dimension, " ", "_"), Short: r.Short, Nodes: r.Nodes, Text: cut(r.Text),
 		})
 	}
 	return e

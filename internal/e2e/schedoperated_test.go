@@ -28,7 +28,7 @@ func (p *planter) operated() {
 	late := p.must(planned{name: "late", queue: "limited", user: "ann", instances: 1, request: asks(400)})
 	p.check(late, &plant{
 		what: "a maximum that was lowered", service: planned{name: "late", queue: "limited", instances: 1},
-		want: protocol.Reason{Kind: "queue_max", Queue: "limited", Dimension: "cpu", Text: "queue limited is at its maximum of cpu: 0.4 needed, 0 of 0.8 left"},
+		want: protocol.Reason{Kind: "queue_max", Queue: "limited", Dimension: "cpu", Short: 800, Text: "queue limited is at its maximum of cpu: 0.4 needed, 0 of 0.8 left"},
 	})
 	p.holds(session, 3) // what runs is not taken away
 	p.sameByHTTP(session)

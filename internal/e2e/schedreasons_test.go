@@ -113,7 +113,7 @@ func (p *planter) named(r protocol.ExplainedRequest, plant *plant) {
 		return
 	}
 	have, want := r.Reasons[0], plant.want
-	if have.Kind != want.Kind || have.Queue != want.Queue || have.Dimension != want.Dimension || have.Nodes != want.Nodes || r.Position != max(plant.place, 1) ||
+	if have.Kind != want.Kind || have.Queue != want.Queue || have.Dimension != want.Dimension || have.Nodes != want.Nodes || have.Short != want.Short || r.Position != max(plant.place, 1) ||
 		r.Queue != plant.service.queue {
 		p.t.Errorf("%s: %+v at position %d of queue %s, want %+v at position %d of %s", plant.what, have, r.Position, r.Queue, want, max(plant.place, 1), plant.service.queue)
 	}
@@ -166,7 +166,7 @@ func neverHere() []plant {
 	all := []plant{
 		{
 			what: "larger than any node", service: planned{request: asks(16_000)},
-			want: protocol.Reason{Kind: "capacity", Dimension: "cpu", Nodes: 2, Text: "not enough cpu: 16 needed, at most 4 there|2 of 2 nodes"},
+			want: protocol.Reason{Kind: "capacity", Dimension: "cpu", Short: 12_000, Nodes: 2, Text: "not enough cpu: 16 needed, at most 4 there|2 of 2 nodes"},
 		},
 		{
 			what: "no node of that type", service: planned{request: request(100, func(r *protocol.ContainerRequest) { r.NodeType = protocol.NodeTypeGPU })},
@@ -319,19 +319,19 @@ func waitingCases() []waits {
 	return []waits{
 		{plant: plant{
 			what: "the maximum of the queue", service: planned{name: "at-max", queue: "limited", user: "ann", instances: 3, request: asks(400)}, held: 2,
-			want: protocol.Reason{Kind: "queue_max", Queue: "limited", Dimension: "cpu", Text: "queue limited is at its maximum of cpu: 0.4 needed, 0.2 of 1 left"},
+			want: protocol.Reason{Kind: "queue_max", Queue: "limited", Dimension: "cpu", Short: 200, Text: "queue limited is at its maximum of cpu: 0.4 needed, 0.2 of 1 left"},
 		}},
 		{plant: plant{
 			what: "the maximum of the queue above", service: planned{name: "below-max", queue: "narrow.leaf", user: "ann", instances: 3, request: asks(400)}, held: 2,
-			want: protocol.Reason{Kind: "queue_max", Queue: "narrow", Dimension: "cpu", Text: "queue narrow is at its maximum of cpu: 0.4 needed, 0.2 of 1 left"},
+			want: protocol.Reason{Kind: "queue_max", Queue: "narrow", Dimension: "cpu", Short: 200, Text: "queue narrow is at its maximum of cpu: 0.4 needed, 0.2 of 1 left"},
 		}},
 		{plant: plant{
 			what: "no room", service: planned{name: "too-many", queue: "line", user: "ann", instances: 1, request: asks(1000)},
-			want: protocol.Reason{Kind: "room", Dimension: "cpu", Nodes: 3, Text: "3 of 3 nodes: not enough cpu: 1 needed, at most 0.5 free"},
+			want: protocol.Reason{Kind: "room", Dimension: "cpu", Short: 500, Nodes: 3, Text: "3 of 3 nodes: not enough cpu: 1 needed, at most 0.5 free"},
 		}, prepare: fills(500, everywhere...)},
 		{plant: plant{
 			what: "no room, behind another", service: planned{name: "second", queue: "line", user: "ann", instances: 1, request: asks(1000)}, place: 2,
-			want: protocol.Reason{Kind: "room", Dimension: "cpu", Nodes: 3, Text: "3 of 3 nodes: not enough cpu: 1 needed, at most 0.5 free"},
+			want: protocol.Reason{Kind: "room", Dimension: "cpu", Short: 500, Nodes: 3, Text: "3 of 3 nodes: not enough cpu: 1 needed, at most 0.5 free"},
 		}, prepare: func(p *planter) {
 			fills(500, everywhere...)(p)
 			p.must(planned{name: "first", queue: "line", user: "ann", instances: 1, request: asks(900)})
@@ -355,7 +355,7 @@ func waitingCases() []waits {
 			large := p.must(planned{name: "large", queue: "kept", user: "ann", instances: 1, request: asks(4000)})
 			p.check(large, &plant{
 				what: "first in a queue that keeps places", service: planned{name: "large", queue: "kept", instances: 1},
-				want: protocol.Reason{Kind: "room", Dimension: "cpu", Nodes: 3, Text: "4 needed, at most 0.5 free"},
+				want: protocol.Reason{Kind: "room", Dimension: "cpu", Short: 3500, Nodes: 3, Text: "4 needed, at most 0.5 free"},
 			})
 		}},
 		{plant: plant{
