@@ -66,6 +66,8 @@ const serviceExample = `  name: wordfreq                  # 1 to 63 of a-z, 0-9,
   - capacity:                     # of one instance
       cpu: 0.5                    # cores with a decimal point; 500m or 500 are thousandths
       memory: 64MiB
+    rack: r7                      # where instances may run: a rack or a node
+    relax: true                   # it is preferred; without this line it is a must
   slots: 1                        # tasks that an instance executes at once
   sessions: 10                    # bound at once to an instance
   instances: {min: 2, max: 8}
