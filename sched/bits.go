@@ -14,9 +14,8 @@ const manyClasses = classBits - 1
 // bits is a set of classes of requests by their bit.
 type bits [classBits / 64]uint64
 
-func (b *bits) set(i uint16)      { b[i/64] |= 1 << (i % 64) }
-func (b *bits) clear(i uint16)    { b[i/64] &^= 1 << (i % 64) }
-func (b *bits) has(i uint16) bool { return b[i/64]&(1<<(i%64)) != 0 }
+func (b *bits) set(i uint16)   { b[i/64] |= 1 << (i % 64) }
+func (b *bits) clear(i uint16) { b[i/64] &^= 1 << (i % 64) }
 
 // keep leaves in b what o has as well.
 func (b *bits) keep(o *bits) {

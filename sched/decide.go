@@ -192,7 +192,7 @@ func (s decider) put(r *request, n *node) Placement {
 	s.classes.taken(n, &s.cluster)
 	r.held++
 	r.note(n, 1)
-	ledger{s.Scheduler}.hold(r.service, &k.ask, 1)
+	ledger(s).hold(r.service, &k.ask, 1)
 	if r.lacks() == 0 {
 		r.service.leaf.quit(r, s.now)
 	}

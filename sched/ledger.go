@@ -42,6 +42,7 @@ func (s ledger) seat(v *service, f *leaf) {
 	}
 }
 
+// account has the leaf of a service, its user and all queues above hold an amount in so many containers more; or less,
 // where sign is -1 and the number below 0.
 func (s ledger) account(v *service, amount *resource.Vector, sign int64, containers int) {
 	s.tree.charge(v.leaf.queue, amount, &s.cluster.total, sign, containers)
@@ -108,7 +109,7 @@ func (s ledger) forget(r *request) {
 		return
 	}
 	delete(s.requests, r.ID)
-	decider{s.Scheduler}.undelay(r)
+	decider(s).undelay(r)
 	if r.line != nil {
 		r.service.leaf.quit(r, s.now)
 	}

@@ -137,7 +137,6 @@ func (s *Scheduler) SetService(v Service) error {
 	return nil
 }
 
-// account has the leaf of a service, its user and all queues above hold an amount in so many containers more; or less,
 // RemoveService takes a service out: its requests are withdrawn and its containers released. A name that is not known is
 // of no effect.
 func (s *Scheduler) RemoveService(name string) {
