@@ -1,10 +1,5 @@
 package sched
 
-import (
-	"iter"
-	mathbits "math/bits"
-)
-
 // classBits is how many classes of requests have a bit of their own.
 const classBits = 16 * 64
 
@@ -21,19 +16,6 @@ func (b *bits) clear(i uint16) { b[i/64] &^= 1 << (i % 64) }
 func (b *bits) keep(o *bits) {
 	for i := range b {
 		b[i] &= o[i]
-	}
-}
-
-// common iterates over what both have.
-func (b *bits) common(o *bits) iter.Seq[uint16] {
-	return func(yield func(uint16) bool) {
-		for i := range b {
-			for word := b[i] & o[i]; word != 0; word &= word - 1 {
-				if !yield(uint16(64*i + mathbits.TrailingZeros64(word))) {
-					return
-				}
-			}
-		}
 	}
 }
 

@@ -158,14 +158,16 @@ func (k *class) admits(n *node, c *cluster) bool {
 type classes struct {
 	byKey  map[classKey]*class
 	narrow []*class
+	asks   []int64 // of the narrow ones in turn, by dimension
+	dims   int
 	open   counts // of the classes that are not closed
 	spare  []uint16
 	opened uint64 // the moment when one was opened last
 	era    uint64 // what nodes know of narrow classes is of this one
 }
 
-func newClasses() classes {
-	c := classes{byKey: make(map[classKey]*class), era: 1}
+func newClasses(dims int) classes {
+	c := classes{byKey: make(map[classKey]*class), dims: dims, era: 1}
 	for bit := manyClasses - 1; bit >= 0; bit-- {
 		c.spare = append(c.spare, uint16(bit))
 	}
@@ -216,15 +218,18 @@ func (c *classes) close(k *class) {
 	if !k.narrow {
 		k.narrow, k.at, k.nodes = true, len(c.narrow), 0
 		c.narrow = append(c.narrow, k)
+		c.asks = append(c.asks, k.ask[:c.dims]...)
 	}
 }
 
 // widen takes a class out of the narrow ones.
 func (c *classes) widen(k *class) {
-	last := c.narrow[len(c.narrow)-1]
+	end := len(c.narrow) - 1
+	last := c.narrow[end]
 	c.narrow[k.at], last.at = last, k.at
-	c.narrow[len(c.narrow)-1] = nil
-	c.narrow = c.narrow[:len(c.narrow)-1]
+	copy(c.asks[k.at*c.dims:(k.at+1)*c.dims], c.asks[end*c.dims:])
+	c.narrow[end] = nil
+	c.narrow, c.asks = c.narrow[:end], c.asks[:end*c.dims]
 	k.narrow = false
 }
 
@@ -258,8 +263,9 @@ func (c *classes) freed(n *node, of *cluster, now uint64) {
 	if n.band == nil {
 		return
 	}
-	for _, k := range c.narrow {
-		if !k.admits(n, of) {
+	free := n.free[:c.dims]
+	for i, k := range c.narrow {
+		if !within(c.asks[i*c.dims:(i+1)*c.dims], free) || !k.admits(n, of) {
 			continue
 		}
 		n.rooms = append(n.rooms, k)
@@ -269,6 +275,16 @@ func (c *classes) freed(n *node, of *cluster, now uint64) {
 			k.only(of.changed - 1)
 		}
 	}
+}
+
+// within says whether an amount leaves nothing below 0; what is not asked for may be.
+func within(ask, free []int64) bool {
+	for d, amount := range ask {
+		if amount > free[d] && amount > 0 {
+			return false
+		}
+	}
+	return true
 }
 
 // taken closes the narrow classes of whose nodes this was the last to have room.

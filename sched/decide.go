@@ -104,29 +104,27 @@ func (s decider) promising(q *queue) bool {
 
 // tryLeaf places one container of a leaf.
 func (s decider) tryLeaf(f *leaf, released uint64, p *Placement) outcome {
-	if f.weighed < max(released, f.changed) {
-		f.reweigh(s.now)
-	}
-	for l := f.next(&s.classes.open.set); l != nil; l = f.next(&s.classes.open.set) {
+	open := &s.classes.open.set
+	for l := f.next(open, released); l != nil; l = f.next(open, released) {
 		if s.budget <= 0 {
 			return spent
 		}
 		s.budget--
 		r := l.waiting.top()
 		if k := r.class; k.closed {
-			f.park(l, noRoom, 0)
+			f.park(l, noRoom, 0, s.now)
 		} else if at := f.full(&k.ask); at != nil {
-			f.park(l, atLimit, 1<<at.depth)
+			f.park(l, atLimit, 1<<at.depth, s.now)
 		} else if !f.policy.allows(f, &k.ask, l.key.user) {
-			f.park(l, atLimit, 0)
+			f.park(l, atLimit, 0, s.now)
 		} else if n, none := s.node(r); n != nil {
 			*p = s.put(r, n)
 			return placed
 		} else if none {
 			s.classes.close(k)
-			f.park(l, noRoom, 0)
+			f.park(l, noRoom, 0, s.now)
 		} else {
-			f.park(l, noPlace, 0)
+			f.park(l, noPlace, 0, s.now)
 			s.stuck.add(l)
 		}
 	}
@@ -141,7 +139,7 @@ func (s decider) failLeaf(f *leaf) {
 	q.failed.keep(&s.classes.open.set)
 	q.failedAt, q.blockers = s.now, 0
 	for _, l := range f.parked {
-		if l.held == noRoom && len(f.limits) > 0 { // it may fail all the same when a node has room
+		if l.held != noPlace && len(f.limits) > 0 { // it may fail all the same when a node has room
 			if at := f.full(&l.key.class.ask); at != nil {
 				q.failed.set(l.key.class.bit)
 				q.blockers |= 1 << at.depth
@@ -194,7 +192,7 @@ func (s decider) put(r *request, n *node) Placement {
 	r.note(n, 1)
 	ledger(s).hold(r.service, &k.ask, 1)
 	if r.lacks() == 0 {
-		r.service.leaf.quit(r, s.now)
+		r.service.leaf.quit(r)
 	}
 	if f := r.service.leaf; f.queue.Reserve {
 		f.queue.touch() // another one may be the first in line now

@@ -1,6 +1,7 @@
 package sched
 
 import (
+	mathbits "math/bits"
 	"slices"
 
 	"github.com/weft-fabric/weft/internal/planted"
@@ -8,8 +9,9 @@ import (
 )
 
 // leaf is what stands in line in a queue without children. The requests of one class, user and place make up a line: what
-// stands in the way of one stands in the way of all; one that has a way of its own has a line of its own. Of the lines in which something may be placed, the one whose first
-// request goes first is at the top; those whose first request was tried and failed are parked.
+// stands in the way of one stands in the way of all; one that has a way of its own has a line of its own. Of the lines
+// that were not tried, the one whose first request goes first is at the top; those whose first request was tried and
+// failed are parked.
 type leaf struct {
 	queue   *queue
 	policy  policy
@@ -17,10 +19,8 @@ type leaf struct {
 	limits  []*queue // the leaf and those above it that have a maximum
 	active  heap[*line]
 	parked  []*line
-	noRoom  map[uint16]*line // of the parked lines those whose class was closed, by its bit: the first of a list
-	narrow  bits             // the bits of those
-	weighed uint64           // when the parked lines were looked through last for those that a limit kept
-	changed uint64           // when what is held or wanted here changed in a way that may lift a limit
+	classes shelves
+	lifts   uint64 // counts what may have lifted a limit
 
 	members []*service
 	users   map[string]*user
@@ -56,14 +56,56 @@ func (r *request) keyOfLine(delay bool) lineKey {
 	return k
 }
 
-// hold is what keeps the first request of a parked line.
+// hold is what keeps the first request of a parked line. When the class is open, it may be tried where it is, unless a limit
+// keeps it that nothing has lifted since.
 type hold uint8
 
 const (
-	noRoom  hold = iota // on any node: its class is closed, or was; once it is open it may be tried where it is
-	noPlace             // on the nodes where it may be, or it waits for those; see [stuck]
+	noRoom  hold = iota // on any node: its class is closed, or was
 	atLimit             // its queue's or its user's
+	noPlace             // on the nodes where it may be, or it waits for those; see [stuck]
 )
+
+// shelves find the parked lines by the bit of their class, except those without a place.
+type shelves struct {
+	has   bits
+	at    [classBits]uint16 // index among the first ones, from 1
+	first []*line           // of the lines of one bit
+	spare []uint16
+}
+
+func (s *shelves) add(l *line) {
+	bit := l.key.class.bit
+	i := s.at[bit]
+	if i == 0 {
+		if last := len(s.spare) - 1; last >= 0 {
+			i, s.spare = s.spare[last], s.spare[:last]
+		} else {
+			s.first = append(s.first, nil)
+			i = uint16(len(s.first))
+		}
+		s.at[bit] = i
+		s.has.set(bit)
+	}
+	l.next = s.first[i-1]
+	s.first[i-1] = l
+}
+
+func (s *shelves) remove(l *line) {
+	bit := l.key.class.bit
+	i := s.at[bit]
+	if first := s.first[i-1]; first != l {
+		for first.next != l {
+			first = first.next
+		}
+		first.next = l.next
+	} else if s.first[i-1] = l.next; l.next == nil {
+		s.spare = append(s.spare, i)
+		s.at[bit] = 0
+		s.has.clear(bit)
+	}
+	l.next = nil
+}
 
 // line is the requests of one class and user that want containers.
 type line struct {
@@ -73,20 +115,22 @@ type line struct {
 	spot     int32 // in the heap of the leaf
 	shelf    int32 // among the parked
 	held     hold
-	next     *line // of those with its bit
-	blockers uint64
-	listed   bool // among the stuck
+	next     *line  // of those on its shelf
+	blockers uint64 // depths of the queues whose limit keeps it
+	lifts    uint64 // of the leaf, and
+	at       uint64 // when a limit kept it
+	listed   bool   // among the stuck
 	survey   *survey
 }
 
 func (l *line) place() *int32 { return &l.spot }
 
 func newLeaf(q *queue) *leaf {
-	return &leaf{queue: q, policy: policyOf(q.Policy), byKey: make(map[lineKey]*line), noRoom: make(map[uint16]*line), users: make(map[string]*user)}
+	return &leaf{queue: q, policy: policyOf(q.Policy), byKey: make(map[lineKey]*line), users: make(map[string]*user)}
 }
 
 // join puts a request that wants containers in its line.
-func (f *leaf) join(r *request, delay bool, now uint64) {
+func (f *leaf) join(r *request, delay bool) {
 	key := r.keyOfLine(delay)
 	l := f.byKey[key]
 	if l == nil {
@@ -100,12 +144,12 @@ func (f *leaf) join(r *request, delay bool, now uint64) {
 	l.waiting.push(r.key(), r)
 	f.lift(l)
 	key.user.pending++
-	f.census(key.user, now)
+	f.census(key.user)
 	f.queue.touch()
 }
 
 // census notes whether a user holds or wants something here.
-func (f *leaf) census(u *user, now uint64) {
+func (f *leaf) census(u *user) {
 	if counts := u.pending > 0 || u.running > 0; counts != u.counts {
 		u.counts = counts
 		f.present += one(counts)
@@ -116,13 +160,13 @@ func (f *leaf) census(u *user, now uint64) {
 		u.wants = wants
 		f.wanting += one(wants)
 	}
-	f.lifted(now)
+	f.lifted()
 }
 
 // lifted notes that what users may have has changed.
-func (f *leaf) lifted(now uint64) {
+func (f *leaf) lifted() {
 	if f.policy.byUser() {
-		f.changed, f.weighed = now, 0 // also when it was looked through at this moment: a decision is no change from outside
+		f.lifts++
 		f.queue.touch()
 	}
 }
@@ -135,13 +179,13 @@ func one(more bool) int {
 }
 
 // quit takes a request out of its line.
-func (f *leaf) quit(r *request, now uint64) {
+func (f *leaf) quit(r *request) {
 	l := r.line
 	r.line = nil
 	l.waiting.remove(r.spot)
 	f.settle(l)
 	l.key.user.pending--
-	f.census(l.key.user, now)
+	f.census(l.key.user)
 	if l.waiting.len() == 0 {
 		f.queue.wanted(l.key.class.bit, false)
 		delete(f.byKey, l.key)
@@ -179,57 +223,44 @@ func (f *leaf) unshelve(l *line) {
 	f.parked[l.shelf], last.shelf = last, l.shelf
 	f.parked = f.parked[:len(f.parked)-1]
 	l.shelf = absent
-	f.setHeld(l, atLimit)
-}
-
-// setHeld notes what keeps a parked line.
-func (f *leaf) setHeld(l *line, held hold) {
-	bit := l.key.class.bit
-	switch {
-	case held == l.held:
-	case held == noRoom:
-		l.next = f.noRoom[bit]
-		f.noRoom[bit] = l
-		f.narrow.set(bit)
-	case l.held == noRoom:
-		if first := f.noRoom[bit]; first != l {
-			for first.next != l {
-				first = first.next
-			}
-			first.next = l.next
-		} else if l.next != nil {
-			f.noRoom[bit] = l.next
-		} else {
-			delete(f.noRoom, bit)
-			f.narrow.clear(bit)
-		}
-		l.next = nil
+	if l.held != noPlace {
+		f.classes.remove(l)
 	}
-	l.held = held
 }
 
 // park sets a line aside, whose first request could not be placed.
-func (f *leaf) park(l *line, held hold, blockers uint64) {
+func (f *leaf) park(l *line, held hold, blockers, now uint64) {
 	if l.shelf == absent {
 		f.active.remove(l.spot)
-		l.shelf, l.held = int32(len(f.parked)), atLimit
+		l.shelf = int32(len(f.parked))
 		f.parked = append(f.parked, l)
+		if held != noPlace {
+			f.classes.add(l)
+		}
+	} else if held == noPlace { // it was tried on its shelf
+		f.classes.remove(l)
 	}
-	f.setHeld(l, held)
-	l.blockers = blockers
+	l.held, l.blockers, l.lifts, l.at = held, blockers, f.lifts, now
 }
 
-// next gives the line whose first request is to be tried next: of the active ones, and those parked whose class is open
-// again. It is nil when there is none, or when a request that is kept waiting goes before it and keeps its place.
-func (f *leaf) next(open *bits) *line {
+// next gives the line whose first request is to be tried next: of the active ones, and of those parked whose class is open
+// again and which no limit keeps. It is nil when there is none, or when a request that is kept waiting goes before it and
+// keeps its place. Released is when something was given back last below a queue above with a maximum.
+func (f *leaf) next(open *bits, released uint64) *line {
 	var first *line
 	if f.active.len() > 0 {
 		first = f.active.top()
 	}
-	for bit := range f.narrow.common(open) {
-		for l := f.noRoom[bit]; l != nil; l = l.next {
-			if !l.key.class.closed && (first == nil || l.waiting.topKey().less(first.waiting.topKey())) {
-				first = l
+	for i := range open {
+		for word := f.classes.has[i] & open[i]; word != 0; word &= word - 1 {
+			bit := 64*i + mathbits.TrailingZeros64(word)
+			for l := f.classes.first[f.classes.at[bit]-1]; l != nil; l = l.next {
+				if l.key.class.closed || l.held == atLimit && l.lifts == f.lifts && l.at >= released {
+					continue
+				}
+				if first == nil || l.waiting.topKey().less(first.waiting.topKey()) {
+					first = l
+				}
 			}
 		}
 	}
@@ -241,23 +272,6 @@ func (f *leaf) next(open *bits) *line {
 		}
 	}
 	return first
-}
-
-// reweigh lifts the parked lines that a limit kept and keeps no longer.
-func (f *leaf) reweigh(now uint64) {
-	f.weighed = now
-	for i := len(f.parked) - 1; i >= 0; i-- {
-		l := f.parked[i]
-		if l.held != atLimit {
-			continue
-		}
-		ask := &l.key.class.ask
-		if at := f.full(ask); at != nil {
-			l.blockers = 1 << at.depth
-		} else if l.blockers = 0; f.policy.allows(f, ask, l.key.user) {
-			f.lift(l)
-		}
-	}
 }
 
 // liftAll lifts all parked lines.

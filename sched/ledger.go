@@ -13,7 +13,7 @@ type ledger struct{ *Scheduler }
 func (s ledger) unseat(v *service) {
 	for _, r := range v.requests {
 		if r.line != nil {
-			v.leaf.quit(r, s.now)
+			v.leaf.quit(r)
 		}
 	}
 	s.account(v, &v.used, -1, -v.containers)
@@ -50,8 +50,8 @@ func (s ledger) account(v *service, amount *resource.Vector, sign int64, contain
 		v.user.held[d] += sign * amount[d]
 	}
 	v.user.running += containers
-	v.leaf.census(v.user, s.now)
-	v.leaf.lifted(s.now)
+	v.leaf.census(v.user)
+	v.leaf.lifted()
 }
 
 // hold has a service hold an amount in one container more, or less where sign is -1.
@@ -83,9 +83,9 @@ func (s ledger) stand(v *service) {
 func (s ledger) line(r *request) {
 	switch lacks := r.lacks() > 0; {
 	case lacks && r.line == nil:
-		r.service.leaf.join(r, s.delay, s.now)
+		r.service.leaf.join(r, s.delay)
 	case !lacks && r.line != nil:
-		r.service.leaf.quit(r, s.now)
+		r.service.leaf.quit(r)
 	}
 	if f := r.service.leaf; f.queue.Reserve {
 		f.queue.touch() // another one may be the first in line now
@@ -111,7 +111,7 @@ func (s ledger) forget(r *request) {
 	delete(s.requests, r.ID)
 	decider(s).undelay(r)
 	if r.line != nil {
-		r.service.leaf.quit(r, s.now)
+		r.service.leaf.quit(r)
 	}
 	s.classes.leave(r.class)
 	v := r.service
@@ -141,7 +141,7 @@ func (s ledger) drop(i int32) {
 
 // gaveBack notes that less is held in a leaf.
 func (s ledger) gaveBack(f *leaf) {
-	f.changed = s.now
+	f.lifts++
 	for q := f.queue; q != nil; q = q.parent {
 		q.released = s.now
 	}
@@ -164,7 +164,7 @@ func (s ledger) settle() {
 		if q.leaf == nil {
 			continue
 		}
-		q.leaf.changed = s.now
+		q.leaf.lifts++
 		q.leaf.liftAll()
 		if q.leaf.active.len() > 0 {
 			q.touch()

@@ -20,6 +20,8 @@ func (s *Scheduler) Extend(space resource.Space) {
 	s.settled = false
 	s.space = space
 	c, n := &s.cluster, space.Len()
+	s.classes.reopenAll(s.now)
+	s.classes.dims = n
 	c.norm = append(c.norm, make([]float64, n-c.dims)...)
 	c.dims, c.stale = n, true
 	for _, b := range c.bands {

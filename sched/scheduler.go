@@ -74,7 +74,7 @@ func New(cfg Config) (*Scheduler, error) {
 	}
 	return &Scheduler{
 		space: cfg.Space, delay: cfg.Delay, tree: newTree(cfg.Space.Len(), only, DefaultQueues()),
-		cluster: newCluster(cfg.Space, cfg.Scores), classes: newClasses(),
+		cluster: newCluster(cfg.Space, cfg.Scores), classes: newClasses(cfg.Space.Len()),
 		services: make(map[string]*service), requests: make(map[string]*request), now: 1, trials: 1,
 	}, nil
 }
@@ -178,7 +178,7 @@ func (s *Scheduler) Submit(q Request) error {
 			return fmt.Errorf("service: request %q belongs to %q, and not to %q", q.ID, r.Service, q.Service)
 		}
 		if r.line != nil {
-			v.leaf.quit(r, s.now)
+			v.leaf.quit(r)
 		}
 		s.classes.leave(r.class)
 	}
