@@ -165,7 +165,9 @@ func TestQueuesUseWhatTheyAreEntitledTo(t *testing.T) {
 }
 
 // Under churn, containers end at random and others take their place, and every few thousand decisions some queues want
-// something else.
+// something else. What they are entitled to then jumps, and what they use follows as containers end: nobody takes any away.
+// A thousand decisions are enough for these jumps; a seed whose jump is larger than what ends in that time would say
+// nothing about the scheduler.
 func TestQueuesUseWhatTheyAreEntitledToUnderChurn(t *testing.T) {
 	for seed := range uint64(5) {
 		w := newTown(t, seed)
