@@ -47,11 +47,15 @@ func theServices() []planned {
 		r.Rack = rack
 		return r
 	}
+	onType := func(nodeType string, r protocol.ContainerRequest) protocol.ContainerRequest {
+		r.NodeType = nodeType
+		return r
+	}
 	return []planned{
 		{name: "batch-a", queue: "batch", user: "carol", instances: 6, request: onRack("r2", asks(1000, 0, 512*mib))},
-		{name: "eod-a", queue: "risk.eod", user: "alice", instances: 6, request: asks(1000, 0, gib)},
+		{name: "eod-a", queue: "risk.eod", user: "alice", instances: 6, request: onType(protocol.NodeTypeCPU, asks(1000, 0, gib))},
 		{name: "eod-b", queue: "risk.eod", user: "alice", instances: 9, request: asks(500, 0, 2*gib)},
-		{name: "desk-a", queue: "risk.desk", user: "alice", instances: 3, request: asks(1000, 1, gib)},
+		{name: "desk-a", queue: "risk.desk", user: "alice", instances: 3, request: onType(protocol.NodeTypeGPU, asks(1000, 1, gib))},
 		{name: "desk-b", queue: "risk.desk", user: "bob", instances: 4, request: asks(1500, 0, 512*mib)},
 	}
 }
@@ -216,7 +220,7 @@ func (s *story) resumed() scenario.Document {
 		p := s.plan(name)
 		if left := s.expected.Wanted[name]; left > 0 {
 			r := scenarioRequest(p, left, "")
-			doc.Steps = append(doc.Steps, scenario.Step{Op: "add_request", Service: name, ID: r.ID, Count: r.Count, Cap: r.Cap, Arch: r.Arch, Location: r.Location})
+			doc.Steps = append(doc.Steps, scenario.Step{Op: "add_request", Service: name, ID: r.ID, Count: r.Count, Cap: r.Cap, Arch: r.Arch, NodeType: r.NodeType, Location: r.Location})
 		}
 	}
 	return doc

@@ -23,7 +23,7 @@ func (p *planter) operated() {
 	p.sameByHTTP(session)
 	p.w.apply(waitingWith(2000))
 	p.holds(session, 3)
-	p.w.serves(session, limited.name, p.w.onNodes(limited.name))
+	p.w.serves(session, limited.name)
 	p.w.apply(waitingWith(800))
 	late := p.must(planned{name: "late", queue: "limited", user: "ann", instances: 1, request: asks(400)})
 	p.check(late, &plant{

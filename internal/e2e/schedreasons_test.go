@@ -290,7 +290,7 @@ func testWaiting(t *testing.T, program string, seen *findings) {
 		}
 		if c.comes > 0 {
 			p.holds(session, c.comes)
-			p.w.serves(session, c.service.name, p.w.onNodes(c.service.name))
+			p.w.serves(session, c.service.name)
 		}
 		p.clear()
 	}

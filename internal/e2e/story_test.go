@@ -289,7 +289,7 @@ func (s *story) compare(what string) {
 	for service, session := range s.sessions {
 		on := s.w.onNodes(service)
 		if len(on) > 0 {
-			s.w.serves(session, service, on)
+			s.w.serves(session, service)
 			s.served[service] = true
 		}
 		var i protocol.SessionInfo

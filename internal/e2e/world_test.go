@@ -258,8 +258,8 @@ func (w *world) start(c *client.Client, service string, opts ...client.SessionOp
 	return c.OpenSession(w.ctx, service, append([]client.SessionOption{client.WithParameters(parameters)}, opts...)...)
 }
 
-// serves has a session do a task, on one of these nodes.
-func (w *world) serves(s *client.Session, service string, nodes map[string]int) {
+// serves has a session do a task, on one of the nodes where its service has instances.
+func (w *world) serves(s *client.Session, service string) {
 	w.t.Helper()
 	task := []byte("a task of " + service)
 	got, err := s.Call(w.ctx, task)
@@ -268,6 +268,7 @@ func (w *world) serves(s *client.Session, service string, nodes map[string]int) 
 		return
 	}
 	mark, _ := builtin.MarkOf(got)
+	nodes := w.onNodes(service)
 	for n := range nodes {
 		if builtin.NodeMark(n) == mark {
 			return
