@@ -149,8 +149,13 @@ func (k *class) fits(n *node, dims int) bool { return covers(n.free[:dims], k.ne
 
 // admits says whether the node has room for a container of the class.
 func (k *class) admits(n *node, c *cluster) bool {
+	return k.suits(n, c) && k.fits(n, c.dims)
+}
+
+// suits says whether the node is one that the class may be on, whatever room it has.
+func (k *class) suits(n *node, c *cluster) bool {
 	k.refresh(c)
-	return k.tierOf(n) != noTier && k.fits(n, c.dims) && !slices.Contains(k.except, n.Name)
+	return k.tierOf(n) != noTier && !slices.Contains(k.except, n.Name)
 }
 
 // classes holds the classes there are, and which of them are closed. Of a narrow one it is known how many nodes have room,
@@ -265,7 +270,7 @@ func (c *classes) freed(n *node, of *cluster, now uint64) {
 	}
 	free := n.free[:c.dims]
 	for i, k := range c.narrow {
-		if !within(c.asks[i*c.dims:(i+1)*c.dims], free) || !k.admits(n, of) {
+		if !within(c.asks[i*c.dims:(i+1)*c.dims], free) || !k.suits(n, of) {
 			continue
 		}
 		n.rooms = append(n.rooms, k)

@@ -21,15 +21,16 @@ func (s *Scheduler) Next() (p Placement, ok bool) {
 	return p, ok
 }
 
-// NextWithin is like [Scheduler.Next], but looks at so many queues and requests at most; more says that it stopped for that reason,
-// and that the next call goes on from there. So a caller can do other things in between.
+// NextWithin is like [Scheduler.Next], but looks at about so many queues and requests at most; more says that it stopped
+// for that reason, and that the next call goes on from there. So a caller can do other things in between. Thorough
+// decisions and those of offers are not divided.
 func (s *Scheduler) NextWithin(looks int) (p Placement, ok, more bool) {
 	ledger{s}.settle()
 	exact := s.thorough || s.offered != nil // every request that stands before the decision is looked at
 	if s.idle == s.now && !exact {
 		return Placement{}, false, false
 	}
-	s.budget = looks
+	s.budget, s.progress = looks, false
 	var done Placement
 	var came outcome
 	if d := (decider{s}); exact {
@@ -49,10 +50,9 @@ type decider struct{ *Scheduler }
 // try places one container below a queue; released is when something was given back last below a queue above with a
 // maximum.
 func (s decider) try(q *queue, released uint64, p *Placement) outcome {
-	if s.budget <= 0 {
+	if s.spend() {
 		return spent
 	}
-	s.budget--
 	if q.limited {
 		released = max(released, q.released)
 	}
@@ -67,6 +67,7 @@ func (s decider) try(q *queue, released uint64, p *Placement) outcome {
 		child := q.active.top()
 		if !s.promising(child) {
 			q.park(child)
+			s.progress = true
 			continue
 		}
 		came := s.try(child, released, p)
@@ -74,6 +75,7 @@ func (s decider) try(q *queue, released uint64, p *Placement) outcome {
 			return came
 		}
 		q.park(child)
+		s.progress = true
 	}
 	q.fail(s.now)
 	return failed
@@ -88,6 +90,13 @@ func (s decider) rescan(q *queue) {
 			q.wake(child)
 		}
 	}
+}
+
+// spend counts one more look, and says whether there were enough: not before anything came of them that the next call
+// need not do again.
+func (s decider) spend() bool {
+	s.budget--
+	return s.budget < 0 && s.progress
 }
 
 // promising says whether something may be placed below a queue to whose parent the path leads.
@@ -106,10 +115,9 @@ func (s decider) promising(q *queue) bool {
 func (s decider) tryLeaf(f *leaf, released uint64, p *Placement) outcome {
 	open := &s.classes.open.set
 	for l := f.next(open, released); l != nil; l = f.next(open, released) {
-		if s.budget <= 0 {
+		if s.spend() {
 			return spent
 		}
-		s.budget--
 		r := l.waiting.top()
 		if k := r.class; k.closed {
 			f.park(l, noRoom, 0, s.now)
@@ -127,6 +135,7 @@ func (s decider) tryLeaf(f *leaf, released uint64, p *Placement) outcome {
 			f.park(l, noPlace, 0, s.now)
 			s.stuck.add(l)
 		}
+		s.progress = true
 	}
 	s.failLeaf(f)
 	return failed
@@ -259,10 +268,6 @@ func (s decider) tryExactly(q *queue, p *Placement) outcome {
 
 func (s decider) tryLeafExactly(f *leaf, p *Placement) outcome {
 	for _, r := range f.inOrder(nil) {
-		if s.budget <= 0 {
-			return spent
-		}
-		s.budget--
 		if f.full(&r.class.ask) == nil && f.policy.allows(f, &r.class.ask, r.service.user) {
 			if n := s.nodeExactly(r); n != nil {
 				*p = s.put(r, n)

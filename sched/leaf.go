@@ -1,7 +1,6 @@
 package sched
 
 import (
-	mathbits "math/bits"
 	"slices"
 
 	"github.com/weft-fabric/weft/internal/planted"
@@ -65,47 +64,6 @@ const (
 	atLimit             // its queue's or its user's
 	noPlace             // on the nodes where it may be, or it waits for those; see [stuck]
 )
-
-// shelves find the parked lines by the bit of their class, except those without a place.
-type shelves struct {
-	has   bits
-	at    [classBits]uint16 // index among the first ones, from 1
-	first []*line           // of the lines of one bit
-	spare []uint16
-}
-
-func (s *shelves) add(l *line) {
-	bit := l.key.class.bit
-	i := s.at[bit]
-	if i == 0 {
-		if last := len(s.spare) - 1; last >= 0 {
-			i, s.spare = s.spare[last], s.spare[:last]
-		} else {
-			s.first = append(s.first, nil)
-			i = uint16(len(s.first))
-		}
-		s.at[bit] = i
-		s.has.set(bit)
-	}
-	l.next = s.first[i-1]
-	s.first[i-1] = l
-}
-
-func (s *shelves) remove(l *line) {
-	bit := l.key.class.bit
-	i := s.at[bit]
-	if first := s.first[i-1]; first != l {
-		for first.next != l {
-			first = first.next
-		}
-		first.next = l.next
-	} else if s.first[i-1] = l.next; l.next == nil {
-		s.spare = append(s.spare, i)
-		s.at[bit] = 0
-		s.has.clear(bit)
-	}
-	l.next = nil
-}
 
 // line is the requests of one class and user that want containers.
 type line struct {
@@ -197,6 +155,8 @@ func (f *leaf) settle(l *line) {
 	switch {
 	case l.waiting.len() > 0 && l.spot != absent:
 		f.active.fix(l.spot, *l.waiting.topKey())
+	case l.waiting.len() > 0 && l.shelf != absent && l.held != noPlace:
+		f.classes.settle(l.key.class.bit)
 	case l.waiting.len() > 0:
 	case l.spot != absent:
 		f.active.remove(l.spot)
@@ -251,18 +211,8 @@ func (f *leaf) next(open *bits, released uint64) *line {
 	if f.active.len() > 0 {
 		first = f.active.top()
 	}
-	for i := range open {
-		for word := f.classes.has[i] & open[i]; word != 0; word &= word - 1 {
-			bit := 64*i + mathbits.TrailingZeros64(word)
-			for l := f.classes.first[f.classes.at[bit]-1]; l != nil; l = l.next {
-				if l.key.class.closed || l.held == atLimit && l.lifts == f.lifts && l.at >= released {
-					continue
-				}
-				if first == nil || l.waiting.topKey().less(first.waiting.topKey()) {
-					first = l
-				}
-			}
-		}
+	if l := f.classes.next(open, first, func(l *line) bool { return l.held == atLimit && l.lifts == f.lifts && l.at >= released }); l != nil {
+		first = l
 	}
 	if first != nil && f.queue.Reserve {
 		for _, l := range f.parked {

@@ -56,6 +56,7 @@ type Scheduler struct {
 	thorough  bool
 	trials    uint64 // the moment since which it counts what was tried
 	budget    int    // looks that are left; see [Scheduler.NextWithin]
+	progress  bool   // something came of those that were made
 	delayed   []*request
 }
 
