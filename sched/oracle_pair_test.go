@@ -221,7 +221,7 @@ func next(s *Scheduler, inSlices bool) Placement {
 		return p
 	}
 	for {
-		if p, _, more := s.NextWithin(5); !more {
+		if p, _, more := s.NextWithin(1); !more {
 			return p
 		}
 	}
