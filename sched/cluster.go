@@ -102,12 +102,10 @@ func (c *cluster) set(n Node) *node {
 		}
 	}
 	if n.Rack != "" {
-		c.racks[n.Rack] = append(c.racks[n.Rack], have)
-		slices.SortFunc(c.racks[n.Rack], byDefinition)
+		c.racks[n.Rack] = insert(c.racks[n.Rack], have)
 	}
 	for _, a := range n.Artefacts {
-		c.holders[a] = append(c.holders[a], have)
-		slices.SortFunc(c.holders[a], byDefinition)
+		c.holders[a] = insert(c.holders[a], have)
 	}
 	if !n.Cordoned {
 		have.band = c.bandFor(have)
@@ -119,7 +117,11 @@ func (c *cluster) set(n Node) *node {
 	return have
 }
 
-func byDefinition(a, b *node) int { return int(a.fill.order) - int(b.fill.order) }
+// insert puts a node among others in the order of definition.
+func insert(nodes []*node, n *node) []*node {
+	i, _ := slices.BinarySearchFunc(nodes, n, func(a, b *node) int { return int(a.fill.order) - int(b.fill.order) })
+	return slices.Insert(nodes, i, n)
+}
 
 // kindOf says what a node has in common with others.
 func (c *cluster) kindOf(n *node) bandKey {

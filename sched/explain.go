@@ -63,6 +63,7 @@ func (s *Scheduler) Explain(id string) (e Explanation, ok bool) {
 	if r.lacks() == 0 {
 		return e, true
 	}
+	ledger{s}.refresh(f)
 	ahead := f.ahead(r)
 	e.Position = len(ahead) + 1
 	for q := f.queue; q != nil; q = q.parent {

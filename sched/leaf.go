@@ -20,6 +20,7 @@ type leaf struct {
 	parked  []*line
 	classes shelves
 	lifts   uint64 // counts what may have lifted a limit
+	stale   bool   // see [ledger.refresh]
 
 	members []*service
 	users   map[string]*user
@@ -222,13 +223,6 @@ func (f *leaf) next(open *bits, released uint64) *line {
 		}
 	}
 	return first
-}
-
-// liftAll lifts all parked lines.
-func (f *leaf) liftAll() {
-	for len(f.parked) > 0 {
-		f.lift(f.parked[len(f.parked)-1])
-	}
 }
 
 // full gives the queue, of the leaf and those above, that has no room within its maximum for one more container; nil: all

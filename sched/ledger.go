@@ -164,9 +164,8 @@ func (s ledger) settle() {
 		if q.leaf == nil {
 			continue
 		}
-		q.leaf.lifts++
-		q.leaf.liftAll()
-		if q.leaf.active.len() > 0 {
+		q.leaf.stale = true
+		if q.leaf.active.len()+len(q.leaf.parked) > 0 {
 			q.touch()
 		}
 	}
@@ -175,11 +174,22 @@ func (s ledger) settle() {
 			q.parent.active.fix(q.spot, q.key())
 		}
 	}
-	for _, q := range s.tree.all {
-		if q.leaf != nil {
-			for _, v := range q.leaf.members {
-				s.stand(v)
-			}
+}
+
+// refresh brings a leaf up to date with a cluster or queues that changed: its services have other places in line, its limits
+// are others, and there may be other nodes for what was stuck. It is done when the leaf is looked at next.
+func (s ledger) refresh(f *leaf) {
+	if !f.stale {
+		return
+	}
+	f.stale = false
+	f.lifts++
+	for _, v := range f.members {
+		s.stand(v)
+	}
+	for i := len(f.parked) - 1; i >= 0; i-- {
+		if l := f.parked[i]; l.held == noPlace {
+			f.lift(l)
 		}
 	}
 }

@@ -72,6 +72,7 @@ func (l Lookup) Before(one, other string) bool {
 	ledger{s}.settle()
 	x, y := a.service.leaf.queue, b.service.leaf.queue
 	if x == y {
+		ledger{s}.refresh(x.leaf)
 		k, o := a.key(), b.key()
 		return k.less(&o)
 	}
@@ -106,6 +107,7 @@ func (l Lookup) Obstacle(id string) Obstacle {
 	}
 	ledger{s}.settle()
 	f, ask := r.service.leaf, &r.class.ask
+	ledger{s}.refresh(f)
 	if f.queue.Reserve && len(f.ahead(r)) > 0 {
 		return Obstacle{Barrier: Reserved, Queue: f.queue.Name, Over: *ask}
 	}

@@ -84,3 +84,23 @@ func crowd(tb testing.TB, nodes, requests int) (*Scheduler, int) {
 	}
 	return s, requests
 }
+
+// BenchmarkNodeComes measures the first slice of a pass after a node has come to a full cluster with a long backlog: all
+// guarantees change, and everything may be placed again.
+func BenchmarkNodeComes(b *testing.B) {
+	s, _ := crowd(b, 5_000, 100_000)
+	for ok := true; ok; {
+		_, ok = s.Next()
+	}
+	i := 0
+	for b.Loop() {
+		i++
+		s.SetNode(Node{Name: fmt.Sprint("new", i), Type: NodeTypeCPU, Platform: platform.Platform{OS: "linux", Arch: "amd64"}, Capacity: resource.Vector{1, 1, 1, 1, 1}})
+		s.NextWithin(100)
+		b.StopTimer()
+		for more := true; more; {
+			_, _, more = s.NextWithin(1000)
+		}
+		b.StartTimer()
+	}
+}

@@ -21,7 +21,8 @@ type queue struct {
 	limit      []int64   // the same in whole amounts
 	limited    bool      // it has a maximum of its own below its parent's
 	used       resource.Vector
-	running    int // containers
+	running    int     // containers
+	weights    float64 // of the children together
 	ratio      float64
 
 	// Where it stands among its siblings: in the heap of those in which something may be placed, or parked because all
@@ -114,13 +115,17 @@ func (t *tree) walk(q *queue) {
 // settle finds the guarantees and maxima of all queues for a cluster of this size.
 func (t *tree) settle(total *resource.Vector) {
 	for _, q := range t.all { // parents come first
+		q.weights = 0
+		for _, child := range q.children {
+			q.weights += child.weight()
+		}
 		over, under := 1.0, 1.0
 		switch {
 		case q.parent == nil:
 		case q.Capacity != nil:
 			over, under = float64(*q.Capacity), float64(Hundred)
 		default:
-			over, under = q.weight(), q.parent.weights()
+			over, under = q.weight(), q.parent.weights
 		}
 		for d := range t.dims {
 			whole, most := float64(total[d]), float64(total[d])
@@ -163,15 +168,6 @@ func whole64(limit float64) int64 {
 		return int64(nearest)
 	}
 	return int64(limit)
-}
-
-// weights is the sum of the weights of the children.
-func (q *queue) weights() float64 {
-	sum := 0.0
-	for _, child := range q.children {
-		sum += child.weight()
-	}
-	return sum
 }
 
 func (q *queue) weight() float64 {
