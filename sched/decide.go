@@ -113,7 +113,7 @@ func (s decider) promising(q *queue) bool {
 
 // tryLeaf places one container of a leaf.
 func (s decider) tryLeaf(f *leaf, released uint64, p *Placement) outcome {
-	ledger{s.Scheduler}.refresh(f)
+	ledger(s).refresh(f)
 	open := &s.classes.open.set
 	for l := f.next(open, released); l != nil; l = f.next(open, released) {
 		if s.spend() {
@@ -268,7 +268,7 @@ func (s decider) tryExactly(q *queue, p *Placement) outcome {
 }
 
 func (s decider) tryLeafExactly(f *leaf, p *Placement) outcome {
-	ledger{s.Scheduler}.refresh(f)
+	ledger(s).refresh(f)
 	for _, r := range f.inOrder(nil) {
 		if f.full(&r.class.ask) == nil && f.policy.allows(f, &r.class.ask, r.service.user) {
 			if n := s.nodeExactly(r); n != nil {
