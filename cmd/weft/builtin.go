@@ -78,8 +78,8 @@ func (f *fabric) noNodes() error {
 		"no compute node is registered: start \"weft agent --broker %s\" on each (or \"weft dev\" instead of \"weft broker\")", f.a.broker)
 }
 
-// ensure registers the service when it is not.
-func (f *fabric) ensure(ctx context.Context) error {
+// ensure registers the service when it is not, in a queue that is named, or else in the default one.
+func (f *fabric) ensure(ctx context.Context, queue string) error {
 	ctx, stop := context.WithTimeout(ctx, requestPatience)
 	defer stop()
 	var platforms []string
@@ -88,9 +88,9 @@ func (f *fabric) ensure(ctx context.Context) error {
 			platforms = append(platforms, n.Platform)
 		}
 	}
-	var err error
-	f.version, err = builtin.Ensure(ctx, f, f.a.now(), f.service, buildVersion(), platforms)
-	return err
+	s := builtin.Document(f.service, buildVersion(), queue, platforms)
+	f.version = s.Version
+	return builtin.Ensure(ctx, f, f.a.now(), s)
 }
 
 // open opens a session with the service.

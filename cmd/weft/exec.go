@@ -169,7 +169,7 @@ func (f *execRun) exec(ctx context.Context, args []string) (err error) {
 	if err := c.noNodes(); err != nil {
 		return err
 	}
-	if err := c.ensure(ctx); err != nil {
+	if err := c.ensure(ctx, f.places.spec.Queue); err != nil {
 		return err
 	}
 	parameters, err := s.Parameters()

@@ -104,7 +104,7 @@ func (p *pingRun) ping(ctx context.Context) (err error) {
 		return err
 	}
 	p.noteNodes(f)
-	if err := f.ensure(ctx); err != nil {
+	if err := f.ensure(ctx, p.places.spec.Queue); err != nil {
 		return err
 	}
 	p.report.Service, p.report.Version = f.service, f.version

@@ -60,10 +60,12 @@ func document(name string) protocol.Service {
 // alwaysFor are platforms that a document is for, whether nodes of them are there or not: so it seldom changes.
 var alwaysFor = []string{"linux/amd64", "linux/arm64"}
 
-// Document gives the document of the service of that name for nodes of these platforms. Its version names the weft that
-// made it and, by a sum, the content: another content is another version.
-func Document(name, build string, platforms []string) protocol.Service {
+// Document gives the document of the service of that name for nodes of these platforms, in a queue; empty: the default one,
+// which not every fabric has. Its version names the weft that made it and, by a sum, the content: another content is another
+// version.
+func Document(name, build, queue string, platforms []string) protocol.Service {
 	s := document(name)
+	s.Queue = queue
 	kind, _ := strings.CutPrefix(name, "weft.")
 	s.Artefacts = protocol.Artefacts{}
 	for _, p := range slices.Concat(alwaysFor, platforms) {
@@ -97,27 +99,26 @@ type Catalogue interface {
 // registered one is about to open a session with it.
 const stale = time.Hour
 
-// Ensure registers a built-in service for these platforms, and returns its version. It stays registered, since that costs
+// Ensure registers a built-in service, of which s is the [Document]. It stays registered, since that costs
 // nothing and the next command finds its instances warm; other versions that are older than an hour and have no
 // sessions are deregistered.
-func Ensure(ctx context.Context, c Catalogue, now time.Time, name, build string, platforms []string) (version string, err error) {
-	s := Document(name, build, platforms)
+func Ensure(ctx context.Context, c Catalogue, now time.Time, s protocol.Service) error {
 	if err := c.RegisterService(ctx, s); err != nil {
-		return "", fmt.Errorf("register %s: %w", name, err)
+		return fmt.Errorf("register %s: %w", s.Name, err)
 	}
-	for other, err := range c.Services(ctx, client.Filter{Name: name}) {
+	for other, err := range c.Services(ctx, client.Filter{Name: s.Name}) {
 		if err != nil {
-			return "", fmt.Errorf("look for other versions of %s: %w", name, err)
+			return fmt.Errorf("look for other versions of %s: %w", s.Name, err)
 		}
 		v := other.Service.Version
 		if v == s.Version || other.Sessions > 0 || now.Sub(other.Registered) < stale {
 			continue
 		}
-		if err := c.DeregisterService(ctx, name, v); err != nil && !gone(err) {
-			return "", fmt.Errorf("deregister version %s of %s: %w", v, name, err)
+		if err := c.DeregisterService(ctx, s.Name, v); err != nil && !gone(err) {
+			return fmt.Errorf("deregister version %s of %s: %w", v, s.Name, err)
 		}
 	}
-	return s.Version, nil
+	return nil
 }
 
 // gone says that a version is in use again, or was deregistered by somebody else.

@@ -14,7 +14,7 @@ import (
 
 func TestDocuments(t *testing.T) {
 	for _, name := range []string{Ping, Exec} {
-		s := Document(name, "v0.3.0-5-gabc (dirty)", []string{"linux/riscv64"})
+		s := Document(name, "v0.3.0-5-gabc (dirty)", "", []string{"linux/riscv64"})
 		if err := s.WithDefaults().Validate(); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -24,20 +24,23 @@ func TestDocuments(t *testing.T) {
 		if a := s.Artefacts["linux/riscv64"]; a.Command != "weft" || !slices.Equal(a.Args, []string{"serve", strings.TrimPrefix(name, "weft.")}) {
 			t.Errorf("artefact %+v", a)
 		}
-		if other := Document(name, "v0.3.0-5-gabc (dirty)", nil); other.Version == s.Version {
+		if other := Document(name, "v0.3.0-5-gabc (dirty)", "", nil); other.Version == s.Version {
 			t.Error("other content has the same version")
 		}
-		if same := Document(name, "v0.3.0-5-gabc (dirty)", []string{"linux/riscv64", "linux/amd64"}); same.Version != s.Version {
+		if other := Document(name, "v0.3.0-5-gabc (dirty)", "risk", []string{"linux/riscv64"}); other.Version == s.Version || other.Queue != "risk" {
+			t.Errorf("in another queue it is %q, %q", other.Queue, other.Version)
+		}
+		if same := Document(name, "v0.3.0-5-gabc (dirty)", "", []string{"linux/riscv64", "linux/amd64"}); same.Version != s.Version {
 			t.Errorf("the same content has version %q and %q", s.Version, same.Version)
 		}
 	}
 	for _, build := range []string{"", "(…)", strings.Repeat("x", 100), "1.2"} {
-		s := Document(Ping, build, nil)
+		s := Document(Ping, build, "", nil)
 		if err := s.WithDefaults().Validate(); err != nil {
 			t.Errorf("build %q: %v", build, err)
 		}
 	}
-	if Document(Exec, "1", nil).Retry.HostLosses != 1 {
+	if Document(Exec, "1", "", nil).Retry.HostLosses != 1 {
 		t.Error("a command may be run again")
 	}
 }
@@ -90,10 +93,11 @@ func TestEnsure(t *testing.T) {
 		}
 	}
 	b := &books{have: []protocol.ServiceInfo{old("stale", 2*time.Hour, 0), old("used", 2*time.Hour, 1), old("new", time.Minute, 0)}}
+	s := Document(Ping, "1.0", "", []string{"linux/amd64"})
 	for range 2 {
-		version, err := Ensure(t.Context(), b, now, Ping, "1.0", []string{"linux/amd64"})
-		if err != nil || !slices.Equal(b.versions(), []string{"used", "new", version}) {
-			t.Errorf("version %q, %v; there are %q", version, err, b.versions())
+		err := Ensure(t.Context(), b, now, s)
+		if err != nil || !slices.Equal(b.versions(), []string{"used", "new", s.Version}) {
+			t.Errorf("version %q, %v; there are %q", s.Version, err, b.versions())
 		}
 	}
 	for _, c := range []struct {
@@ -105,7 +109,7 @@ func TestEnsure(t *testing.T) {
 		{protocol.Errorf(protocol.CodeUnavailable, "", ""), false},
 	} {
 		b := &books{have: []protocol.ServiceInfo{old("stale", 2*time.Hour, 0)}, err: c.err}
-		if _, err := Ensure(t.Context(), b, now, Ping, "1.0", nil); (err == nil) != c.fine {
+		if err := Ensure(t.Context(), b, now, s); (err == nil) != c.fine {
 			t.Errorf("deregistering is refused with %v: %v", c.err, err)
 		}
 	}

@@ -28,8 +28,8 @@ type commands struct {
 // commands opens a session with the service of weft exec, which this test's own binary serves.
 func (f *fabric) commands(c *client.Client, instances int) *commands {
 	f.t.Helper()
-	version, err := builtin.Ensure(f.ctx, c, time.Now(), builtin.Exec, "e2e", []string{ownPlatform})
-	if err != nil {
+	document := builtin.Document(builtin.Exec, "e2e", "", []string{ownPlatform})
+	if err := builtin.Ensure(f.ctx, c, time.Now(), document); err != nil {
 		f.t.Fatal(err)
 	}
 	x := &commands{f: f, dir: f.t.TempDir()}
@@ -37,7 +37,7 @@ func (f *fabric) commands(c *client.Client, instances int) *commands {
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	x.Session = f.open(c, builtin.Exec, client.WithVersion(version), client.WithParameters(p), client.WithInstances(instances, instances))
+	x.Session = f.open(c, builtin.Exec, client.WithVersion(document.Version), client.WithParameters(p), client.WithInstances(instances, instances))
 	return x
 }
 

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/weft-fabric/weft/client"
+	"github.com/weft-fabric/weft/internal/builtin"
 	"github.com/weft-fabric/weft/protocol"
 	"github.com/weft-fabric/weft/sched/scenario"
 )
@@ -295,6 +296,7 @@ func testWaiting(t *testing.T, program string, seen *findings) {
 		p.clear()
 	}
 	p.refusedHere()
+	p.onTheCommandLine()
 	p.operated()
 }
 
@@ -394,6 +396,44 @@ func (p *planter) refusedHere() {
 		mustSay(p.t, err, c.says...)
 		p.seen.reason(c.what, "refused", err.Error())
 	}
+}
+
+// onTheCommandLine asks for the same with the flags of weft ping and weft exec, in a fabric that has no default queue.
+func (p *planter) onTheCommandLine() {
+	p.t.Helper()
+	for _, c := range []struct {
+		flags []string
+		says  string
+	}{
+		{[]string{"--node", "n9"}, "3 of 3 nodes: not node n9, which is asked for"},
+		{[]string{"--rack", "r9"}, "3 of 3 nodes: not in rack r9, which is asked for"},
+		{[]string{"--node-type", "gpu"}, "3 of 3 nodes: not of node type gpu, which is asked for"},
+		{[]string{"--nodes", "9"}, "9 distinct nodes are asked for, and 3 of 3 could hold it"},
+		{[]string{"--queue", "lime"}, `there is no queue "lime"; is "line" meant?`},
+		{[]string{"--queue", "narrow"}, `queue "narrow" has queues below it`},
+		{[]string{"--queue", ""}, `there is no queue "default"; services go to one of`},
+	} {
+		flags := append([]string{"--queue", "line"}, c.flags...)
+		for _, command := range [][]string{append([]string{"ping"}, flags...), append(append([]string{"exec"}, flags...), "true", ":::", "x")} {
+			if c.flags[0] == "--nodes" && command[0] == "exec" {
+				continue // it has as many instances as it has commands
+			}
+			_, err := p.w.weft(command...)
+			mustSay(p.t, err, c.says)
+		}
+		p.seen.reason("weft ping "+strings.Join(c.flags, " "), "refused", c.says)
+	}
+	out, err := p.w.weft("exec", "--queue", "line", "--rack", "r2", "echo", "done", ":::", "x")
+	if err != nil || !strings.Contains(out, "done x") {
+		p.t.Errorf("weft exec in a queue and a rack: %q, %v", out, err)
+	}
+	if out, err := p.w.weft("ping", "--queue", "narrow.leaf", "--node", "n2"); err != nil || !strings.Contains(out, "n2") {
+		p.t.Errorf("weft ping in a queue and on a node: %q, %v", out, err)
+	}
+	for _, name := range []string{builtin.Exec, builtin.Ping} { // their instances wait for the next command otherwise
+		p.w.must("service", "deregister", name)
+	}
+	p.clear()
 }
 
 // opensIn opens a session in a queue.

@@ -122,7 +122,8 @@ func (w *world) lose(node string) {
 // weft runs a command of the program against the broker.
 func (w *world) weft(args ...string) (string, error) {
 	var stdout, stderr bytes.Buffer
-	cmd := w.command(append(args, "--broker", w.tcp)...)
+	cmd := w.command(args...)
+	cmd.Env = append(cmd.Env, "WEFT_BROKER="+w.tcp)
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	if err := cmd.Run(); err != nil {
 		return "", fmt.Errorf("weft %s: %w: %s", strings.Join(args, " "), err, stderr.String())
