@@ -292,21 +292,28 @@ func (s *story) compare(what string) {
 			s.w.serves(session, service)
 			s.served[service] = true
 		}
-		var i protocol.SessionInfo
-		s.w.ask(&i, "session", "get", fmt.Sprint(session.Number()))
-		if (i.State == protocol.SessionRunning) != s.served[service] {
-			s.t.Errorf("after %q the session of %s is %s, and has done tasks: %v", what, service, i.State, s.served[service])
-		}
-		for _, n := range i.Nodes {
-			if on[n] == 0 {
-				s.t.Errorf("after %q the session of %s is said to run on %v, and its containers are on %v", what, service, i.Nodes, on)
-			}
-		}
+		s.told(what, service)
 		containers += s.expected.Running[service]
 		wanted += s.expected.Wanted[service]
 	}
 	s.events = append(s.events, what)
 	s.seen.line("  %-26s %2d containers as simulated, %2d more wanted: %s", what, containers, wanted, s.byService())
+}
+
+// told waits until weft session get says of a session that it runs when it has done a task, and where its containers are. Its
+// manager tells of that now and then.
+func (s *story) told(what, service string) {
+	s.t.Helper()
+	var i protocol.SessionInfo
+	var on map[string]int
+	if !holdsWithin(patience/6, func() bool {
+		s.w.ask(&i, "session", "get", fmt.Sprint(s.sessions[service].Number()))
+		on = s.w.onNodes(service)
+		elsewhere := slices.ContainsFunc(i.Nodes, func(n string) bool { return on[n] == 0 })
+		return (i.State == protocol.SessionRunning) == s.served[service] && !elsewhere
+	}) {
+		s.t.Errorf("after %q the session of %s is %s on %v; it has done tasks: %v, and its containers are on %v", what, service, i.State, i.Nodes, s.served[service], on)
+	}
 }
 
 // settled says whether everything that is wanted has a reason why it is not there.
