@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -132,19 +131,27 @@ func (p *planter) sameByHTTP(session *client.Session) {
 		}
 	}
 	var o protocol.Overview
-	p.w.ask(&o, "status")
-	for _, line := range []string{
+	var missing []string
+	if !holdsWithin(patience/6, func() bool { // what starts serves in between
+		p.w.ask(&o, "status")
+		missing = p.unmeasured(o)
+		return len(missing) == 0
+	}) {
+		p.t.Errorf("the metrics do not say %q", missing)
+	}
+	p.seen.line("HTTP and the command line agree: %d containers serve, %d sessions run", o.Containers.Serving, o.Sessions.Running)
+}
+
+// unmeasured lists what the metrics do not say as weft status does.
+func (p *planter) unmeasured(o protocol.Overview) []string {
+	p.t.Helper()
+	text := "\n" + string(p.get("/metrics"))
+	return slices.DeleteFunc([]string{
 		`weft_nodes{state="ready"} 3`,
 		fmt.Sprintf(`weft_containers{state="serving"} %d`, o.Containers.Serving),
 		fmt.Sprintf(`weft_sessions{state="running"} %d`, o.Sessions.Running),
 		fmt.Sprintf("weft_services %d", o.Services),
-	} {
-		var text []byte
-		if !holdsWithin(patience/6, func() bool { text = p.get("/metrics"); return bytes.Contains(text, []byte("\n"+line+"\n")) }) {
-			p.t.Errorf("the metrics do not say %s", line)
-		}
-	}
-	p.seen.line("HTTP and the command line agree: %d containers serve, %d sessions run", o.Containers.Serving, o.Sessions.Running)
+	}, func(line string) bool { return strings.Contains(text, "\n"+line+"\n") })
 }
 
 func (p *planter) json(text []byte) (v any) {
