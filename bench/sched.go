@@ -40,14 +40,13 @@ func newSched() *cobra.Command {
 hands out the containers, one decision at a time, on one core. Generating the load is not measured.
 
 Without --churn all requests fit, and are placed. With --churn the cluster is filled first, with a backlog behind what
-runs and a part of the leaves at their maxima; then containers end by chance, requests that have ended come again as new
-ones, and the scheduler hands out what has become free. Ending and submitting is within the measured time.
+runs and a part of the leaves at their maxima; then requests end by chance, those that have ended come again as new ones,
+and the scheduler hands out what has become free. Ending and submitting is within the measured time.
 
 Each pass prints
   RESULT-SCHED|nodes|requests|queues|decisions/s|p50us|p99us|max_us|MB|allocs/decision
 and the last such line has the medians. MB is the heap in use by scheduler and load after the pass; lines that begin
-with # say more. --scale measures the slowdown from a tenth of the nodes and requests, and from a hundredth of the
-queues. --check measures all of that in turns, and fails when a floor is not held.`,
+with # say more. --scale measures the slowdown from a tenth of the nodes, and from a hundredth of the queues. --check measures all of that in turns, and fails when a floor is not held.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if !cmd.Flags().Changed("blocked") && k.churn {
@@ -79,7 +78,7 @@ queues. --check measures all of that in turns, and fails when a floor is not hel
 	flags.IntVar(&k.batch, "batch", 32, "containers that end before the scheduler is asked again, with --churn")
 	flags.Float64Var(&k.seconds, "seconds", 3, "measured time of a pass, with --churn")
 	flags.IntVar(&k.passes, "passes", 3, "how often it is measured")
-	flags.BoolVar(&k.scale, "scale", false, "measure also with a tenth of the nodes and requests, and with a hundredth of the queues")
+	flags.BoolVar(&k.scale, "scale", false, "measure also with a tenth of the nodes, and with a hundredth of the queues")
 	flags.BoolVar(&k.check, "check", false, "measure all that the scheduler promises, and fail when a floor is not held")
 	flags.StringVar(&k.profile, "cpuprofile", "", "file for a profile of the processor, of the measured time of the last pass")
 	cmd.MarkFlagsMutuallyExclusive("scale", "check", "cpuprofile")
@@ -99,10 +98,11 @@ func (k schedConfig) validate() error {
 const (
 	caseFill       = "fill"
 	caseChurn      = "churn"
-	caseFewNodes   = "fill, a tenth of the nodes and requests"
+	caseFewNodes   = "fill, a tenth of the nodes"
 	caseFewQueues  = "fill, a hundredth of the queues"
 	caseUnit       = "equal containers, twice as many as fit"
-	caseChurnNodes = "churn, a tenth of the nodes and requests"
+	caseUnitChurn  = "churn of equal containers"
+	caseChurnNodes = "churn, a tenth of the nodes"
 	caseChurnQueue = "churn, a hundredth of the queues"
 )
 
@@ -114,14 +114,16 @@ func (k schedConfig) cases() []schedCase {
 	if k.churn {
 		main.name, nodes.name, queues.name = caseChurn, caseChurnNodes, caseChurnQueue
 	}
-	nodes.load.Nodes, nodes.load.Requests = max(1, k.load.Nodes/10), max(1, k.load.Requests/10)
+	nodes.load.Nodes = max(1, k.load.Nodes/10)
 	queues.load.Queues = max(1, k.load.Queues/100)
 	switch {
 	case k.check:
 		churn, unit := main, main
 		churn.name, churn.churn, churn.load.Use, churn.load.Blocked = caseChurn, true, useChurn, 0.25
 		unit.name, unit.load.Unit, unit.load.Use, unit.load.Requests = caseUnit, true, 2, 200*k.load.Queues
-		return []schedCase{main, nodes, queues, churn, unit}
+		equal := unit
+		equal.name, equal.churn, equal.load.Blocked = caseUnitChurn, true, 0.25
+		return []schedCase{main, nodes, queues, churn, unit, equal}
 	case k.scale:
 		return []schedCase{main, nodes, queues}
 	default:

@@ -12,8 +12,9 @@ const (
 	spareNames  = 2 // services of a leaf that have not come yet when the churn begins
 )
 
-// runChurn fills the cluster, and then measures how it goes on: containers end by chance, a request whose containers have
-// all ended comes again as a new one of another service in the same queue, and the scheduler hands out what is free.
+// runChurn fills the cluster, and then measures how it goes on: requests that have containers end by chance, one that has
+// ended comes again as a new one of another service in the same queue, and the scheduler hands out what is free. What is
+// wanted in all stays the same.
 func (m *schedMeasurement) runChurn(ctx context.Context) error {
 	if err := m.fill(ctx); err != nil {
 		return err
@@ -51,6 +52,8 @@ func (m *schedMeasurement) runChurn(ctx context.Context) error {
 
 // fill places all that can be placed, makes room for what a churn keeps, and forgets what was measured meanwhile.
 func (m *schedMeasurement) fill(ctx context.Context) error {
+	m.load.makeRoom()
+	m.running = make([]int32, 0, len(m.load.requests))
 	begin := time.Now()
 	m.last = time.Since(m.epoch)
 	for m.decide() {
@@ -62,7 +65,6 @@ func (m *schedMeasurement) fill(ctx context.Context) error {
 	m.pass.Decisions, m.pass.Vain = 0, 0
 	m.latency.Reset()
 	m.vain.Reset()
-	m.placed = append(make([]placed, 0, 2*len(m.placed)), m.placed...)
 	m.arriving, m.spare = make([][]int32, len(m.load.queues)), make([][]int32, len(m.load.queues))
 	for i, q := range m.load.queues {
 		if !q.leaf {
@@ -82,24 +84,23 @@ func (m *schedMeasurement) fill(ctx context.Context) error {
 	return nil
 }
 
-// endSome ends a batch of containers.
+// endSome ends requests with a batch of containers, or a few more.
 func (m *schedMeasurement) endSome() error {
-	for range min(m.batch, len(m.placed)) {
-		i := m.rng.IntN(len(m.placed))
-		c := m.placed[i]
-		last := len(m.placed) - 1
-		m.placed[i] = m.placed[last]
-		m.placed = m.placed[:last]
-		r := &m.load.requests[c.request]
-		r.want--
-		r.held--
-		m.load.scheduler.Want(r.id, int(r.want))
-		m.load.scheduler.Release(c.container)
-		m.pass.Releases++
-		if r.want == 0 {
-			if err := m.ended(c.request); err != nil {
-				return err
-			}
+	for end := m.pass.Releases + m.batch; m.pass.Releases < end && len(m.running) > 0; {
+		i := m.rng.IntN(len(m.running))
+		request := m.running[i]
+		last := len(m.running) - 1
+		m.running[i] = m.running[last]
+		m.running = m.running[:last]
+		r := &m.load.requests[request]
+		m.load.scheduler.Want(r.id, 0)
+		for _, c := range r.containers[:r.held] {
+			m.load.scheduler.Release(c)
+		}
+		m.pass.Releases += int(r.held)
+		r.want, r.held = 0, 0
+		if err := m.ended(request); err != nil {
+			return err
 		}
 	}
 	return nil

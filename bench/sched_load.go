@@ -55,6 +55,8 @@ type schedRequest struct {
 	service int32
 	want    int32
 	held    int32
+	// Those it holds, where they are to end.
+	containers []sched.Container
 }
 
 // newSchedLoad tells a new scheduler of a scenario, up to its first decision.
@@ -154,6 +156,19 @@ func requestNumber(id string) int {
 // begin has the scheduler know a service.
 func (b *schedLoad) begin(service int32) error {
 	return b.scheduler.SetService(b.services[service].Service)
+}
+
+// makeRoom gives each request the room to keep its containers.
+func (b *schedLoad) makeRoom() {
+	sum := 0
+	for i := range b.requests {
+		sum += int(b.requests[i].count)
+	}
+	all := make([]sched.Container, sum)
+	for i := range b.requests {
+		r := &b.requests[i]
+		r.containers, all = all[:r.count], all[r.count:]
+	}
 }
 
 // submit has the scheduler know a request of a service, and what it wants.

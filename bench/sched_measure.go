@@ -110,15 +110,9 @@ type schedMeasurement struct {
 	last   time.Duration // when the clock was read last
 	memory runtime.MemStats
 
-	placed   []placed
+	running  []int32 // requests that have containers
 	arriving [][]int32 // by queue: requests that have ended, and come again as those of another service
 	spare    [][]int32 // by queue: services that have ended
-}
-
-// placed is a container that runs.
-type placed struct {
-	container sched.Container
-	request   int32
 }
 
 func (m *schedMeasurement) run(ctx context.Context) error {
@@ -213,9 +207,13 @@ func (m *schedMeasurement) decide() bool {
 
 // note keeps what is needed to end a container.
 func (m *schedMeasurement) note(p sched.Placement) {
-	r := requestNumber(p.Request)
-	m.load.requests[r].held++
+	i := requestNumber(p.Request)
+	r := &m.load.requests[i]
 	if m.churn {
-		m.placed = append(m.placed, placed{p.Container, int32(r)}) //nolint:gosec // there are not that many
+		r.containers[r.held] = p.Container
+		if r.held == 0 {
+			m.running = append(m.running, int32(i)) //nolint:gosec // there are not that many
+		}
 	}
+	r.held++
 }

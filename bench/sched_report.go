@@ -120,7 +120,7 @@ func (r *schedReport) slowdown(churn bool) {
 	if churn {
 		large, nodes, queues = caseChurn, caseChurnNodes, caseChurnQueue
 	}
-	r.printf("# slowdown from a tenth of the nodes and requests: %.2fx\n# slowdown from a hundredth of the queues: %.2fx\n",
+	r.printf("# slowdown from a tenth of the nodes: %.2fx\n# slowdown from a hundredth of the queues: %.2fx\n",
 		r.slower(large, nodes), r.slower(large, queues))
 }
 
@@ -144,7 +144,7 @@ func (m schedMark) reaches(limit float64) bool {
 
 // marks judges what was measured.
 func (r *schedReport) marks() []schedMark {
-	fill, churn, unit := r.of(caseFill), r.of(caseChurn), r.of(caseUnit)
+	fill, churn, unit, equal := r.of(caseFill), r.of(caseChurn), r.of(caseUnit), r.of(caseUnitChurn)
 	p99 := func(p *schedPass) float64 { return micro(p.P99) }
 	return []schedMark{
 		{name: "decisions/s, fill", value: medianOf(fill, (*schedPass).perSecond), floor: 50_000, goal: 150_000, more: true},
@@ -159,6 +159,7 @@ func (r *schedReport) marks() []schedMark {
 		{name: "allocations a decision, churn", value: medianOf(churn, (*schedPass).allocsAlone), goal: 0.01, noFloor: true, digits: 4},
 		{name: "use of the scarcest dimension, churn", value: medianOf(churn, func(p *schedPass) float64 { return p.LeastUse }), goal: 0.95, noFloor: true, more: true, digits: 3},
 		{name: "Jain's index, equal containers", value: medianOf(unit, func(p *schedPass) float64 { return p.JainLeast }), goal: 0.999, noFloor: true, more: true, digits: 4},
+		{name: "Jain's index, churn of equal containers", value: medianOf(equal, func(p *schedPass) float64 { return p.JainLeast }), goal: 0.99, noFloor: true, more: true, digits: 4},
 		{name: "Jain's index, churn, least", value: medianOf(churn, func(p *schedPass) float64 { return p.JainLeast }), goal: 0.99, noFloor: true, more: true, digits: 4},
 	}
 }

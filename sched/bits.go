@@ -1,7 +1,7 @@
 package sched
 
 // classBits is how many classes of requests have a bit of their own.
-const classBits = 16 * 64
+const classBits = 8 * 64
 
 // manyClasses is the bit that all classes share for which there was no bit of their own left.
 const manyClasses = classBits - 1
@@ -11,6 +11,8 @@ type bits [classBits / 64]uint64
 
 func (b *bits) set(i uint16)   { b[i/64] |= 1 << (i % 64) }
 func (b *bits) clear(i uint16) { b[i/64] &^= 1 << (i % 64) }
+
+func (b *bits) has(i uint16) bool { return b[i/64]&(1<<(i%64)) != 0 }
 
 // keep leaves in b what o has as well.
 func (b *bits) keep(o *bits) {

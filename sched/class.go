@@ -33,7 +33,7 @@ type class struct {
 	weights  []float64 // of the needs, for alignment
 	tiers    [2][]*band
 	tier     []tier      // by band
-	frontier [2]frontier // of the last search, by tier
+	frontier [2]frontier // by tier
 }
 
 // tier says how well a band suits a class: the first is tried before the second.
@@ -149,13 +149,8 @@ func (k *class) fits(n *node, dims int) bool { return covers(n.free[:dims], k.ne
 
 // admits says whether the node has room for a container of the class.
 func (k *class) admits(n *node, c *cluster) bool {
-	return k.suits(n, c) && k.fits(n, c.dims)
-}
-
-// suits says whether the node is one that the class may be on, whatever room it has.
-func (k *class) suits(n *node, c *cluster) bool {
 	k.refresh(c)
-	return k.tierOf(n) != noTier && !slices.Contains(k.except, n.Name)
+	return k.tierOf(n) != noTier && k.fits(n, c.dims) && !slices.Contains(k.except, n.Name)
 }
 
 // classes holds the classes there are, and which of them are closed. Of a narrow one it is known how many nodes have room,
@@ -163,7 +158,8 @@ func (k *class) suits(n *node, c *cluster) bool {
 type classes struct {
 	byKey  map[classKey]*class
 	narrow []*class
-	asks   []int64 // of the narrow ones in turn, by dimension
+	asks   []int64  // of the narrow ones in turn, by dimension
+	bands  []uint64 // of the narrow ones in turn: those whose nodes suit it, by id; the last bit stands for all from there on
 	dims   int
 	open   counts // of the classes that are not closed
 	spare  []uint16
@@ -180,11 +176,11 @@ func newClasses(dims int) classes {
 }
 
 // of gives the class of a request, which joins it.
-func (c *classes) of(r *request, dims, gpu int) *class {
-	key := keyOf(&r.Request)
+func (c *classes) of(q *Request, dims, gpu int) *class {
+	key := keyOf(q)
 	k, ok := c.byKey[key]
 	if !ok {
-		k = newClass(key, &r.Request, dims, gpu)
+		k = newClass(key, q, dims, gpu)
 		k.bit = manyClasses
 		if last := len(c.spare) - 1; last >= 0 {
 			k.bit, c.spare = c.spare[last], c.spare[:last]
@@ -222,8 +218,18 @@ func (c *classes) close(k *class) {
 	c.open.drop(k.bit)
 	if !k.narrow {
 		k.narrow, k.at, k.nodes = true, len(c.narrow), 0
+		for t := range k.frontier {
+			k.frontier[t].least = emptiest
+		}
 		c.narrow = append(c.narrow, k)
 		c.asks = append(c.asks, k.ask[:c.dims]...)
+		suit := uint64(0)
+		for id, t := range k.tier {
+			if t != noTier {
+				suit |= bandBit(id)
+			}
+		}
+		c.bands = append(c.bands, suit)
 	}
 }
 
@@ -233,9 +239,11 @@ func (c *classes) widen(k *class) {
 	last := c.narrow[end]
 	c.narrow[k.at], last.at = last, k.at
 	copy(c.asks[k.at*c.dims:(k.at+1)*c.dims], c.asks[end*c.dims:])
+	c.bands[k.at] = c.bands[end]
 	c.narrow[end] = nil
-	c.narrow, c.asks = c.narrow[:end], c.asks[:end*c.dims]
+	c.narrow, c.asks, c.bands = c.narrow[:end], c.asks[:end*c.dims], c.bands[:end]
 	k.narrow = false
+	k.frontier = [2]frontier{}
 }
 
 // reopen has the search tried again.
@@ -269,18 +277,28 @@ func (c *classes) freed(n *node, of *cluster, now uint64) {
 		return
 	}
 	free := n.free[:c.dims]
-	for i, k := range c.narrow {
-		if !within(c.asks[i*c.dims:(i+1)*c.dims], free) || !k.suits(n, of) {
+	bit := bandBit(n.band.id)
+	for i, suit := range c.bands {
+		if suit&bit == 0 || !within(c.asks[i*c.dims:(i+1)*c.dims], free) {
+			continue
+		}
+		k := c.narrow[i]
+		if slices.Contains(k.except, n.Name) {
 			continue
 		}
 		n.rooms = append(n.rooms, k)
 		k.nodes++
 		if k.closed {
 			c.reopen(k, now)
-			k.only(of.changed - 1)
+			for t := range k.frontier { // but for this change no node has room
+				k.frontier[t] = frontier{known: true, seen: of.changed - 1, fill: emptiest, least: emptiest}
+			}
 		}
+		k.reach(n)
 	}
 }
+
+func bandBit(id int) uint64 { return 1 << min(id, 63) }
 
 // within says whether an amount leaves nothing below 0; what is not asked for may be.
 func within(ask, free []int64) bool {
@@ -292,6 +310,13 @@ func within(ask, free []int64) bool {
 	return true
 }
 
+// reach lets the next search of a narrow class begin no later than at this node.
+func (k *class) reach(n *node) {
+	if m := &k.frontier[k.tierOf(n)]; n.fill.less(m.least) {
+		m.least = n.fill
+	}
+}
+
 // taken closes the narrow classes of whose nodes this was the last to have room.
 func (c *classes) taken(n *node, of *cluster) {
 	if n.era != c.era {
@@ -301,6 +326,7 @@ func (c *classes) taken(n *node, of *cluster) {
 	for _, k := range n.rooms {
 		if k.fits(n, of.dims) {
 			kept = append(kept, k)
+			k.reach(n)
 			continue
 		}
 		if k.nodes--; k.nodes == 0 && k.narrow {
@@ -308,11 +334,4 @@ func (c *classes) taken(n *node, of *cluster) {
 		}
 	}
 	n.rooms = kept
-}
-
-// only notes that of all nodes only those have room whose change is this one or a later one.
-func (k *class) only(change uint64) {
-	for i := range k.frontier {
-		k.frontier[i] = frontier{fill: emptiest, seen: change, known: true, none: true}
-	}
 }

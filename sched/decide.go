@@ -115,7 +115,7 @@ func (s decider) promising(q *queue) bool {
 func (s decider) tryLeaf(f *leaf, released uint64, p *Placement) outcome {
 	ledger(s).refresh(f)
 	open := &s.classes.open.set
-	for l := f.next(open, released); l != nil; l = f.next(open, released) {
+	for l := f.next(open, released, s.now); l != nil; l = f.next(open, released, s.now) {
 		if s.spend() {
 			return spent
 		}
@@ -165,7 +165,7 @@ func (s decider) failLeaf(f *leaf) {
 // none says whether no node at all has room for its class.
 func (s decider) node(r *request) (n *node, none bool) {
 	n, none = s.cluster.best(r)
-	if n == nil || !r.Relaxed || r.isAt(n) {
+	if n == nil || !r.relaxed || r.isAt(n) {
 		return n, none
 	}
 	if s.delay && r.missed < r.lacks() {
@@ -189,7 +189,7 @@ func (s decider) undelay(r *request) {
 // put has the request hold one more container, on the node.
 func (s decider) put(r *request, n *node) Placement {
 	k := r.class
-	if r.Relaxed && r.isAt(n) {
+	if r.relaxed && r.isAt(n) {
 		r.missed = 0
 	}
 	s.undelay(r)
@@ -208,7 +208,7 @@ func (s decider) put(r *request, n *node) Placement {
 		f.queue.touch() // another one may be the first in line now
 	}
 	return Placement{
-		Container: s.containers.id(i), Request: r.ID, Service: r.Service, Queue: r.service.leaf.queue.Name, Node: n.Name,
+		Container: s.containers.id(i), Request: r.id, Service: r.service.Name, Queue: r.service.leaf.queue.Name, Node: n.Name,
 	}
 }
 
@@ -298,7 +298,7 @@ func (s decider) nodeExactly(r *request) *node {
 		return nil // not while one of the kind that it asks for has room
 	}
 	switch {
-	case !r.Relaxed || r.isAt(n):
+	case !r.relaxed || r.isAt(n):
 		return n
 	case r.offer == s.offers: // it has let this offer pass, whatever else was decided since
 		return nil
@@ -332,7 +332,7 @@ func (s *Scheduler) Tried() []string {
 	for _, v := range s.inOrder() {
 		for _, r := range v.inOrder() {
 			if r.tried == s.trials && r.lacks() > 0 {
-				ids = append(ids, r.ID)
+				ids = append(ids, r.id)
 			}
 		}
 	}

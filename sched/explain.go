@@ -59,7 +59,7 @@ func (s *Scheduler) Explain(id string) (e Explanation, ok bool) {
 	}
 	ledger{s}.settle()
 	f := r.service.leaf
-	e = Explanation{Request: id, Service: r.Service, Queue: f.queue.Name, Want: r.want, Held: r.held}
+	e = Explanation{Request: id, Service: r.service.Name, Queue: f.queue.Name, Want: r.want, Held: r.held}
 	if r.lacks() == 0 {
 		return e, true
 	}
@@ -83,7 +83,7 @@ func (s *Scheduler) Explain(id string) (e Explanation, ok bool) {
 		})
 		e.Reasons = append(e.Reasons, Reason{Barrier: Reserved, Queue: f.queue.Name, Text: fmt.Sprintf(
 			"request %s of service %s is ahead of it, and queue %s keeps the place that the first in line waits for",
-			head.ID, head.Service, f.queue.Name)})
+			head.id, head.service.Name, f.queue.Name)})
 	}
 	v := explainer{s}.survey(r)
 	switch {
@@ -117,12 +117,12 @@ func percent(part float64) string { return Percent(part * float64(Hundred)).Stri
 
 func (r *request) where() string {
 	switch {
-	case r.Node != "" && r.Rack != "":
-		return "node " + r.Node + " in rack " + r.Rack
-	case r.Node != "":
-		return "node " + r.Node
+	case r.node != "" && r.rack != "":
+		return "node " + r.node + " in rack " + r.rack
+	case r.node != "":
+		return "node " + r.node
 	default:
-		return "rack " + r.Rack
+		return "rack " + r.rack
 	}
 }
 
@@ -182,7 +182,7 @@ func (s explainer) passed(r *request) []Reason {
 	n, k := s.offered, r.class
 	k.refresh(&s.cluster)
 	switch {
-	case r.Relaxed && !r.isAt(n):
+	case r.relaxed && !r.isAt(n):
 		return []Reason{{Barrier: Preferred, Nodes: 1, Of: 1, Text: fmt.Sprintf(
 			"node %s: it prefers %s, and lets as many offers of other places pass as it wants containers (%d of %d)", n.Name, r.where(), r.missed, r.lacks())}}
 	case k.tierOf(n) == second:
@@ -268,9 +268,9 @@ func (s explainer) never(r *request, n *node) Barrier {
 	kind := s.cluster.kindOf(n)
 	_, b := k.judge(&kind)
 	switch {
-	case !r.Relaxed && r.Node != "" && r.Node != n.Name:
+	case !r.relaxed && r.node != "" && r.node != n.Name:
 		return WrongNode
-	case !r.Relaxed && r.Rack != "" && r.Rack != n.Rack:
+	case !r.relaxed && r.rack != "" && r.rack != n.Rack:
 		return WrongRack
 	case b == WrongType || b == WrongPlatform:
 		return b
@@ -296,9 +296,9 @@ func (s explainer) because(b Barrier, t *tally, r *request) []Reason {
 	}
 	switch b {
 	case WrongNode:
-		return one("not node " + r.Node + ", which is asked for")
+		return one("not node " + r.node + ", which is asked for")
 	case WrongRack:
-		return one("not in rack " + r.Rack + ", which is asked for")
+		return one("not in rack " + r.rack + ", which is asked for")
 	case WrongType:
 		return one("not of node type " + k.nodeType + ", which is asked for")
 	case WrongPlatform:
@@ -312,7 +312,7 @@ func (s explainer) because(b Barrier, t *tally, r *request) []Reason {
 	case Cordoned:
 		return one("cordoned: nothing new is placed there")
 	case Spread:
-		return one(fmt.Sprintf("holds one already, and they must be spread over %d nodes", r.Nodes))
+		return one(fmt.Sprintf("holds one already, and they must be spread over %d nodes", r.nodes))
 	default:
 		return s.short(b, t, k)
 	}
@@ -352,7 +352,9 @@ func (s *Scheduler) Satisfiable(q Request, queue string) error {
 	}
 	ledger{s}.settle()
 	k := newClass(keyOf(&q), &q, s.cluster.dims, s.cluster.gpu)
-	v := explainer{s}.look(s.cluster.order, &request{Request: q, class: k}, explainer.never)
+	r := &request{class: k}
+	r.ask(&q)
+	v := explainer{s}.look(s.cluster.order, r, explainer.never)
 	texts := make([]string, len(v.reasons))
 	furthest := NoBarrier
 	for i, why := range v.reasons {

@@ -9,7 +9,7 @@ func (c *cluster) best(r *request) (n *node, none bool) {
 	k := r.class
 	k.refresh(c)
 	if r.placed() {
-		if n := c.bestAt(r); n != nil || !r.Relaxed {
+		if n := c.bestAt(r); n != nil || !r.relaxed {
 			return n, false
 		}
 	}
@@ -38,10 +38,10 @@ func (c *cluster) best(r *request) (n *node, none bool) {
 
 // bestAt finds the best node at the place that a request names.
 func (c *cluster) bestAt(r *request) *node {
-	if r.Node == "" {
-		return c.bestOf(r.class, r, c.racks[r.Rack])
+	if r.node == "" {
+		return c.bestOf(r.class, r, c.racks[r.rack])
 	}
-	if n, ok := c.byName[r.Node]; ok && r.isAt(n) {
+	if n, ok := c.byName[r.node]; ok && r.isAt(n) {
 		return c.bestOf(r.class, r, append(c.holding[:0], n))
 	}
 	return nil
@@ -93,18 +93,20 @@ func (c *cluster) bestIn(k *class, r *request, tier int, passOver func(*node) bo
 			return n
 		}
 	}
-	if passOver != nil {
+	m := &k.frontier[tier]
+	if k.narrow && m.least == emptiest {
+		return nil
+	}
+	if passOver != nil || c.scores.of(k) != BestFit {
 		return c.scan(k, tier, fullest, nil, passOver)
 	}
-	m := &k.frontier[tier]
 	best, from := c.recent(k, tier, m)
-	if !m.none && (best == nil || from.less(best.fill)) {
+	if best == nil || from.less(best.fill) {
 		best = c.scan(k, tier, from, best, nil)
 	}
-	*m = frontier{fill: emptiest, seen: c.changed, known: true, none: best == nil}
+	*m = frontier{fill: emptiest, least: emptiest, seen: c.changed, known: true}
 	if best != nil {
-		m.fill = best.fill
-		m.known = c.scores.of(k) == BestFit
+		m.fill, m.least = best.fill, best.fill
 	}
 	return best
 }
@@ -131,24 +133,27 @@ func (c *cluster) scan(k *class, tier int, from fill, best *node, passOver func(
 	return best
 }
 
-// frontier is what a search left for the next one of its class.
+// frontier is what a search for the best fit left for the next one of its class.
 type frontier struct {
-	known bool   // the following is
+	known bool
 	seen  uint64 // changes of nodes
-	none  bool   // of the nodes that did not change since, none has room
-	fill  fill   // of those, the ones that are fuller have no room: for the best fit
+	fill  fill   // of the nodes that did not change since, those that are fuller have no room
+	least fill   // no node at all that is fuller has room; kept up to date for narrow classes only
 }
 
 // recent finds the best of the nodes that changed since the search before, and from where on others have to be looked at.
 func (c *cluster) recent(k *class, tier int, m *frontier) (best *node, from fill) {
 	const patience = 512 // changes; with more a new search is cheaper
-	if !m.known || c.changed-m.seen > patience {
-		*m = frontier{}
+	switch {
+	case m.known && c.changed-m.seen <= patience:
+	case k.narrow:
+		return nil, m.least
+	default:
 		return nil, fullest
 	}
 	for i := m.seen; i < c.changed; i++ {
 		n := c.changes[i%uint64(len(c.changes))]
-		if n.block != nil && n != best && int(k.tierOf(n)) == tier && k.fits(n, c.dims) && (best == nil || c.better(k, n, best)) {
+		if n.block != nil && n != best && int(k.tierOf(n)) == tier && k.fits(n, c.dims) && (best == nil || n.fill.less(best.fill)) {
 			best = n
 		}
 	}

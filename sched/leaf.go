@@ -49,8 +49,8 @@ type lineKey struct {
 // keyOfLine says in which line a request stands: one of its own where what it holds, or has let pass, decides where it may
 // be.
 func (r *request) keyOfLine(delay bool) lineKey {
-	k := lineKey{class: r.class, user: r.service.user, node: r.Node, rack: r.Rack, relaxed: r.Relaxed}
-	if r.Nodes > 1 || r.Relaxed && delay {
+	k := lineKey{class: r.class, user: r.service.user, node: r.node, rack: r.rack, relaxed: r.relaxed}
+	if r.nodes > 1 || r.relaxed && delay {
 		k.own = r
 	}
 	return k
@@ -204,15 +204,33 @@ func (f *leaf) park(l *line, held hold, blockers, now uint64) {
 	l.held, l.blockers, l.lifts, l.at = held, blockers, f.lifts, now
 }
 
+// keeps says whether a limit keeps a parked line, as one did before.
+func (f *leaf) keeps(l *line, released, now uint64) bool {
+	if l.held != atLimit {
+		return false
+	}
+	if l.lifts == f.lifts && l.at >= released {
+		return true
+	}
+	ask := &l.key.class.ask
+	if at := f.full(ask); at != nil {
+		l.blockers = 1 << at.depth
+	} else if l.blockers = 0; f.policy.allows(f, ask, l.key.user) {
+		return false
+	}
+	l.lifts, l.at = f.lifts, now
+	return true
+}
+
 // next gives the line whose first request is to be tried next: of the active ones, and of those parked whose class is open
 // again and which no limit keeps. It is nil when there is none, or when a request that is kept waiting goes before it and
 // keeps its place. Released is when something was given back last below a queue above with a maximum.
-func (f *leaf) next(open *bits, released uint64) *line {
+func (f *leaf) next(open *bits, released, now uint64) *line {
 	var first *line
 	if f.active.len() > 0 {
 		first = f.active.top()
 	}
-	if l := f.classes.next(open, first, func(l *line) bool { return l.held == atLimit && l.lifts == f.lifts && l.at >= released }); l != nil {
+	if l := f.classes.next(open, first, func(l *line) bool { return f.keeps(l, released, now) }); l != nil {
 		first = l
 	}
 	if first != nil && f.queue.Reserve {

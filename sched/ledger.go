@@ -90,7 +90,7 @@ func (s ledger) line(r *request) {
 	if f := r.service.leaf; f.queue.Reserve {
 		f.queue.touch() // another one may be the first in line now
 	}
-	if r.Nodes > 1 || r.delayed { // what it holds and wants decides where it may be, and how long it waits for its place
+	if r.nodes > 1 || r.delayed { // what it holds and wants decides where it may be, and how long it waits for its place
 		s.retry(r)
 	}
 }
@@ -108,7 +108,7 @@ func (s ledger) forget(r *request) {
 	if r.want > 0 || r.held > 0 {
 		return
 	}
-	delete(s.requests, r.ID)
+	delete(s.requests, r.id)
 	decider(s).undelay(r)
 	if r.line != nil {
 		r.service.leaf.quit(r)

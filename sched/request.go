@@ -47,17 +47,23 @@ type service struct {
 }
 
 type request struct {
-	Request
-	service *service
-	class   *class
-	order   int64
-	want    int
-	held    int
-	first   int32      // of its containers, the oldest; 0 none
-	last    int32      // the newest
-	on      []presence // where it is to be on several nodes
-	line    *line
-	spot    int32 // in its line
+	id       string
+	service  *service
+	class    *class // which has the rest of what it asks for
+	priority int
+	node     string
+	rack     string
+	relaxed  bool
+	nodes    int
+	order    int64
+
+	want  int
+	held  int
+	first int32      // of its containers, the oldest; 0 none
+	last  int32      // the newest
+	on    []presence // where it is to be on several nodes
+	line  *line
+	spot  int32 // in its line
 
 	missed  int    // offers of other places that it let pass
 	offer   uint64 // the last one of them
@@ -65,11 +71,19 @@ type request struct {
 	tried   uint64 // the trial in which it was tried and blocked last
 }
 
+// ask takes from a request what its class does not have.
+func (r *request) ask(q *Request) {
+	r.id, r.priority, r.node, r.rack, r.relaxed, r.nodes = q.ID, q.Priority, q.Node, q.Rack, q.Relaxed, q.Nodes
+	if q.Nodes > 1 && r.on == nil {
+		r.on = make([]presence, 0, q.Nodes)
+	}
+}
+
 func (r *request) place() *int32 { return &r.spot }
 
 // key says where the request stands in its leaf.
 func (r *request) key() key {
-	return key{ratio: r.service.standing, second: r.service.order, third: -int64(r.Priority), fourth: r.order}
+	return key{ratio: r.service.standing, second: r.service.order, third: -int64(r.priority), fourth: r.order}
 }
 
 // lacks is how many containers it still wants.
@@ -172,7 +186,7 @@ type presence struct {
 
 // note keeps the nodes on which a request has containers, where it wants them to be several.
 func (r *request) note(n *node, containers int) {
-	if r.Nodes <= 1 {
+	if r.nodes <= 1 {
 		return
 	}
 	i := slices.IndexFunc(r.on, func(p presence) bool { return p.node == n })
@@ -186,19 +200,19 @@ func (r *request) note(n *node, containers int) {
 }
 
 // placed says whether the request names a place, where it must be or would rather be.
-func (r *request) placed() bool { return r.Node != "" || r.Rack != "" }
+func (r *request) placed() bool { return r.node != "" || r.rack != "" }
 
 // isAt says whether the node is at the place that the request names.
 func (r *request) isAt(n *node) bool {
-	return (r.Node == "" || r.Node == n.Name) && (r.Rack == "" || r.Rack == n.Rack)
+	return (r.node == "" || r.node == n.Name) && (r.rack == "" || r.rack == n.Rack)
 }
 
 // may says whether the node is not out of the question for the next container, whatever room it has.
-func (r *request) may(n *node) bool { return (r.Relaxed || r.isAt(n)) && !r.spreads(n) }
+func (r *request) may(n *node) bool { return (r.relaxed || r.isAt(n)) && !r.spreads(n) }
 
 // spreading says whether the next container has to go to a node that has none yet.
 func (r *request) spreading() bool {
-	return r.Nodes > 1 && len(r.on) > 0 && r.lacks()-1 < r.Nodes-len(r.on)
+	return r.nodes > 1 && len(r.on) > 0 && r.lacks()-1 < r.nodes-len(r.on)
 }
 
 // spreads says whether this node has a container already, and another one has to go elsewhere, because no others would

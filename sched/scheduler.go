@@ -152,7 +152,7 @@ func (s *Scheduler) RemoveService(name string) {
 		for r.first != 0 {
 			ledger{s}.drop(r.first)
 		}
-		if s.requests[r.ID] == r { // its last container did not take it along
+		if s.requests[r.id] == r { // its last container did not take it along
 			ledger{s}.forget(r)
 		}
 	}
@@ -176,19 +176,19 @@ func (s *Scheduler) Submit(q Request) error {
 		v.requests = append(v.requests, r)
 	} else {
 		if r.service != v {
-			return fmt.Errorf("service: request %q belongs to %q, and not to %q", q.ID, r.Service, q.Service)
+			return fmt.Errorf("service: request %q belongs to %q, and not to %q", q.ID, r.service.Name, q.Service)
 		}
 		if r.line != nil {
 			v.leaf.quit(r)
 		}
 		s.classes.leave(r.class)
 	}
-	r.Request = q
+	r.ask(&q)
 	r.on = r.on[:0]
 	for i := r.first; i != 0; i = s.containers.at(i).of.next {
 		r.note(s.containers.at(i).node, 1)
 	}
-	r.class = s.classes.of(r, s.cluster.dims, s.cluster.gpu)
+	r.class = s.classes.of(&q, s.cluster.dims, s.cluster.gpu)
 	ledger{s}.line(r)
 	return nil
 }

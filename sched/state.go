@@ -199,7 +199,7 @@ func (s *Scheduler) demands() map[*queue][]float64 {
 			for _, v := range q.leaf.members {
 				for _, r := range v.requests {
 					for d := range sum {
-						sum[d] += float64(r.lacks()) * float64(r.Capacity[d])
+						sum[d] += float64(r.lacks()) * float64(r.class.ask[d])
 					}
 				}
 			}
