@@ -110,7 +110,7 @@ type schedMeasurement struct {
 	last   time.Duration // when the clock was read last
 	memory runtime.MemStats
 
-	running  []int32 // requests that have containers
+	running  []int32   // requests that have containers
 	arriving [][]int32 // by queue: requests that have ended, and come again as those of another service
 	spare    [][]int32 // by queue: services that have ended
 }

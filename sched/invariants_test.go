@@ -136,8 +136,7 @@ func write(b *strings.Builder, p *pair, s *Scheduler) {
 
 // Nobody starves where holding times are finite: while every container is given back some rounds after it was placed, and
 // as long as nothing new arrives, every request that the empty cluster could hold within its limits gets all it wants. Not
-// promised: under endless arrivals, see TestTheHeadOfTheLineDoesNotStarve; behind a head that keeps its place for ever; and
-// to users of whom each wants, at once, more than a user may hold while another wants some.
+// promised: under endless arrivals, see TestTheHeadOfTheLineDoesNotStarve; and behind a head that keeps its place for ever.
 func TestNobodyStarves(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		p := newPair(t, func(*rapid.T, *pair, *oRequest, *oNode, *oNode) {})

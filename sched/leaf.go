@@ -95,6 +95,7 @@ func (f *leaf) join(r *request, delay bool) {
 	if l == nil {
 		l = &line{leaf: f, key: key, spot: absent, shelf: absent}
 		f.byKey[key] = l
+		f.makeRoom()
 	}
 	if l.waiting.len() == 0 {
 		f.queue.wanted(r.class.bit, true)
@@ -105,6 +106,14 @@ func (f *leaf) join(r *request, delay bool) {
 	key.user.pending++
 	f.census(key.user)
 	f.queue.touch()
+}
+
+// makeRoom sees to it that a decision finds room for every line wherever it may be.
+func (f *leaf) makeRoom() {
+	lines := len(f.byKey)
+	f.parked = slices.Grow(f.parked, lines-len(f.parked))
+	f.active.slots = slices.Grow(f.active.slots, lines-f.active.len())
+	f.classes.makeRoom(lines)
 }
 
 // census notes whether a user holds or wants something here.

@@ -168,7 +168,7 @@ func (w *world) withinUserLimit(r *oRequest) bool {
 	held := w.used(func(c *oContainer) bool { return here(c) && c.request.service.user == user })
 	for d := range w.dims {
 		limit := product(part, most(guaranteed[d], whole(used[d]+r.cap[d])))
-		if less(limit, whole(held[d]+r.cap[d])) {
+		if held[d] > 0 && less(limit, whole(held[d]+r.cap[d])) { // the first one is never held back
 			return false
 		}
 	}

@@ -4,7 +4,8 @@ import "github.com/weft-fabric/weft/sched/resource"
 
 // capacityPolicy gives to the service that was submitted first, within limits for users: while another user wants some of
 // the leaf, one holds at most its part of the leaf's guarantee, or of what is used where that is more, as the capacity
-// scheduler of Hadoop YARN has it.
+// scheduler of Hadoop YARN has it. The first container is never held back: where parts are smaller than containers, nobody
+// would get any.
 type capacityPolicy struct{}
 
 func (capacityPolicy) standing(*service, *resource.Vector) float64 { return 0 }
@@ -19,7 +20,7 @@ func (capacityPolicy) allows(l *leaf, ask *resource.Vector, u *user) bool {
 	q := l.queue
 	for d, guaranteed := range q.guaranteed {
 		base := max(guaranteed, float64(q.used[d]+ask[d]))
-		if u.held[d]+ask[d] > whole64(base*part) {
+		if u.held[d] > 0 && u.held[d]+ask[d] > whole64(base*part) {
 			return false
 		}
 	}

@@ -75,7 +75,7 @@ type request struct {
 func (r *request) ask(q *Request) {
 	r.id, r.priority, r.node, r.rack, r.relaxed, r.nodes = q.ID, q.Priority, q.Node, q.Rack, q.Relaxed, q.Nodes
 	if q.Nodes > 1 && r.on == nil {
-		r.on = make([]presence, 0, q.Nodes)
+		r.on = make([]presence, 0, q.Nodes+6)
 	}
 }
 

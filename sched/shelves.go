@@ -17,6 +17,13 @@ type shelf struct {
 	lines *line
 }
 
+// makeRoom sees to it that so many shelves need nothing more.
+func (s *shelves) makeRoom(shelves int) {
+	s.all = slices.Grow(s.all, max(shelves-len(s.all), 0))
+	s.order = slices.Grow(s.order, max(shelves-len(s.order), 0))
+	s.spare = slices.Grow(s.spare, max(shelves-len(s.spare), 0))
+}
+
 func (s *shelves) add(l *line) {
 	bit := l.key.class.bit
 	if i := s.at[bit]; i != 0 {

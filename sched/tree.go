@@ -106,6 +106,8 @@ func (t *tree) walk(q *queue) {
 		child.depth = q.depth + 1
 		t.walk(child)
 	}
+	q.parked = make([]*queue, 0, len(q.children))
+	q.active.slots = make([]slot[*queue], 0, len(q.children))
 	if len(q.children) == 0 {
 		q.leaf = newLeaf(q)
 	}

@@ -48,11 +48,7 @@ func (q *queueing) create(w *World) {
 	if !q.mixed { // each user has containers of its own there
 		byUser = "fifo"
 	}
-	b := leaf("desk.b", "desk", byUser, most)
-	if q.mixed { // less may be less than one container, for each of the users
-		b.UserLimit = "100"
-	}
-	q.tree = []protocol.Queue{{Name: "all"}, desk, leaf("desk.a", "desk", "fair", most), b}
+	q.tree = []protocol.Queue{{Name: "all"}, desk, leaf("desk.a", "desk", "fair", most), leaf("desk.b", "desk", byUser, most)}
 	urgent := leaf("urgent", "all", "fifo", all)
 	urgent.Priority = 1
 	q.tree = append(q.tree, urgent)
