@@ -181,7 +181,7 @@ func (b *Broker) build(l listeners) error {
 		Epoch: epoch, Incarnation: incarnation, Broker: b.cfg.Name, Loops: b.cfg.Loops, Places: places,
 		ClientGrace: b.cfg.ClientGrace, PeerTimeout: b.cfg.PeerTimeout, MaxPayload: b.cfg.MaxPayload, Token: drawToken,
 		ManagerCPU: b.cfg.ManagerCPU, ManagerMemory: b.cfg.ManagerMemory,
-		DeadLetters: b.cfg.DeadLetters, DeadLetterBytes: b.cfg.DeadLetterBytes, Queues: b.cfg.Queues,
+		DeadLetters: b.cfg.DeadLetters, DeadLetterBytes: b.cfg.DeadLetterBytes, Queues: b.cfg.Queues, Scores: b.cfg.Scores,
 	})
 	return err
 }

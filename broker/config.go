@@ -16,6 +16,7 @@ import (
 	"github.com/weft-fabric/weft/broker/store"
 	"github.com/weft-fabric/weft/internal/zmqx"
 	"github.com/weft-fabric/weft/protocol"
+	"github.com/weft-fabric/weft/sched"
 )
 
 // Config says how a broker runs. The zero value listens on tcp://127.0.0.1:7700 and stores nothing on disk.
@@ -63,6 +64,9 @@ type Config struct {
 	// payload may take where that is more.
 	DeadLetters     int
 	DeadLetterBytes int64
+	// Scores say which of the nodes with room is the best one for a container. Default: alignment with GPUs, best fit
+	// otherwise.
+	Scores sched.Scores
 	// Queues are the queues and shapes of containers at the start, until others are applied. Default: one queue, default, for
 	// everything, and no shapes.
 	Queues *protocol.ApplyQueues

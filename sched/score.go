@@ -31,8 +31,11 @@ func (s Score) String() string {
 	}
 }
 
-// ParseScore finds a score by its name.
+// ParseScore finds a score by its name; none is the default.
 func ParseScore(name string) (Score, error) {
+	if name == "" {
+		return 0, nil
+	}
 	for s := BestFit; s <= Spreading; s++ {
 		if s.String() == name {
 			return s, nil

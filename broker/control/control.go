@@ -12,6 +12,7 @@ import (
 	"github.com/weft-fabric/weft/broker/session"
 	"github.com/weft-fabric/weft/protocol"
 	"github.com/weft-fabric/weft/protocol/link"
+	"github.com/weft-fabric/weft/sched"
 )
 
 // Event is what can happen to a core: [Frame], [PeerGone], [Note], [Committed], [Pressure], [Command]
@@ -111,6 +112,8 @@ type Config struct {
 	// 0: 1000, and 64 MiB, or what one task with the largest payload may take where that is more.
 	DeadLetters     int
 	DeadLetterBytes int64
+	// Scores say which node is the best one for a container; the zero value: as package sched has it.
+	Scores sched.Scores
 	// Queues are the queues and shapes at the start; nil: one queue for everything, and no shapes.
 	Queues *protocol.ApplyQueues
 	// Token draws the secret by which a started instance proves itself; required.

@@ -89,7 +89,7 @@ type managers struct {
 }
 
 func newManagers(c *Core) *managers {
-	return &managers{c: c, byKey: make(map[string]*manager), placing: newPlacing()}
+	return &managers{c: c, byKey: make(map[string]*manager), placing: newPlacing(c.cfg.Scores)}
 }
 
 // prepare finds the manager of a service and demand; one without an id is not there yet.

@@ -35,10 +35,10 @@ type account struct {
 	managers          int
 }
 
-func newPlacing() placing {
-	s, err := sched.New(sched.Config{Delay: true})
+func newPlacing(scores sched.Scores) placing {
+	s, err := sched.New(sched.Config{Delay: true, Scores: scores})
 	if err != nil {
-		panic("control: " + err.Error()) // the configuration is a constant
+		panic("control: " + err.Error()) // nothing in the configuration can be wrong
 	}
 	return placing{sched: s, lookup: sched.Look(s), accounts: make(map[string]*account)}
 }

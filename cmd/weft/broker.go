@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/weft-fabric/weft/broker"
+	"github.com/weft-fabric/weft/sched"
 )
 
 // stopPatience is how long a broker has to stop in order.
@@ -24,6 +25,8 @@ type brokerFlags struct {
 	tasks  string // bytes of it for session managers
 	dead   string // for the dead-letter list
 	queues string // file
+	score  string // of nodes
+	gpu    string // of nodes, for containers with GPUs
 }
 
 func (f *brokerFlags) add(cmd *cobra.Command) {
@@ -44,6 +47,9 @@ func (f *brokerFlags) add(cmd *cobra.Command) {
 		"at least 1s (default 10s)")
 	flags.IntVar(&f.config.DeadLetters, "dead-letters", 0, "tasks to keep that were given up after their attempts, the last ones (default 1000)")
 	flags.StringVar(&f.dead, "dead-letter-bytes", "", "bytes for them, as 256MiB (default 64MiB, or what one of the largest needs)")
+	flags.StringVar(&f.score, "score", "", "which of the nodes with room a container goes to: best-fit (the fullest), spreading (the emptiest) "+
+		"or alignment (whose free amounts are most like what is asked for) (default best-fit)")
+	flags.StringVar(&f.gpu, "gpu-score", "", "the same for containers with GPUs (default alignment)")
 	flags.StringVar(&f.queues, "queues", "", "YAML file with the queues and shapes of containers at the start (see: weft queue apply --help)")
 	flags.StringVar(&f.config.Name, "name", "", "name of the broker, for people (default broker)")
 	logFlag(cmd, &f.level)
@@ -121,6 +127,12 @@ func (a *app) configureBroker(f *brokerFlags) error {
 		if f.config.DeadLetterBytes, err = parseBytes(f.dead); err != nil {
 			return badInput("%s: %w", a.where("dead-letter-bytes"), err)
 		}
+	}
+	if f.config.Scores.Other, err = sched.ParseScore(f.score); err != nil {
+		return badInput("%s: %w", a.where("score"), err)
+	}
+	if f.config.Scores.GPU, err = sched.ParseScore(f.gpu); err != nil {
+		return badInput("%s: %w", a.where("gpu-score"), err)
 	}
 	if f.queues != "" {
 		apply, err := readQueuesFrom(a.in, f.queues)
