@@ -304,17 +304,26 @@ func (a *aligned) beats(dot float64, order int32) bool {
 }
 
 // dot is the weighted sum of a row.
-func dot(row []int64, needs []need, weights []float64) float64 {
+func dot(row []int64, needs []need, weights []double) float64 {
+	var sum double
+	for i := range needs {
+		sum = sum.plus(weights[i].scaled(float64(row[needs[i].dim])))
+	}
+	return sum.hi
+}
+
+// falls says whether the weighted sum of a row is clearly below one.
+func falls(row []int64, needs []need, weights []double, below float64) bool {
 	sum := 0.0
 	for i := range needs {
-		sum += float64(row[needs[i].dim]) * weights[i]
+		sum += float64(row[needs[i].dim]) * weights[i].hi
 	}
-	return even(sum)
+	return sum < below*(1-1e-12)
 }
 
 // bestAligned gives the node with what is needed whose free amounts have the largest dot product with the weights, one
 // for each need, the first by definition among equals, if it is better than the best so far.
-func (b *band) bestAligned(needs []need, weights []float64, best aligned, passOver func(*node) bool) aligned {
+func (b *band) bestAligned(needs []need, weights []double, best aligned, passOver func(*node) bool) aligned {
 	dims := b.dims
 	// The block that promises most goes first: the more of the others can be passed over.
 	first, promise := -1, 0.0
@@ -338,13 +347,16 @@ func (b *band) bestAligned(needs []need, weights []float64, best aligned, passOv
 	return best
 }
 
-func (k *block) bestAligned(dims int, needs []need, weights []float64, best aligned, passOver func(*node) bool) aligned {
+func (k *block) bestAligned(dims int, needs []need, weights []double, best aligned, passOver func(*node) bool) aligned {
 	for j := range k.n {
 		row := k.free[j*dims : (j+1)*dims]
 		if !covers(row, needs) {
 			continue
 		}
 		n := k.nodes[j]
+		if best.node != nil && falls(row, needs, weights, best.dot) {
+			continue
+		}
 		if p := dot(row, needs, weights); !best.beats(p, n.fill.order) && (passOver == nil || !passOver(n)) {
 			best = aligned{n, p}
 		}
@@ -353,12 +365,12 @@ func (k *block) bestAligned(dims int, needs []need, weights []float64, best alig
 }
 
 // normalised is the sum of what is free, each dimension by its norm.
-func normalised(free *resource.Vector, norm []float64) float64 {
-	sum := 0.0
+func normalised(free *resource.Vector, norm []double) float64 {
+	var sum double
 	for d, per := range norm {
-		sum += float64(free[d]) * per
+		sum = sum.plus(per.scaled(float64(free[d])))
 	}
-	return even(sum)
+	return sum.hi
 }
 
 // emptiest gives the emptiest node that has what is needed, if it is emptier than the best so far, the first by

@@ -30,7 +30,7 @@ type class struct {
 
 	// What follows from the cluster, as of its version.
 	version  uint64
-	weights  []float64 // of the needs, for alignment
+	weights  []double // of the needs, for alignment
 	tiers    [2][]*band
 	tier     []tier      // by band
 	frontier [2]frontier // by tier
@@ -92,7 +92,7 @@ func (k *class) refresh(c *cluster) {
 	k.version = c.version
 	k.weights = k.weights[:0]
 	for _, n := range k.needs {
-		k.weights = append(k.weights, float64(n.amount)*c.norm[n.dim]*c.norm[n.dim])
+		k.weights = append(k.weights, c.norm[n.dim].times(c.norm[n.dim]).scaled(float64(n.amount)))
 	}
 	k.tier = k.tier[:0]
 	k.tiers = [2][]*band{}

@@ -55,7 +55,7 @@ type cluster struct {
 
 	total, largest resource.Vector
 	having         [resource.MaxDimensions]int // nodes that have the largest amount
-	norm           []float64                   // by dimension: 1 over the largest amount of any node
+	norm           []double                    // by dimension: 1 over the largest amount of any node
 	version        uint64                      // of bands and norm
 	stale          bool                        // the norm is to be found anew
 	holding        []*node                     // used again by each search
@@ -69,7 +69,7 @@ func newCluster(space resource.Space, scores Scores) cluster {
 	gpu, ok := space.Dimension(resource.GPU.String())
 	c := cluster{
 		dims: space.Len(), gpu: int(gpu), scores: scores, byName: make(map[string]*node), racks: make(map[string][]*node),
-		holders: make(map[string][]*node), bandOf: make(map[bandKey]*band), norm: make([]float64, space.Len()), version: 1,
+		holders: make(map[string][]*node), bandOf: make(map[bandKey]*band), norm: make([]double, space.Len()), version: 1,
 	}
 	if !ok {
 		c.gpu = -1
@@ -192,9 +192,9 @@ func (c *cluster) freshen() {
 		}
 	}
 	for d := range c.norm {
-		c.norm[d] = 0
+		c.norm[d] = double{}
 		if c.largest[d] > 0 {
-			c.norm[d] = 1 / float64(c.largest[d])
+			c.norm[d] = double{hi: 1}.over(double{hi: float64(c.largest[d])})
 		}
 	}
 	of := make([][]*node, len(c.bands))

@@ -1,7 +1,5 @@
 package sched
 
-import "math"
-
 // key orders what stands in line, the lowest first: field by field.
 type key struct {
 	first  int64   // queues: priority, and whether it is below its min
@@ -36,13 +34,6 @@ func (k *key) compare(o *key) int {
 	default:
 		return 0
 	}
-}
-
-// even rounds away what the arithmetic of floating point adds, so that amounts that are equal compare as equal: 44
-// binary digits stay.
-func even(x float64) float64 {
-	const spare = 52 - 44
-	return math.Float64frombits((math.Float64bits(x) + 1<<(spare-1)) &^ (1<<spare - 1))
 }
 
 // heap is a binary heap of what stands in line. Each member knows where it is in it: absent when it is not.

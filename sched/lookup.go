@@ -22,7 +22,7 @@ func (s *Scheduler) Extend(space resource.Space) {
 	c, n := &s.cluster, space.Len()
 	s.classes.reopenAll(s.now)
 	s.classes.dims = n
-	c.norm = append(c.norm, make([]float64, n-c.dims)...)
+	c.norm = append(c.norm, make([]double, n-c.dims)...)
 	c.dims, c.stale = n, true
 	for _, b := range c.bands {
 		b.dims = n
@@ -36,7 +36,7 @@ func (s *Scheduler) Extend(space resource.Space) {
 
 // widen makes room for the amounts of so many dimensions, which are found anew when the scheduler settles.
 func (q *queue) widen(dims int) {
-	q.guaranteed, q.inverse = make([]float64, dims), make([]float64, dims)
+	q.guaranteed, q.inverse, q.exact = make([]float64, dims), make([]float64, dims), make([]double, dims)
 	q.most, q.limit = make([]float64, dims), make([]int64, dims)
 }
 

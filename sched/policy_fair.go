@@ -7,7 +7,13 @@ import "github.com/weft-fabric/weft/sched/resource"
 type fairPolicy struct{}
 
 func (fairPolicy) standing(s *service, total *resource.Vector) float64 {
-	return even(s.used.Share(*total) / s.weight)
+	most, share := s.used.Share(*total), 0.0
+	for d, used := range s.used {
+		if used > 0 && total[d] > 0 && float64(used)/float64(total[d]) > most*near {
+			share = max(share, double{hi: float64(used)}.over(s.weight.scaled(float64(total[d]))).hi)
+		}
+	}
+	return share
 }
 
 func (fairPolicy) allows(*leaf, *resource.Vector, *user) bool { return true }

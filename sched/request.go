@@ -34,7 +34,7 @@ type Request struct {
 
 type service struct {
 	Service
-	weight     float64
+	weight     double
 	leaf       *leaf
 	user       *user
 	order      int64 // of submission

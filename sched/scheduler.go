@@ -130,9 +130,9 @@ func (s *Scheduler) SetService(v Service) error {
 	} else {
 		ledger{s}.unseat(have)
 	}
-	have.Service, have.weight = v, v.Weight
-	if have.weight == 0 {
-		have.weight = 1
+	have.Service, have.weight = v, double{hi: 1}
+	if v.Weight != 0 {
+		have.weight = decimal(v.Weight)
 	}
 	ledger{s}.seat(have, f)
 	return nil

@@ -16,13 +16,15 @@ type queue struct {
 	leaf     *leaf // nil: it has children
 
 	guaranteed []float64
+	exact      []double  // the same
 	inverse    []float64 // 1 over it; 0 where it is 0
 	most       []float64 // absolute maximum of the queue and its ancestors together
 	limit      []int64   // the same in whole amounts
 	limited    bool      // it has a maximum of its own below its parent's
 	used       resource.Vector
-	running    int     // containers
-	weights    float64 // of the children together
+	running    int // containers
+	weight     double
+	weights    double // of the children together
 	ratio      float64
 
 	// Where it stands among its siblings: in the heap of those in which something may be placed, or parked because all
@@ -85,7 +87,11 @@ type tree struct {
 func newTree(dims, only int, queues []Queue) *tree {
 	t := &tree{dims: dims, only: only, named: make(map[string]*queue, len(queues))}
 	for i, q := range queues {
-		t.named[q.Name] = &queue{Queue: q, order: int64(i), spot: absent, shelf: absent}
+		weight := double{hi: 1}
+		if q.Weight != nil {
+			weight = decimal(*q.Weight)
+		}
+		t.named[q.Name] = &queue{Queue: q, order: int64(i), weight: weight, spot: absent, shelf: absent}
 	}
 	for _, c := range queues {
 		q := t.named[c.Name]
@@ -117,26 +123,26 @@ func (t *tree) walk(q *queue) {
 // settle finds the guarantees and maxima of all queues for a cluster of this size.
 func (t *tree) settle(total *resource.Vector) {
 	for _, q := range t.all { // parents come first
-		q.weights = 0
+		q.weights = double{}
 		for _, child := range q.children {
-			q.weights += child.weight()
+			q.weights = q.weights.plus(child.weight)
 		}
-		over, under := 1.0, 1.0
+		var part double
 		switch {
 		case q.parent == nil:
 		case q.Capacity != nil:
-			over, under = float64(*q.Capacity), float64(Hundred)
+			part = double{hi: float64(*q.Capacity)}.over(double{hi: float64(Hundred)})
 		default:
-			over, under = q.weight(), q.parent.weights
+			part = q.weight.over(q.parent.weights)
 		}
 		for d := range t.dims {
-			whole, most := float64(total[d]), float64(total[d])
+			whole, most := double{hi: float64(total[d])}, float64(total[d])
 			if q.parent != nil {
-				whole, most = q.parent.guaranteed[d]*over/under, q.parent.most[d]
+				whole, most = q.parent.exact[d].times(part), q.parent.most[d]
 			}
-			q.guaranteed[d], q.inverse[d] = whole, 0
-			if whole > 0 {
-				q.inverse[d] = 1 / whole
+			q.exact[d], q.guaranteed[d], q.inverse[d] = whole, whole.hi, 0
+			if whole.hi > 0 {
+				q.inverse[d] = 1 / whole.hi
 			}
 			switch {
 			case q.MaxPercent != nil:
@@ -172,30 +178,32 @@ func whole64(limit float64) int64 {
 	return int64(limit)
 }
 
-func (q *queue) weight() float64 {
-	if q.Weight != nil {
-		return *q.Weight
-	}
-	return 1
-}
-
 // unguaranteed is the ratio from which on queues stand that use something and are guaranteed nothing.
 const unguaranteed = 1e12
 
+// near is the part of the largest of some quotients from which on another one may be the largest when they are computed
+// exactly.
+const near = 1 - 1e-12
+
 // rate finds the usage ratio of a queue.
 func (t *tree) rate(q *queue, total *resource.Vector) {
-	ratio, beyond := 0.0, 0.0
+	most, beyond := 0.0, 0.0
 	for d := range t.dims {
-		if t.only >= 0 && t.only != d || q.used[d] == 0 {
-			continue
-		}
-		if q.inverse[d] > 0 {
-			ratio = max(ratio, float64(q.used[d])*q.inverse[d])
-		} else if total[d] > 0 {
-			beyond = max(beyond, unguaranteed*(1+float64(q.used[d])/float64(total[d])))
+		used := float64(q.used[d])
+		switch {
+		case used == 0 || t.only >= 0 && t.only != d:
+		case q.inverse[d] > 0:
+			most = max(most, used*q.inverse[d])
+		case total[d] > 0:
+			beyond = max(beyond, unguaranteed*(1+used/float64(total[d])))
 		}
 	}
-	q.ratio = even(max(ratio, beyond))
+	q.ratio = beyond
+	for d := range t.dims {
+		if used := float64(q.used[d]); used*q.inverse[d] > most*near && (t.only < 0 || t.only == d) {
+			q.ratio = max(q.ratio, double{hi: used}.over(q.exact[d]).hi)
+		}
+	}
 }
 
 // charge has a leaf and all above it use an amount more in so many containers, or less where sign is -1 and the number
