@@ -436,6 +436,23 @@ func (t *sessions) figures(n *session.Figures) {
 	}
 }
 
+// still gives those of the nodes that a session was last said to run on where its manager has a container still. What has
+// no node, since it was started by hand, stays.
+func (m *manager) still(c *Core, nodes []string) []string {
+	var here []string
+	for _, name := range nodes {
+		n, known := c.crew.fleet.Node(name)
+		has := !known
+		for _, k := range m.containers.All() {
+			has = has || k.Node == n
+		}
+		if has {
+			here = append(here, name)
+		}
+	}
+	return here
+}
+
 // staysOpen says why a session is not over that was asked to close.
 const staysOpen = "it is suspended: tasks that wait are finished, and it is over, when it is resumed"
 
@@ -470,6 +487,9 @@ func (t *sessions) info(s *sess) protocol.SessionInfo {
 		Opened: s.opened, Ended: s.ended, Queued: s.seen.Queued, InFlight: s.seen.InFlight, Done: s.seen.Done, Failed: s.seen.Failed,
 		Nodes: s.seen.Nodes, Loop: nowhere, Stopped: s.steering.stopped, Suspended: s.steering.suspended,
 		Detached: s.tenure.away && !s.state.Over(),
+	}
+	if !s.state.Over() {
+		i.Nodes = s.manager.still(t.c, i.Nodes)
 	}
 	i.Since, i.Failure = s.since, s.mishap
 	i.Retried, i.Cancelled, i.Dead, i.Late = s.seen.Retried, s.seen.Cancelled, s.seen.Dead, s.seen.Late
