@@ -60,28 +60,24 @@ Amounts are as in a service's file. A change of a shape concerns services that a
 }
 
 func newQueueList(a *app) *cobra.Command {
-	cmd := &cobra.Command{
-		Use:   "list",
-		Short: "List the queues, with what they use and may use",
-		Args:  takes(),
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return a.ask(cmd.Context(), func(ctx context.Context, c operator) error {
-				found, err := collect(c.Queues(ctx, client.Filter{}))
-				if err != nil {
-					return err
-				}
-				return showList(a, "queues", found, queueColumns(), queueDetails()...)
-			})
-		},
-	}
-	a.formFlag(cmd)
-	return cmd
+	return listQueues(a, "list", "List the queues, with what they use and may use", queueColumns)
 }
 
 func newQueueTree(a *app) *cobra.Command {
+	return listQueues(a, "tree", "Show the queues as a tree", func() []column[protocol.QueueInfo] {
+		columns := queueColumns()
+		if a.form != formName {
+			columns[0].cell = func(q protocol.QueueInfo) string { return strings.Repeat("  ", q.Depth) + q.Queue.Name }
+		}
+		return columns
+	})
+}
+
+// listQueues makes a command that shows all queues in these columns.
+func listQueues(a *app, use, short string, columns func() []column[protocol.QueueInfo]) *cobra.Command {
 	cmd := &cobra.Command{
-		Use:   "tree",
-		Short: "Show the queues as a tree",
+		Use:   use,
+		Short: short,
 		Args:  takes(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return a.ask(cmd.Context(), func(ctx context.Context, c operator) error {
@@ -89,11 +85,7 @@ func newQueueTree(a *app) *cobra.Command {
 				if err != nil {
 					return err
 				}
-				columns := queueColumns()
-				if a.form != formName {
-					columns[0].cell = func(q protocol.QueueInfo) string { return strings.Repeat("  ", q.Depth) + q.Queue.Name }
-				}
-				return showList(a, "queues", found, columns, queueDetails()...)
+				return showList(a, "queues", found, columns(), queueDetails()...)
 			})
 		},
 	}
