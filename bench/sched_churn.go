@@ -65,6 +65,7 @@ func (m *schedMeasurement) fill(ctx context.Context) error {
 	m.pass.Decisions, m.pass.Vain = 0, 0
 	m.latency.Reset()
 	m.vain.Reset()
+	m.load.count()
 	m.arriving, m.spare = make([][]int32, len(m.load.queues)), make([][]int32, len(m.load.queues))
 	for i, q := range m.load.queues {
 		if !q.leaf {
@@ -99,6 +100,7 @@ func (m *schedMeasurement) endSome() error {
 		}
 		m.pass.Releases += int(r.held)
 		r.want, r.held = 0, 0
+		m.load.changes(int(request))
 		if err := m.ended(request); err != nil {
 			return err
 		}

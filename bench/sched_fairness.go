@@ -1,6 +1,8 @@
 package main
 
 import (
+	"slices"
+
 	"github.com/weft-fabric/weft/sched"
 	"github.com/weft-fabric/weft/sched/resource"
 )
@@ -12,8 +14,11 @@ type amount [resource.MaxDimensions]float64
 // cluster: the weighted max-min share by weight and priority, with demand and maxima. Leaves that are entitled to nothing
 // do not count.
 func (b *schedLoad) fairness() float64 {
-	used, demand := b.holdings()
-	tree := make([]sched.Holding, len(b.queues))
+	b.count()
+	s := &b.scratch
+	s.used, s.demand = append(s.used[:0], b.used...), append(s.demand[:0], b.demand...)
+	s.tree = slices.Grow(s.tree[:0], len(b.queues))[:len(b.queues)]
+	used, demand, tree := s.used, s.demand, s.tree
 	for i := len(b.queues) - 1; i >= 0; i-- {
 		q := &b.queues[i]
 		if q.limited { // it can have of its mix only as much as fits below its maximum
@@ -46,18 +51,48 @@ func (b *schedLoad) fairness() float64 {
 	return sched.Jain(ratios)
 }
 
-// holdings adds up what each leaf holds, and what it would hold if it had all that it wants.
-func (b *schedLoad) holdings() (used, demand []amount) {
-	used, demand = make([]amount, len(b.queues)), make([]amount, len(b.queues))
-	for i := range b.requests {
-		r := &b.requests[i]
-		at := b.services[r.service].queue
-		for d := range b.dims {
-			used[at][d] += float64(r.held) * float64(r.capacity[d])
-			demand[at][d] += float64(r.want) * float64(r.capacity[d])
+// holdings is what requests hold and want, added up by leaf. Requests that have changed since they were counted are listed, so
+// that a look at it does not go through all of them: under churn that would push the scheduler out of the processor's
+// caches each time.
+type holdings struct {
+	used, demand []amount // by leaf: what it holds, and what it would hold if it had all that it wants
+	changed      []int32  // requests to be counted again
+	scratch      struct {
+		used, demand []amount
+		tree         []sched.Holding
+	}
+}
+
+// counted is what a request had when it was counted last.
+type counted struct{ queue, want, held int32 }
+
+// changes notes that a request holds or wants something else now.
+func (b *schedLoad) changes(request int) {
+	if b.used != nil {
+		b.changed = append(b.changed, int32(request)) //nolint:gosec // there are not that many
+	}
+}
+
+// count brings the holdings up to date; the first time it counts all requests.
+func (b *schedLoad) count() {
+	if b.used == nil {
+		b.used, b.demand = make([]amount, len(b.queues)), make([]amount, len(b.queues))
+		for i := range b.requests {
+			b.changes(i)
 		}
 	}
-	return used, demand
+	for _, i := range b.changed {
+		r := &b.requests[i]
+		now := counted{int32(b.services[r.service].queue), r.want, r.held} //nolint:gosec // there are not that many
+		for d, each := range r.capacity[:b.dims] {
+			b.used[r.counted.queue][d] -= float64(r.counted.held) * float64(each)
+			b.demand[r.counted.queue][d] -= float64(r.counted.want) * float64(each)
+			b.used[now.queue][d] += float64(now.held) * float64(each)
+			b.demand[now.queue][d] += float64(now.want) * float64(each)
+		}
+		r.counted = now
+	}
+	b.changed = b.changed[:0]
 }
 
 // dominant is the largest share of the cluster in any dimension.
@@ -73,7 +108,7 @@ func (b *schedLoad) dominant(v *amount) float64 {
 
 // blocked counts the leaves that want containers, none of which fits below their maximum.
 func (b *schedLoad) blocked() int {
-	used, _ := b.holdings()
+	b.count()
 	wants, fits := make([]bool, len(b.queues)), make([]bool, len(b.queues))
 	for i := range b.requests {
 		r := &b.requests[i]
@@ -84,7 +119,7 @@ func (b *schedLoad) blocked() int {
 		wants[at] = true
 		below := true
 		for d := range b.dims {
-			below = below && (r.capacity[d] == 0 || used[at][d]+float64(r.capacity[d]) <= b.queues[at].most[d])
+			below = below && (r.capacity[d] == 0 || b.used[at][d]+float64(r.capacity[d]) <= b.queues[at].most[d])
 		}
 		fits[at] = fits[at] || below
 	}

@@ -20,6 +20,7 @@ type schedLoad struct {
 	queues   []schedQueue // parents first
 	services []schedService
 	requests []schedRequest
+	holdings
 }
 
 // schedQueue is a queue of the tree.
@@ -55,6 +56,7 @@ type schedRequest struct {
 	service int32
 	want    int32
 	held    int32
+	counted counted
 	// Those it holds, where they are to end.
 	containers []sched.Container
 }
@@ -181,33 +183,24 @@ func (b *schedLoad) submit(request int, service int32) error {
 		return err
 	}
 	r.service, r.want, r.held = service, r.count, 0
+	b.changes(request)
 	b.services[service].live++
 	b.scheduler.Want(r.id, int(r.want))
 	return nil
 }
 
-// used is how much of the cluster is used, as a part of each dimension.
-func (b *schedLoad) used() []float64 {
-	parts := make([]float64, b.dims)
-	for i := range b.requests {
-		r := &b.requests[i]
-		for d := range parts {
-			parts[d] += float64(r.held) * float64(r.capacity[d])
-		}
-	}
-	for d := range parts {
-		if b.total[d] > 0 {
-			parts[d] /= b.total[d]
-		}
-	}
-	return parts
-}
-
 // scarcest gives the dimension of which most is used, and how much.
 func (b *schedLoad) scarcest() (dimension string, part float64) {
-	for d, p := range b.used() {
-		if p >= part {
-			dimension, part = b.dimension[d], p
+	b.count()
+	var sum amount
+	for i := range b.used {
+		for d := range b.dims {
+			sum[d] += b.used[i][d]
+		}
+	}
+	for d := range b.dims {
+		if b.total[d] > 0 && sum[d]/b.total[d] >= part {
+			dimension, part = b.dimension[d], sum[d]/b.total[d]
 		}
 	}
 	return dimension, part

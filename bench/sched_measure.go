@@ -216,4 +216,5 @@ func (m *schedMeasurement) note(p sched.Placement) {
 		}
 	}
 	r.held++
+	m.load.changes(i)
 }

@@ -5,6 +5,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -145,6 +146,15 @@ func TestChurnKeepsTheLoad(t *testing.T) {
 	}
 	if live+waiting != l.Requests || some != len(m.running) || m.pass.Releases < 500*8 || m.pass.Submitted == 0 {
 		t.Errorf("%d requests live and %d are to come, %d and %d run, %+v", live, waiting, some, len(m.running), m.pass)
+	}
+	b.count()
+	kept := b.holdings
+	b.holdings = holdings{}
+	for i := range b.requests {
+		b.requests[i].counted = counted{}
+	}
+	if b.count(); !slices.Equal(kept.used, b.used) || !slices.Equal(kept.demand, b.demand) {
+		t.Error("what was counted as it went is not what there is")
 	}
 	// The scheduler's own count is the same.
 	for _, q := range b.scheduler.Queues() {
