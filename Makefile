@@ -71,8 +71,8 @@ CHECKS ?= 20000
 
 .PHONY: test-sched-long
 test-sched-long: ## Hold the scheduler to its oracle and its promises in CHECKS random worlds
-	go test -count=1 -timeout $(LONG_TIMEOUT) -run '^(TestTheSchedulerDecidesAsTheOracle|TestScenariosEndAsTheOracleSays|TestEveryDecisionKeepsThePromises|TestNobodyStarves|TestEqualInputsGiveEqualOutputs|TestDominantSharesDifferByOneContainerAtMost|TestWaterFillIsTheFairOne)$$' -v ./sched -rapid.checks=$(CHECKS)
-	go test -count=1 -timeout $(LONG_TIMEOUT) -run '^TestShortCutsDecideTheSame$$' -v ./sched -rapid.checks=$$(( $(CHECKS) / 10 ))
+	go test -count=1 -timeout $(LONG_TIMEOUT) -run '^(TestTheSchedulerDecidesAsTheOracle|TestScenariosEndAsTheOracleSays|TestEveryDecisionKeepsThePromises|TestNobodyStarves|TestEqualInputsGiveEqualOutputs|TestDominantSharesDifferByOneContainerAtMost|TestWaterFillIsTheFairOne|TestRoomsAreWhatEveryNodeHas)$$' -v ./sched -rapid.checks=$(CHECKS)
+	go test -count=1 -timeout $(LONG_TIMEOUT) -run '^(TestShortCutsDecideTheSame|TestShortCutsDecideTheSameForManyClasses)$$' -v ./sched -rapid.checks=$$(( $(CHECKS) / 10 ))
 
 # The interpreter of the system: tools/setup installs its packages.
 .PHONY: test-python

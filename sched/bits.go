@@ -21,6 +21,20 @@ func (b *bits) keep(o *bits) {
 	}
 }
 
+// join adds to b what o has.
+func (b *bits) join(o *bits) {
+	for i := range b {
+		b[i] |= o[i]
+	}
+}
+
+// drop takes from b what o has.
+func (b *bits) drop(o *bits) {
+	for i := range b {
+		b[i] &^= o[i]
+	}
+}
+
 // beyond says whether b and o have something in common that less has not.
 func (b *bits) beyond(o, less *bits) bool {
 	for i := range b {

@@ -23,10 +23,7 @@ type class struct {
 
 	bit      uint16
 	requests int
-	closed   bool // no node has room
-	narrow   bool // a search found no room, so that it is known of which nodes there is some now
-	at       int  // among the narrow ones
-	nodes    int  // that have room, while it is narrow
+	shut     uint64 // the release after which no node had room; it counts for those without a bit of their own
 
 	// What follows from the cluster, as of its version.
 	version  uint64
@@ -153,26 +150,37 @@ func (k *class) admits(n *node, c *cluster) bool {
 	return k.tierOf(n) != noTier && k.fits(n, c.dims) && !slices.Contains(k.except, n.Name)
 }
 
-// classes holds the classes there are, and which of them are closed. Of a narrow one it is known how many nodes have room,
-// since each of them gained it after the search that found none; when the last one has lost it again, the class is closed.
+// classes holds the classes there are, and which of them are closed: no node has room. Of a narrow one it is known which
+// nodes have room, since each of them gained it after a search that found none; when the last one has lost it again, the
+// class is closed. Those that share a bit are not told apart so: they are open after every release, until a search finds
+// no room.
 type classes struct {
 	byKey  map[classKey]*class
-	narrow []*class
-	asks   []int64  // of the narrow ones in turn, by dimension
-	bands  []uint64 // of the narrow ones in turn: those whose nodes suit it, by id; the last bit stands for all from there on
-	dims   int
-	open   counts // of the classes that are not closed
 	spare  []uint16
+	open   bits // those that are not closed
+	narrow bits
+	rooms  rooms  // of the narrow ones
 	opened uint64 // the moment when one was opened last
-	era    uint64 // what nodes know of narrow classes is of this one
+
+	shared   int    // classes that share a bit
+	shut     int    // how many of them are closed
+	released uint64 // counts releases
 }
 
 func newClasses(dims int) classes {
-	c := classes{byKey: make(map[classKey]*class), dims: dims, era: 1}
+	c := classes{byKey: make(map[classKey]*class), rooms: newRooms(dims), released: 1}
 	for bit := manyClasses - 1; bit >= 0; bit-- {
 		c.spare = append(c.spare, uint16(bit))
 	}
 	return c
+}
+
+// closed says whether no node has room for a class.
+func (c *classes) closed(k *class) bool {
+	if k.bit == manyClasses {
+		return k.shut == c.released
+	}
+	return !c.open.has(k.bit)
 }
 
 // of gives the class of a request, which joins it.
@@ -185,8 +193,11 @@ func (c *classes) of(q *Request, dims, gpu int) *class {
 		if last := len(c.spare) - 1; last >= 0 {
 			k.bit, c.spare = c.spare[last], c.spare[:last]
 		}
+		if k.bit == manyClasses {
+			c.shared++
+		}
 		c.byKey[key] = k
-		c.open.add(k.bit)
+		c.open.set(k.bit)
 	}
 	k.requests++
 	return k
@@ -197,141 +208,81 @@ func (c *classes) leave(k *class) {
 	if k.requests--; k.requests > 0 {
 		return
 	}
-	if k.narrow {
-		c.widen(k)
-	}
-	if !k.closed {
-		c.open.drop(k.bit)
-	}
 	delete(c.byKey, k.key)
-	if k.bit != manyClasses {
-		c.spare = append(c.spare, k.bit)
-	}
-}
-
-// close notes that no node has room for the class.
-func (c *classes) close(k *class) {
-	if k.closed {
+	if k.bit == manyClasses {
+		if c.shared--; k.shut == c.released {
+			c.shut--
+		}
+		c.openShared(c.shut < c.shared)
 		return
 	}
-	k.closed = true
-	c.open.drop(k.bit)
-	if !k.narrow {
-		k.narrow, k.at, k.nodes = true, len(c.narrow), 0
-		for t := range k.frontier {
-			k.frontier[t].least = emptiest
-		}
-		c.narrow = append(c.narrow, k)
-		c.asks = append(c.asks, k.ask[:c.dims]...)
-		suit := uint64(0)
-		for id, t := range k.tier {
-			if t != noTier {
-				suit |= bandBit(id)
-			}
-		}
-		c.bands = append(c.bands, suit)
+	if c.narrow.has(k.bit) {
+		c.narrow.clear(k.bit)
+		c.rooms.remove(k)
+	}
+	c.open.clear(k.bit)
+	c.spare = append(c.spare, k.bit)
+}
+
+// openShared notes whether any of the classes is open that share a bit.
+func (c *classes) openShared(yes bool) {
+	if yes {
+		c.open.set(manyClasses)
+	} else {
+		c.open.clear(manyClasses)
 	}
 }
 
-// widen takes a class out of the narrow ones.
-func (c *classes) widen(k *class) {
-	end := len(c.narrow) - 1
-	last := c.narrow[end]
-	c.narrow[k.at], last.at = last, k.at
-	copy(c.asks[k.at*c.dims:(k.at+1)*c.dims], c.asks[end*c.dims:])
-	c.bands[k.at] = c.bands[end]
-	c.narrow[end] = nil
-	c.narrow, c.asks, c.bands = c.narrow[:end], c.asks[:end*c.dims], c.bands[:end]
-	k.narrow = false
-	k.frontier = [2]frontier{}
-}
-
-// reopen has the search tried again.
-func (c *classes) reopen(k *class, now uint64) {
-	if k.closed {
-		k.closed = false
-		c.open.add(k.bit)
-		c.opened = now
+// close notes that a search found no room for the class.
+func (c *classes) close(k *class) {
+	switch {
+	case c.closed(k):
+	case k.bit == manyClasses:
+		k.shut = c.released
+		c.shut++
+		c.openShared(c.shut < c.shared)
+	default:
+		c.open.clear(k.bit)
+		if !c.narrow.has(k.bit) {
+			c.narrow.set(k.bit)
+			c.rooms.add(k)
+		}
 	}
 }
 
 // reopenAll has the search tried again for all, and forgets what is known of narrow classes.
 func (c *classes) reopenAll(now uint64) {
-	c.era++
-	for len(c.narrow) > 0 {
-		k := c.narrow[len(c.narrow)-1]
-		c.reopen(k, now)
-		c.widen(k)
+	c.open.join(&c.narrow)
+	c.narrow = bits{}
+	c.rooms.clear()
+	c.opened = now
+	c.reopenShared(now)
+}
+
+func (c *classes) reopenShared(now uint64) {
+	if c.shut > 0 {
+		c.shut, c.opened = 0, now
+		c.open.set(manyClasses)
 	}
+	c.released++
 }
 
 // freed opens the classes for which a node has room that something was given back on.
-func (c *classes) freed(n *node, of *cluster, now uint64) {
-	if n.era == c.era {
-		for _, k := range n.rooms {
-			k.nodes--
-		}
-	}
-	n.rooms, n.era = n.rooms[:0], c.era
+func (c *classes) freed(n *node, now uint64) {
 	if n.band == nil {
 		return
 	}
-	free := n.free[:c.dims]
-	bit := bandBit(n.band.id)
-	for i, suit := range c.bands {
-		if suit&bit == 0 || !within(c.asks[i*c.dims:(i+1)*c.dims], free) {
-			continue
-		}
-		k := c.narrow[i]
-		if slices.Contains(k.except, n.Name) {
-			continue
-		}
-		n.rooms = append(n.rooms, k)
-		k.nodes++
-		if k.closed {
-			c.reopen(k, now)
-			for t := range k.frontier { // but for this change no node has room
-				k.frontier[t] = frontier{known: true, seen: of.changed - 1, fill: emptiest, least: emptiest}
-			}
-		}
-		k.reach(n)
-	}
-}
-
-func bandBit(id int) uint64 { return 1 << min(id, 63) }
-
-// within says whether an amount leaves nothing below 0; what is not asked for may be.
-func within(ask, free []int64) bool {
-	for d, amount := range ask {
-		if amount > free[d] && amount > 0 {
-			return false
-		}
-	}
-	return true
-}
-
-// reach lets the next search of a narrow class begin no later than at this node.
-func (k *class) reach(n *node) {
-	if m := &k.frontier[k.tierOf(n)]; n.fill.less(m.least) {
-		m.least = n.fill
+	c.reopenShared(now)
+	set := c.rooms.freed(n)
+	newly := set
+	if newly.drop(&c.open); newly != (bits{}) {
+		c.open.join(&set)
+		c.opened = now
 	}
 }
 
 // taken closes the narrow classes of whose nodes this was the last to have room.
-func (c *classes) taken(n *node, of *cluster) {
-	if n.era != c.era {
-		return
-	}
-	kept := n.rooms[:0]
-	for _, k := range n.rooms {
-		if k.fits(n, of.dims) {
-			kept = append(kept, k)
-			k.reach(n)
-			continue
-		}
-		if k.nodes--; k.nodes == 0 && k.narrow {
-			c.close(k)
-		}
-	}
-	n.rooms = kept
+func (c *classes) taken(n *node) {
+	lost := c.rooms.taken(n)
+	c.open.drop(&lost)
 }

@@ -32,9 +32,7 @@ type node struct {
 	first      int32 // of its containers, 0 none
 	fill       fill
 
-	rooms []*class // the narrow classes for which it has room, as of the era
-	era   uint64
-
+	seat  int32 // among those with room for narrow classes, from 1
 	band  *band // nil: it is cordoned
 	block *block
 	at    int
@@ -78,7 +76,7 @@ func newCluster(space resource.Space, scores Scores) cluster {
 }
 
 // set brings a node in or changes it.
-func (c *cluster) set(n Node) *node {
+func (c *cluster) set(n Node) {
 	n.Platform = n.Platform.Normalise()
 	have, ok := c.byName[n.Name]
 	if !ok {
@@ -114,7 +112,6 @@ func (c *cluster) set(n Node) *node {
 			have.band.add(have)
 		}
 	}
-	return have
 }
 
 // insert puts a node among others in the order of definition.

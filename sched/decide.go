@@ -108,19 +108,18 @@ func (s decider) promising(q *queue) bool {
 			}
 		}
 	}
-	return q.pending.set.beyond(&s.classes.open.set, &q.failed)
+	return q.pending.set.beyond(&s.classes.open, &q.failed)
 }
 
 // tryLeaf places one container of a leaf.
 func (s decider) tryLeaf(f *leaf, released uint64, p *Placement) outcome {
 	ledger(s).refresh(f)
-	open := &s.classes.open.set
-	for l := f.next(open, released, s.now); l != nil; l = f.next(open, released, s.now) {
+	for l := f.next(&s.classes, released, s.now); l != nil; l = f.next(&s.classes, released, s.now) {
 		if s.spend() {
 			return spent
 		}
 		r := l.waiting.top()
-		if k := r.class; k.closed {
+		if k := r.class; s.classes.closed(k) {
 			f.park(l, noRoom, 0, s.now)
 		} else if at := f.full(&k.ask); at != nil {
 			f.park(l, atLimit, 1<<at.depth, s.now)
@@ -146,7 +145,7 @@ func (s decider) tryLeaf(f *leaf, released uint64, p *Placement) outcome {
 func (s decider) failLeaf(f *leaf) {
 	q := f.queue
 	q.failed = q.pending.set
-	q.failed.keep(&s.classes.open.set)
+	q.failed.keep(&s.classes.open)
 	q.failedAt, q.blockers = s.now, 0
 	for _, l := range f.parked {
 		if l.held != noPlace && len(f.limits) > 0 { // it may fail all the same when a node has room
@@ -197,7 +196,7 @@ func (s decider) put(r *request, n *node) Placement {
 	i := s.containers.add(r, n)
 	n.containers++
 	s.cluster.take(n, &k.ask, 1)
-	s.classes.taken(n, &s.cluster)
+	s.classes.taken(n)
 	r.held++
 	r.note(n, 1)
 	ledger(s).hold(r.service, &k.ask, 1)

@@ -94,9 +94,6 @@ func (c *cluster) bestIn(k *class, r *request, tier int, passOver func(*node) bo
 		}
 	}
 	m := &k.frontier[tier]
-	if k.narrow && m.least == emptiest {
-		return nil
-	}
 	if passOver != nil || c.scores.of(k) != BestFit {
 		return c.scan(k, tier, fullest, nil, passOver)
 	}
@@ -104,9 +101,9 @@ func (c *cluster) bestIn(k *class, r *request, tier int, passOver func(*node) bo
 	if best == nil || from.less(best.fill) {
 		best = c.scan(k, tier, from, best, nil)
 	}
-	*m = frontier{fill: emptiest, least: emptiest, seen: c.changed, known: true}
+	*m = frontier{fill: emptiest, seen: c.changed, known: true}
 	if best != nil {
-		m.fill, m.least = best.fill, best.fill
+		m.fill = best.fill
 	}
 	return best
 }
@@ -138,17 +135,12 @@ type frontier struct {
 	known bool
 	seen  uint64 // changes of nodes
 	fill  fill   // of the nodes that did not change since, those that are fuller have no room
-	least fill   // no node at all that is fuller has room; kept up to date for narrow classes only
 }
 
 // recent finds the best of the nodes that changed since the search before, and from where on others have to be looked at.
 func (c *cluster) recent(k *class, tier int, m *frontier) (best *node, from fill) {
 	const patience = 512 // changes; with more a new search is cheaper
-	switch {
-	case m.known && c.changed-m.seen <= patience:
-	case k.narrow:
-		return nil, m.least
-	default:
+	if !m.known || c.changed-m.seen > patience {
 		return nil, fullest
 	}
 	for i := m.seen; i < c.changed; i++ {

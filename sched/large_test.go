@@ -32,7 +32,7 @@ func TestShortCutsDecideTheSame(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		seed := rapid.Uint64().Draw(t, "seed")
 		l := &large{T: t, rng: rand.New(rand.NewPCG(seed, 1)), wanted: make(map[string]int), of: make(map[string][]string)}
-		l.build(120, 50)
+		l.build(120, 50, 1+l.rng.IntN(300))
 		for range 100 {
 			l.submit(3)
 		}
@@ -45,7 +45,25 @@ func TestShortCutsDecideTheSame(t *testing.T) {
 	})
 }
 
-func (l *large) build(nodes, queues int) {
+// There are more classes of requests than there are bits for them.
+func TestShortCutsDecideTheSameForManyClasses(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		seed := rapid.Uint64().Draw(t, "seed")
+		l := &large{T: t, rng: rand.New(rand.NewPCG(seed, 2)), wanted: make(map[string]int), of: make(map[string][]string)}
+		l.build(30, 10, 5000)
+		for range 220 {
+			l.submit(3)
+		}
+		l.schedule(-1)
+		for range 20 {
+			l.change()
+			l.schedule(l.rng.IntN(20))
+		}
+		l.schedule(-1)
+	})
+}
+
+func (l *large) build(nodes, queues, shapes int) {
 	space, err := resource.NewSpace("cpu", "gpu", "mem", "net", "io")
 	if err != nil {
 		l.Fatal(err)
@@ -60,7 +78,7 @@ func (l *large) build(nodes, queues int) {
 	for range nodes {
 		l.node()
 	}
-	for range 1 + l.rng.IntN(300) {
+	for range shapes {
 		v := l.vector(6)
 		v[0]++
 		if l.rng.IntN(3) > 0 {

@@ -234,12 +234,12 @@ func (f *leaf) keeps(l *line, released, now uint64) bool {
 // next gives the line whose first request is to be tried next: of the active ones, and of those parked whose class is open
 // again and which no limit keeps. It is nil when there is none, or when a request that is kept waiting goes before it and
 // keeps its place. Released is when something was given back last below a queue above with a maximum.
-func (f *leaf) next(open *bits, released, now uint64) *line {
+func (f *leaf) next(c *classes, released, now uint64) *line {
 	var first *line
 	if f.active.len() > 0 {
 		first = f.active.top()
 	}
-	if l := f.classes.next(open, first, func(l *line) bool { return f.keeps(l, released, now) }); l != nil {
+	if l := f.classes.next(c, first, func(l *line) bool { return f.keeps(l, released, now) }); l != nil {
 		first = l
 	}
 	if first != nil && f.queue.Reserve {

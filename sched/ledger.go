@@ -132,7 +132,7 @@ func (s ledger) drop(i int32) {
 	r.held--
 	r.note(n, -1)
 	s.hold(r.service, ask, -1)
-	s.classes.freed(n, &s.cluster, s.now)
+	s.classes.freed(n, s.now)
 	s.stuck.freed(n, &s.cluster)
 	s.gaveBack(r.service.leaf)
 	s.line(r)

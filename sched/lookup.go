@@ -21,7 +21,7 @@ func (s *Scheduler) Extend(space resource.Space) {
 	s.space = space
 	c, n := &s.cluster, space.Len()
 	s.classes.reopenAll(s.now)
-	s.classes.dims = n
+	s.classes.rooms = newRooms(n)
 	c.norm = append(c.norm, make([]double, n-c.dims)...)
 	c.dims, c.stale = n, true
 	for _, b := range c.bands {

@@ -101,7 +101,7 @@ func (s *shelves) settle(bit uint16) {
 
 // next gives the line whose first request goes before that of first, if there is one, and before that of all others whose
 // class is open and which are not kept.
-func (s *shelves) next(open *bits, first *line, kept func(*line) bool) *line {
+func (s *shelves) next(c *classes, first *line, kept func(*line) bool) *line {
 	var best *key
 	if first != nil {
 		best = first.waiting.topKey()
@@ -112,11 +112,11 @@ func (s *shelves) next(open *bits, first *line, kept func(*line) bool) *line {
 		if best != nil && !f.key.less(best) {
 			break
 		}
-		if !open.has(f.bit) {
+		if !c.open.has(f.bit) {
 			continue
 		}
 		for l := f.lines; l != nil; l = l.next {
-			if k := l.waiting.topKey(); !l.key.class.closed && (best == nil || k.less(best)) && !kept(l) {
+			if k := l.waiting.topKey(); !c.closed(l.key.class) && (best == nil || k.less(best)) && !kept(l) {
 				found, best = l, k
 			}
 		}
