@@ -21,15 +21,19 @@ func (b *schedLoad) fairness() float64 {
 	used, demand, tree := s.used, s.demand, s.tree
 	for i := len(b.queues) - 1; i >= 0; i-- {
 		q := &b.queues[i]
-		if q.limited { // it can have of its mix only as much as fits below its maximum
+		switch {
+		case !q.limited:
+		case b.isBlocked(i): // it has all that it can have
+			demand[i] = used[i]
+		default: // it can have of its mix only as much as fits below its maximum
 			part := 1.0
 			for d := range b.dims {
 				if demand[i][d] > 0 {
-					part = min(part, max(q.most[d], used[i][d])/demand[i][d])
+					part = min(part, q.most[d]/demand[i][d])
 				}
 			}
 			for d := range b.dims {
-				demand[i][d] *= part
+				demand[i][d] = max(demand[i][d]*part, used[i][d])
 			}
 		}
 		tree[i] = sched.Holding{
@@ -109,25 +113,32 @@ func (b *schedLoad) dominant(v *amount) float64 {
 // blocked counts the leaves that want containers, none of which fits below their maximum.
 func (b *schedLoad) blocked() int {
 	b.count()
-	wants, fits := make([]bool, len(b.queues)), make([]bool, len(b.queues))
-	for i := range b.requests {
-		r := &b.requests[i]
-		if r.want == r.held {
-			continue
-		}
-		at := b.services[r.service].queue
-		wants[at] = true
-		below := true
-		for d := range b.dims {
-			below = below && (r.capacity[d] == 0 || b.used[at][d]+float64(r.capacity[d]) <= b.queues[at].most[d])
-		}
-		fits[at] = fits[at] || below
-	}
 	n := 0
 	for i := range b.queues {
-		if wants[i] && !fits[i] {
+		if b.queues[i].limited && b.isBlocked(i) {
 			n++
 		}
 	}
 	return n
+}
+
+// isBlocked says so of one with a maximum; what is held was counted.
+func (b *schedLoad) isBlocked(queue int) bool {
+	q := &b.queues[queue]
+	wants := false
+	for _, i := range q.requests {
+		r := &b.requests[i]
+		if r.want == r.held {
+			continue
+		}
+		wants = true
+		fits := true
+		for d, each := range r.capacity[:b.dims] {
+			fits = fits && (each == 0 || b.used[queue][d]+float64(each) <= q.most[d])
+		}
+		if fits {
+			return false
+		}
+	}
+	return wants
 }

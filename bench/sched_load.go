@@ -31,6 +31,7 @@ type schedQueue struct {
 	priority int
 	most     [resource.MaxDimensions]float64 // its maximum; infinite where there is none
 	limited  bool                            // it has a maximum of its own
+	requests []int32                         // of a leaf that has one; they are always the same
 }
 
 // schedService is a service, which may be submitted again when it has ended.
@@ -99,6 +100,9 @@ func newSchedLoad(l scenario.Load) (*schedLoad, error) {
 			b.requests[at] = schedRequest{
 				id: r.ID, capacity: vectors[r.Capacity], platforms: r.Platforms, node: r.Node, rack: r.Rack, nodeType: r.NodeType,
 				relaxed: r.Relaxed, priority: int32(r.Priority), count: int32(r.Count), nodes: int32(r.Nodes), //nolint:gosec // the generator makes no such numbers
+			}
+			if q := &b.queues[b.services[i].queue]; q.limited {
+				q.requests = append(q.requests, int32(at)) //nolint:gosec // as above
 			}
 			if err := b.submit(at, int32(i)); err != nil { //nolint:gosec // as above
 				return nil, err

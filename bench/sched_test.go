@@ -267,6 +267,7 @@ func TestTheFairnessOfALoad(t *testing.T) {
 		b.total[0], b.queues[2].most[0] = 40, c.most
 		for i, held := range c.held {
 			b.services = append(b.services, schedService{Service: sched.Service{Name: fmt.Sprint(i)}, queue: i + 1})
+			b.queues[i+1].requests = []int32{int32(i)}
 			b.requests = append(b.requests, schedRequest{capacity: &one, service: int32(i), held: held, want: c.wants[i]})
 		}
 		if got := b.fairness(); math.Abs(got-c.want) > 1e-9 {

@@ -86,7 +86,8 @@ func (b *band) insert(i int, k *block) {
 	b.blocks = slices.Insert(b.blocks, i, k)
 	b.least = slices.Insert(b.least, i, fill{})
 	b.lowest = slices.Insert(b.lowest, i, 0)
-	b.most = slices.Insert(b.most, i*b.dims, make([]int64, b.dims)...)
+	var none resource.Vector
+	b.most = slices.Insert(b.most, i*b.dims, none[:b.dims]...)
 	b.survey(i)
 }
 

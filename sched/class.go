@@ -87,19 +87,25 @@ func (k *class) refresh(c *cluster) {
 		return
 	}
 	k.version = c.version
-	k.weights = k.weights[:0]
+	k.frontier = [2]frontier{}
+	k.weights = slices.Grow(k.weights[:0], len(k.needs))
 	for _, n := range k.needs {
 		k.weights = append(k.weights, c.norm[n.dim].times(c.norm[n.dim]).scaled(float64(n.amount)))
 	}
-	k.tier = k.tier[:0]
-	k.tiers = [2][]*band{}
-	k.frontier = [2]frontier{}
+	k.tier = slices.Grow(k.tier[:0], len(c.bands))
 	for _, b := range c.bands {
-		t, _ := k.judge(&b.kind)
-		k.tier = append(k.tier, t)
-		if t != noTier {
-			k.tiers[t] = append(k.tiers[t], b)
+		suits, _ := k.judge(&b.kind)
+		k.tier = append(k.tier, suits)
+	}
+	inTiers := make([]*band, 0, len(c.bands))
+	for t := range k.tiers {
+		start := len(inTiers)
+		for i, b := range c.bands {
+			if int(k.tier[i]) == t {
+				inTiers = append(inTiers, b)
+			}
 		}
+		k.tiers[t] = inTiers[start:]
 	}
 }
 

@@ -213,10 +213,10 @@ func (w *world) score(r *oRequest, n *oNode) *big.Rat {
 		if w.gpu >= 0 && r.cap[w.gpu] > 0 {
 			total = sum(total, product(part(free), part(r.cap)))
 		} else {
-			total = difference(total, part(free.Sub(r.cap)))
+			total = difference(total, part(free)) // less the same for all, what is asked for
 		}
 	}
-	return total
+	return rounded(total)
 }
 
 // endOffer ends an offer: whoever could have had it and waits for another place has let one more pass.

@@ -88,7 +88,14 @@ func quotient(a, b *big.Rat) *big.Rat   { return new(big.Rat).Quo(a, b) }
 func product(a, b *big.Rat) *big.Rat    { return new(big.Rat).Mul(a, b) }
 func sum(a, b *big.Rat) *big.Rat        { return new(big.Rat).Add(a, b) }
 func difference(a, b *big.Rat) *big.Rat { return new(big.Rat).Sub(a, b) }
-func less(a, b *big.Rat) bool           { return a.Cmp(b) < 0 }
+
+// rounded is the nearest number of 53 bits: what differs by less is a tie.
+func rounded(a *big.Rat) *big.Rat {
+	nearest, _ := a.Float64()
+	return new(big.Rat).SetFloat64(nearest)
+}
+
+func less(a, b *big.Rat) bool { return a.Cmp(b) < 0 }
 
 func least(a, b *big.Rat) *big.Rat {
 	if less(b, a) {
@@ -269,7 +276,7 @@ func (w *world) usage(q *oQueue) usage {
 			return usage{true, over(func(d int) *big.Rat { return whole(cluster[d]) })}
 		}
 	}
-	return usage{false, over(func(d int) *big.Rat { return guaranteed[d] })}
+	return usage{false, rounded(over(func(d int) *big.Rat { return guaranteed[d] }))}
 }
 
 // belowMin says whether a queue is below its min in a dimension.
@@ -294,7 +301,7 @@ func (w *world) dominant(s *oService) *big.Rat {
 			share = most(share, quotient(whole(used[d]), whole(cluster[d])))
 		}
 	}
-	return quotient(share, rat(s.weight))
+	return rounded(quotient(share, rat(s.weight)))
 }
 
 // place, release and the like change what there is.
