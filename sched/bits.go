@@ -47,8 +47,8 @@ func (b *bits) beyond(o, less *bits) bool {
 
 // counts says how many members a set has of each bit; the set is those of which there are any.
 type counts struct {
-	of  [classBits]uint32
 	set bits
+	of  [classBits]uint32
 }
 
 // add counts one more of bit i, and says whether it is the first.

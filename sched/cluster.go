@@ -29,10 +29,9 @@ type node struct {
 	Node
 	free       resource.Vector
 	containers int
-	first      int32 // of its containers, 0 none
+	seat       int32 // among those with room for narrow classes, from 1
 	fill       fill
 
-	seat  int32 // among those with room for narrow classes, from 1
 	band  *band // nil: it is cordoned
 	block *block
 	at    int

@@ -30,12 +30,12 @@ type leaf struct {
 
 // user is who submits services, and what is held for them in a leaf.
 type user struct {
-	name    string
-	held    resource.Vector
 	running int  // containers
 	pending int  // requests that want some
 	counts  bool // it is present
 	wants   bool
+	held    resource.Vector
+	name    string
 }
 
 type lineKey struct {
@@ -68,12 +68,12 @@ const (
 
 // line is the requests of one class and user that want containers.
 type line struct {
-	leaf     *leaf
-	key      lineKey
 	waiting  heap[*request]
+	leaf     *leaf
 	spot     int32 // in the heap of the leaf
 	shelf    int32 // among the parked
 	held     hold
+	key      lineKey
 	next     *line  // of those on its shelf
 	blockers uint64 // depths of the queues whose limit keeps it
 	lifts    uint64 // of the leaf, and

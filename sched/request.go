@@ -32,43 +32,46 @@ type Request struct {
 	Artefact  string              // nodes that hold it go first
 }
 
+// What decisions need of a service, a request, a node and the like comes first, and lies together: most of the time of a
+// decision is spent waiting for memory.
+
 type service struct {
-	Service
-	weight     double
 	leaf       *leaf
 	user       *user
-	order      int64 // of submission
-	seat       int   // among the members of its leaf
-	used       resource.Vector
 	containers int
 	standing   float64
 	requests   []*request
-	submitted  int64 // of its requests
+	order      int64 // of submission
+	Service
+	weight    double
+	used      resource.Vector
+	seat      int   // among the members of its leaf
+	submitted int64 // of its requests
 }
 
 type request struct {
+	service *service
+	class   *class // which has the rest of what it asks for
+	line    *line
+	want    int
+	held    int
+	nodes   int
+	first   int32 // of its containers, the oldest; 0 none
+	last    int32 // the newest
+	spot    int32 // in its line
+	relaxed bool
+	delayed bool // it waits for the place that it prefers
+
 	id       string
-	service  *service
-	class    *class // which has the rest of what it asks for
+	order    int64
 	priority int
 	node     string
 	rack     string
-	relaxed  bool
-	nodes    int
-	order    int64
 
-	want  int
-	held  int
-	first int32      // of its containers, the oldest; 0 none
-	last  int32      // the newest
-	on    []presence // where it is to be on several nodes
-	line  *line
-	spot  int32 // in its line
-
-	missed  int    // offers of other places that it let pass
-	offer   uint64 // the last one of them
-	delayed bool   // it waits for the place that it prefers
-	tried   uint64 // the trial in which it was tried and blocked last
+	on     []presence // where it is to be on several nodes
+	missed int        // offers of other places that it let pass
+	offer  uint64     // the last one of them
+	tried  uint64     // the trial in which it was tried and blocked last
 }
 
 // ask takes from a request what its class does not have.
@@ -89,24 +92,21 @@ func (r *request) key() key {
 // lacks is how many containers it still wants.
 func (r *request) lacks() int { return max(r.want-r.held, 0) }
 
-// container is one that was placed. Those of a node and those of a request are each a list.
+// container is one that was placed. Those of a request are a list.
 type container struct {
 	request *request // nil: it is spare
 	class   *class   // that says what it holds
 	node    *node
 	turn    uint32 // counts the containers that had this place
-	onNode  links
-	of      links
+	next    int32  // of its request, or the next spare one; 0: none
+	prev    int32
 }
-
-// links are the neighbours in a list by index; 0: none.
-type links struct{ next, prev int32 }
 
 // containers is a slab of them; index 0 is nobody's. It grows by pages, so that nothing is ever moved.
 type containers struct {
 	pages [][]container
 	used  int32
-	spare int32 // first spare one, by onNode.next
+	spare int32 // first spare one
 }
 
 // pageSize is how many containers a page has; a power of two.
@@ -126,6 +126,17 @@ func (c *containers) find(id Container) (int32, bool) {
 	return int32(i), true
 }
 
+// on finds those on a node, by looking at all.
+func (c *containers) on(n *node) []int32 {
+	found := make([]int32, 0, n.containers)
+	for i := int32(1); i <= c.used && len(found) < n.containers; i++ {
+		if c.at(i).node == n {
+			found = append(found, i)
+		}
+	}
+	return found
+}
+
 // add takes a container in, as the newest of its request.
 func (c *containers) add(r *request, n *node) int32 {
 	i := c.spare
@@ -136,16 +147,12 @@ func (c *containers) add(r *request, n *node) int32 {
 			c.pages = append(c.pages, make([]container, pageSize))
 		}
 	} else {
-		c.spare = c.at(i).onNode.next
+		c.spare = c.at(i).next
 	}
 	k := c.at(i)
-	*k = container{request: r, class: r.class, node: n, turn: k.turn, onNode: links{next: n.first}, of: links{prev: r.last}}
-	if n.first != 0 {
-		c.at(n.first).onNode.prev = i
-	}
-	n.first = i
+	*k = container{request: r, class: r.class, node: n, turn: k.turn, prev: r.last}
 	if r.last != 0 {
-		c.at(r.last).of.next = i
+		c.at(r.last).next = i
 	} else {
 		r.first = i
 	}
@@ -156,25 +163,17 @@ func (c *containers) add(r *request, n *node) int32 {
 // drop takes a container out.
 func (c *containers) drop(i int32) {
 	k := c.at(i)
-	if k.onNode.prev != 0 {
-		c.at(k.onNode.prev).onNode.next = k.onNode.next
+	if k.prev != 0 {
+		c.at(k.prev).next = k.next
 	} else {
-		k.node.first = k.onNode.next
+		k.request.first = k.next
 	}
-	if k.onNode.next != 0 {
-		c.at(k.onNode.next).onNode.prev = k.onNode.prev
-	}
-	if k.of.prev != 0 {
-		c.at(k.of.prev).of.next = k.of.next
+	if k.next != 0 {
+		c.at(k.next).prev = k.prev
 	} else {
-		k.request.first = k.of.next
+		k.request.last = k.prev
 	}
-	if k.of.next != 0 {
-		c.at(k.of.next).of.prev = k.of.prev
-	} else {
-		k.request.last = k.of.prev
-	}
-	*k = container{turn: k.turn + 1, onNode: links{next: c.spare}}
+	*k = container{turn: k.turn + 1, next: c.spare}
 	c.spare = i
 }
 

@@ -11,10 +11,11 @@ type rooms struct {
 	suits   []bits   // by band: the classes that its nodes suit
 	except  []*class // of them those that name nodes where they may not be
 	seats   []seat
-	groups  []bits // of groupSize seats each: for which classes any of them has room
+	vacant  []int32 // seats of nobody
+	groups  []bits  // of groupSize seats each: for which classes any of them has room
 }
 
-// seat is a node and the classes for which it has room.
+// seat is a node, nil when it is vacant, and the classes for which it has room.
 type seat struct {
 	node *node
 	set  bits
@@ -78,10 +79,12 @@ func (r *rooms) clear() {
 		l.amounts, l.upTo = append(l.amounts[:0], 0), append(l.upTo[:0], bits{})
 	}
 	for i := range r.seats {
-		r.seats[i].node.seat = 0
+		if n := r.seats[i].node; n != nil {
+			n.seat = 0
+		}
 	}
 	clear(r.seats)
-	r.suits, r.except, r.seats, r.groups = r.suits[:0], r.except[:0], r.seats[:0], r.groups[:0]
+	r.suits, r.except, r.seats, r.vacant, r.groups = r.suits[:0], r.except[:0], r.seats[:0], r.vacant[:0], r.groups[:0]
 }
 
 // add takes in a class, which is fresh, and for which no node has room.
@@ -111,16 +114,12 @@ func (r *rooms) remove(k *class) {
 		r.suits[i].clear(k.bit)
 	}
 	r.except = slices.DeleteFunc(r.except, func(o *class) bool { return o == k })
-	for i := range r.seats {
-		r.seats[i].set.clear(k.bit)
-	}
 	for i := range r.groups {
 		r.groups[i].clear(k.bit)
 	}
-	for i := len(r.seats) - 1; i >= 0; i-- {
-		if r.seats[i].set == (bits{}) {
-			r.unseat(i)
-		}
+	for i := range r.seats {
+		r.seats[i].set.clear(k.bit)
+		r.vacate(i)
 	}
 }
 
@@ -149,11 +148,7 @@ func (r *rooms) freed(n *node) bits {
 		return set
 	}
 	if n.seat == 0 {
-		r.seats = append(r.seats, seat{node: n})
-		n.seat = int32(len(r.seats)) //nolint:gosec // there are not that many nodes
-		if len(r.seats) > groupSize*len(r.groups) {
-			r.groups = append(r.groups, bits{})
-		}
+		r.give(n)
 	}
 	i := int(n.seat) - 1
 	r.seats[i].set = set
@@ -174,43 +169,37 @@ func (r *rooms) taken(n *node) (lost bits) {
 		return lost
 	}
 	r.seats[i].set = set
-	if set == (bits{}) {
-		r.unseat(i)
-	} else {
-		r.regroup(i / groupSize)
+	g := i / groupSize
+	for j := g * groupSize; j < min((g+1)*groupSize, len(r.seats)) && lost != (bits{}); j++ {
+		lost.drop(&r.seats[j].set)
 	}
-	for g := range r.groups {
-		if lost.drop(&r.groups[g]); lost == (bits{}) {
-			break
-		}
+	r.groups[g].drop(&lost)
+	for j := 0; j < len(r.groups) && lost != (bits{}); j++ {
+		lost.drop(&r.groups[j])
 	}
+	r.vacate(i)
 	return lost
 }
 
-// unseat has the last one take the seat of a node.
-func (r *rooms) unseat(i int) {
-	last := len(r.seats) - 1
-	r.seats[i].node.seat = 0
-	if i != last {
-		r.seats[i] = r.seats[last]
-		r.seats[i].node.seat = int32(i) + 1 //nolint:gosec // as above
-	}
-	r.seats[last] = seat{}
-	r.seats = r.seats[:last]
-	if last%groupSize == 0 {
-		r.groups = r.groups[:last/groupSize]
+// give has a node take a seat.
+func (r *rooms) give(n *node) {
+	if last := len(r.vacant) - 1; last >= 0 {
+		n.seat, r.vacant = r.vacant[last], r.vacant[:last]
 	} else {
-		r.regroup(last / groupSize)
+		r.seats = append(r.seats, seat{})
+		n.seat = int32(len(r.seats)) //nolint:gosec // there are not that many nodes
+		if len(r.seats) > groupSize*len(r.groups) {
+			r.groups = append(r.groups, bits{})
+		}
 	}
-	if i/groupSize < last/groupSize {
-		r.regroup(i / groupSize)
-	}
+	r.seats[n.seat-1].node = n
 }
 
-func (r *rooms) regroup(g int) {
-	var sum bits
-	for i := g * groupSize; i < min((g+1)*groupSize, len(r.seats)); i++ {
-		sum.join(&r.seats[i].set)
+// vacate has a node leave its seat when it has room for nobody.
+func (r *rooms) vacate(i int) {
+	s := &r.seats[i]
+	if s.node != nil && s.set == (bits{}) {
+		r.vacant = append(r.vacant, s.node.seat)
+		s.node.seat, s.node = 0, nil
 	}
-	r.groups[g] = sum
 }

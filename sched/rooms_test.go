@@ -46,12 +46,18 @@ func TestRoomsAreWhatEveryNodeHas(t *testing.T) {
 					t.Fatalf("%+v: closed is %v, and a node has room is %v", k.key, closed, room(k))
 				}
 			}
-			groups := make([]bits, len(classes.rooms.groups))
+			groups, vacant := make([]bits, len(classes.rooms.groups)), 0
 			for i, s := range classes.rooms.seats {
 				groups[i/groupSize].join(&s.set)
-				if int(s.node.seat) != i+1 || s.set == (bits{}) {
-					t.Fatalf("seat %d is of %s in seat %d, %v", i, s.node.Name, s.node.seat-1, s.set)
+				if (s.node == nil) != (s.set == (bits{})) || s.node != nil && int(s.node.seat) != i+1 {
+					t.Fatalf("seat %d is of %+v, %v", i, s.node, s.set)
 				}
+				if s.node == nil {
+					vacant++
+				}
+			}
+			if vacant != len(classes.rooms.vacant) {
+				t.Fatalf("%d seats are vacant, of %d it is known", vacant, len(classes.rooms.vacant))
 			}
 			if !slices.Equal(groups, classes.rooms.groups) {
 				t.Fatalf("groups %v, and their seats have %v", classes.rooms.groups, groups)

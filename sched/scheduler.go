@@ -109,8 +109,8 @@ func (s *Scheduler) RemoveNode(name string) {
 	s.now++
 	s.settled = false
 	s.cluster.remove(n)
-	for n.first != 0 {
-		ledger{s}.drop(n.first)
+	for _, i := range s.containers.on(n) {
+		ledger{s}.drop(i)
 	}
 }
 
@@ -185,7 +185,7 @@ func (s *Scheduler) Submit(q Request) error {
 	}
 	r.ask(&q)
 	r.on = r.on[:0]
-	for i := r.first; i != 0; i = s.containers.at(i).of.next {
+	for i := r.first; i != 0; i = s.containers.at(i).next {
 		r.note(s.containers.at(i).node, 1)
 	}
 	r.class = s.classes.of(&q, s.cluster.dims, s.cluster.gpu)

@@ -8,24 +8,19 @@ import (
 
 // queue is one queue of the hierarchy at work.
 type queue struct {
+	parent *queue
+	leaf   *leaf // nil: it has children
 	Queue
-	parent   *queue
-	children []*queue
 	depth    int
 	order    int64
-	leaf     *leaf // nil: it has children
-
-	guaranteed []float64
-	exact      []double  // the same
-	inverse    []float64 // 1 over it; 0 where it is 0
-	most       []float64 // absolute maximum of the queue and its ancestors together
-	limit      []int64   // the same in whole amounts
-	limited    bool      // it has a maximum of its own below its parent's
-	used       resource.Vector
-	running    int // containers
-	weight     double
-	weights    double // of the children together
-	ratio      float64
+	running  int // containers
+	ratio    float64
+	used     resource.Vector
+	inverse  []float64 // 1 over what is guaranteed; 0 where that is 0
+	exact    []double  // what is guaranteed
+	limit    []int64   // absolute maximum of the queue and its ancestors together, in whole amounts
+	limited  bool      // it has a maximum of its own below its parent's
+	children []*queue
 
 	// Where it stands among its siblings: in the heap of those in which something may be placed, or parked because all
 	// was tried and failed.
@@ -34,11 +29,16 @@ type queue struct {
 	active   heap[*queue]
 	parked   []*queue
 	scanned  uint64 // when the parked children were looked through last
-	pending  counts // classes that are wanted below, by leaf or child
-	failed   bits   // of them those that were tried and failed for want of anything but a node
 	failedAt uint64
 	blockers uint64 // depths of the queues above whose maximum was in the way
 	released uint64 // when something below was given back last
+	failed   bits   // of the classes that are wanted those that were tried and failed for want of anything but a node
+	pending  counts // classes that are wanted below, by leaf or child
+
+	guaranteed []float64
+	most       []float64 // its absolute maximum
+	weight     double
+	weights    double // of the children together
 }
 
 func (q *queue) place() *int32 { return &q.spot }
