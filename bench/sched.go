@@ -25,10 +25,12 @@ type schedConfig struct {
 	profile string
 }
 
-// What a load takes of the cluster: without churn all fits, with it a backlog stands behind what runs.
+// What a load takes of the cluster: without churn all fits; with it 95 % are in use, as some leaves may not have all that
+// they want, and in a full cluster a backlog stands behind what runs.
 const (
 	useFill  = 0.7
-	useChurn = 1.8
+	useChurn = 1.215
+	useFull  = 1.8
 )
 
 func newSched() *cobra.Command {
@@ -39,9 +41,10 @@ func newSched() *cobra.Command {
 		Long: `Generate a cluster, a tree of queues and requests (as weft sched simulate --generate does), and measure how the scheduler
 hands out the containers, one decision at a time, on one core. Generating the load is not measured.
 
-Without --churn all requests fit, and are placed. With --churn the cluster is filled first, with a backlog behind what
-runs and a part of the leaves at their maxima; then requests end by chance, those that have ended come again as new ones,
-and the scheduler hands out what has become free. Ending and submitting is within the measured time.
+Without --churn all requests fit, and are placed. With --churn the cluster is filled first, to about 95 % with a part of the
+leaves at their maxima and a backlog behind those; then requests end by chance, those that have ended come again as new
+ones, and the scheduler hands out what has become free. Ending and submitting is within the measured time. With --use 1.8
+the cluster is full, and every leaf has a backlog.
 
 Each pass prints
   RESULT-SCHED|nodes|requests|queues|decisions/s|p50us|p99us|max_us|MB|allocs/decision
@@ -71,7 +74,7 @@ with # say more. --scale measures the slowdown from a tenth of the nodes, and fr
 	flags.IntVar(&k.load.Dims, "dims", k.load.Dims, "dimensions of the resources")
 	flags.IntVar(&k.load.Shapes, "shapes", k.load.Shapes, "distinct vectors that are asked for; 0: each request has its own")
 	flags.Uint64Var(&k.load.Seed, "seed", k.load.Seed, "equal ones make equal loads")
-	flags.Float64Var(&k.load.Use, "use", useFill, "what the requests take together of the scarcest dimension, as a part of the cluster (with --churn 1.8)")
+	flags.Float64Var(&k.load.Use, "use", useFill, "what the requests take together of the scarcest dimension, as a part of the cluster (with --churn 1.215)")
 	flags.Float64Var(&k.load.Blocked, "blocked", 0, "part of the leaves that are at their maxima with a backlog (with --churn 0.25)")
 	flags.BoolVar(&k.load.Unit, "unit", false, "requests of one container each, all alike")
 	flags.BoolVar(&k.churn, "churn", false, "measure a full cluster in which containers end and requests come")
@@ -98,6 +101,7 @@ func (k schedConfig) validate() error {
 const (
 	caseFill       = "fill"
 	caseChurn      = "churn"
+	caseFull       = "churn of a full cluster"
 	caseFewNodes   = "fill, a tenth of the nodes"
 	caseFewQueues  = "fill, a hundredth of the queues"
 	caseUnit       = "equal containers, twice as many as fit"
@@ -120,10 +124,12 @@ func (k schedConfig) cases() []schedCase {
 	case k.check:
 		churn, unit := main, main
 		churn.name, churn.churn, churn.load.Use, churn.load.Blocked = caseChurn, true, useChurn, 0.25
+		full := churn
+		full.name, full.load.Use = caseFull, useFull
 		unit.name, unit.load.Unit, unit.load.Use, unit.load.Requests = caseUnit, true, 2, 200*k.load.Queues
 		equal := unit
 		equal.name, equal.churn, equal.load.Blocked = caseUnitChurn, true, 0.25
-		return []schedCase{main, nodes, queues, churn, unit, equal}
+		return []schedCase{main, nodes, queues, churn, full, unit, equal}
 	case k.scale:
 		return []schedCase{main, nodes, queues}
 	default:

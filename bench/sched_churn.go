@@ -47,6 +47,7 @@ func (m *schedMeasurement) runChurn(ctx context.Context) error {
 	}
 	m.end()
 	m.pass.Jain /= float64(max(samples, 1))
+	m.pass.Use /= float64(max(samples, 1))
 	return ctx.Err()
 }
 
@@ -140,6 +141,7 @@ func (m *schedMeasurement) ended(request int32) error {
 // sample looks at use and fairness, and at what decisions allocate when nothing else does, outside of the measured time.
 func (m *schedMeasurement) sample() error {
 	_, use := m.load.scarcest()
+	m.pass.Use += use
 	m.pass.LeastUse = min(m.pass.LeastUse, use)
 	jain := m.load.fairness()
 	m.pass.JainLeast = min(m.pass.JainLeast, jain)

@@ -45,8 +45,8 @@ type schedPass struct {
 		Allocs    uint64
 	}
 
-	Scarcest  string // dimension
-	Use       float64
+	Scarcest  string  // dimension
+	Use       float64 // mean
 	LeastUse  float64
 	Unplaced  int
 	Vain      int // times that the scheduler found nothing to place
@@ -87,9 +87,10 @@ func (c schedCase) measure(ctx context.Context) (_ schedPass, err error) {
 	p := &m.pass
 	p.P50, p.P99, p.Max = time.Duration(m.latency.ValueAtPercentile(50)), time.Duration(m.latency.ValueAtPercentile(99)), time.Duration(m.latency.Max())
 	p.VainP99 = time.Duration(m.vain.ValueAtPercentile(99))
-	p.Scarcest, p.Use = b.scarcest()
+	var use float64
+	p.Scarcest, use = b.scarcest()
 	if !c.churn {
-		p.LeastUse, p.Jain = p.Use, b.fairness()
+		p.Use, p.LeastUse, p.Jain = use, use, b.fairness()
 		p.JainLeast = p.Jain
 	}
 	p.Unplaced, p.Blocked = b.unplaced(), b.blocked()

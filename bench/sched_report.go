@@ -144,20 +144,22 @@ func (m schedMark) reaches(limit float64) bool {
 
 // marks judges what was measured.
 func (r *schedReport) marks() []schedMark {
-	fill, churn, unit, equal := r.of(caseFill), r.of(caseChurn), r.of(caseUnit), r.of(caseUnitChurn)
+	fill, churn, full, unit, equal := r.of(caseFill), r.of(caseChurn), r.of(caseFull), r.of(caseUnit), r.of(caseUnitChurn)
 	p99 := func(p *schedPass) float64 { return micro(p.P99) }
 	return []schedMark{
 		{name: "decisions/s, fill", value: medianOf(fill, (*schedPass).perSecond), floor: 50_000, goal: 150_000, more: true},
 		{name: "decisions/s, churn", value: medianOf(churn, (*schedPass).perSecond), floor: 25_000, goal: 75_000, more: true},
+		{name: "decisions/s, churn of a full cluster", value: medianOf(full, (*schedPass).perSecond), floor: 25_000, goal: 75_000, more: true},
 		{name: "p99 us, fill", value: medianOf(fill, p99), floor: 100, goal: 30, digits: 1},
 		{name: "p99 us, churn", value: medianOf(churn, p99), floor: 100, goal: 30, digits: 1},
+		{name: "p99 us, churn of a full cluster", value: medianOf(full, p99), floor: 100, goal: 30, digits: 1},
 		{name: "slowdown from a tenth of the nodes", value: r.slower(caseFill, caseFewNodes), floor: 3, goal: 1.5, digits: 2},
 		{name: "slowdown from a hundredth of the queues", value: r.slower(caseFill, caseFewQueues), floor: 3, goal: 1.5, digits: 2},
 		{name: "MB, fill", value: medianOf(fill, (*schedPass).megabytes), goal: 200, noFloor: true, digits: 1},
-		{name: "MB, churn", value: medianOf(churn, (*schedPass).megabytes), goal: 200, noFloor: true, digits: 1},
+		{name: "MB, churn of a full cluster", value: medianOf(full, (*schedPass).megabytes), goal: 200, noFloor: true, digits: 1},
 		{name: "allocations a decision, fill", value: medianOf(fill, (*schedPass).allocsPer), goal: 0.01, noFloor: true, digits: 4},
 		{name: "allocations a decision, churn", value: medianOf(churn, (*schedPass).allocsAlone), goal: 0.01, noFloor: true, digits: 4},
-		{name: "use of the scarcest dimension, churn", value: medianOf(churn, func(p *schedPass) float64 { return p.LeastUse }), goal: 0.95, noFloor: true, more: true, digits: 3},
+		{name: "use of the scarcest dimension, churn", value: medianOf(churn, func(p *schedPass) float64 { return p.Use }), goal: 0.95, noFloor: true, more: true, digits: 3},
 		{name: "Jain's index, equal containers", value: medianOf(unit, func(p *schedPass) float64 { return p.JainLeast }), goal: 0.999, noFloor: true, more: true, digits: 4},
 		{name: "Jain's index, churn of equal containers", value: medianOf(equal, func(p *schedPass) float64 { return p.JainLeast }), goal: 0.99, noFloor: true, more: true, digits: 4},
 		{name: "Jain's index, churn, least", value: medianOf(churn, func(p *schedPass) float64 { return p.JainLeast }), goal: 0.99, noFloor: true, more: true, digits: 4},
