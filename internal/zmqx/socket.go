@@ -286,7 +286,9 @@ func listening(path string) bool {
 }
 
 // Close closes the socket; what it had not sent is dropped after Options.Linger. Records received last are
-// no longer valid; payload frames are. Closing again does nothing.
+// no longer valid; payload frames are. Closing again does nothing. A peer that speaks ZMTP 1 or 2, or junk that looks like it,
+// and whose first message is read while the socket closes, aborts the process: libzmq 4.3 takes it for impossible that
+// nobody wants that message (zmtp_engine.cpp, process_routing_id_msg).
 func (s *Socket) Close() error {
 	if s.native == nil {
 		return nil

@@ -240,4 +240,13 @@ func TestGarbageLeavesTheRouterAlive(t *testing.T) {
 	if m := dealer.one(t); string(m.Records) != "and back" {
 		t.Errorf("received %q", m.Records)
 	}
+	// Who connects now is accepted after all of the junk. A socket must not be closed while that is being read, see Close.
+	last := newParty(t, NewDealer, Options{})
+	if err := last.Connect(endpoint); err != nil {
+		t.Fatal(err)
+	}
+	last.send(t, 0, "last")
+	for m := router.one(t); string(m.Records) != "last"; m = router.one(t) { // the junk may have made messages too
+		continue
+	}
 }
