@@ -6,7 +6,6 @@ import "slices"
 // is seated while it has room for any of them. It answers by sets of classes, a few words each, and never looks at one
 // class after the other; only classes with a bit of their own can be told apart so.
 type rooms struct {
-	dims    int
 	ladders []ladder // by dimension
 	suits   []bits   // by band: the classes that its nodes suit
 	except  []*class // of them those that name nodes where they may not be
@@ -67,7 +66,7 @@ func (l *ladder) remove(bit uint16, ask int64) {
 }
 
 func newRooms(dims int) rooms {
-	r := rooms{dims: dims, ladders: make([]ladder, dims)}
+	r := rooms{ladders: make([]ladder, dims)}
 	r.clear()
 	return r
 }
