@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -151,7 +152,9 @@ func (f *fabric) failure(c *client.Client, service string) error {
 		case <-s.Done():
 			said = s.Err()
 		default:
-			if why := f.info(c, service).Reason; why != "" && !strings.Contains(why, "no node has joined") && !strings.Contains(why, " is starting: ") {
+			why := f.info(c, service).Reason
+			passes := func(word string) bool { return strings.Contains(why, word) }
+			if why != "" && !slices.ContainsFunc([]string{"no node has joined", "about to be placed", " is starting: "}, passes) {
 				said = errors.New(why)
 			}
 		}
