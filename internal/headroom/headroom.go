@@ -8,7 +8,9 @@ package headroom
 import (
 	"math"
 	"os"
+	"runtime"
 	"runtime/debug"
+	"runtime/metrics"
 	"sync/atomic"
 
 	"golang.org/x/sys/unix"
@@ -27,16 +29,42 @@ var (
 )
 
 // Came notes that n bytes of payloads have come to the process. With the first 8 MiB of them the collector lets 32 MiB of
-// garbage gather before it runs, beside what it does anyway; where the program or its user has said how much it may be, by
+// garbage gather before it runs, if it would not do so by itself: where more than that is alive it does; where the program or its user has said how much it may be, by
 // GOGC or by a limit of memory, nothing changes. It is cheap and safe for concurrent use.
 func Came(n int) {
 	if came.Load() >= After || came.Add(int64(n)) < After {
 		return
 	}
 	if os.Getenv("GOGC") == "" && debug.SetMemoryLimit(-1) == math.MaxInt64 {
-		b := make([]byte, Bytes)
-		giveUp(b)
-		room.Store(&b)
+		makeRoom()
+		follow()
+	}
+}
+
+func makeRoom() {
+	b := make([]byte, Bytes)
+	giveUp(b)
+	room.Store(&b)
+}
+
+// follow has adjust called after each collection from now on: what nobody refers to is found by it.
+func follow() {
+	nobodys := &[4]uint64{} // smaller ones share a block with others that live
+	runtime.AddCleanup(nobodys, func(struct{}) {
+		adjust()
+		follow()
+	}, struct{}{})
+}
+
+// adjust drops the room while so much else is alive that as much garbage gathers anyway.
+func adjust() {
+	live := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
+	metrics.Read(live)
+	switch alive := live[0].Value.Uint64(); {
+	case room.Load() == nil && alive < Bytes/2:
+		makeRoom()
+	case room.Load() != nil && alive > 2*Bytes:
+		room.Store(nil)
 	}
 }
 

@@ -1,9 +1,11 @@
 package headroom
 
 import (
+	"math"
 	"os"
 	"os/exec"
 	"runtime"
+	"runtime/debug"
 	"strings"
 	"syscall"
 	"testing"
@@ -56,6 +58,30 @@ func TestHeadroom(t *testing.T) {
 			t.Errorf("%s with %q: %v\n%s", c.kind, c.set, err, out)
 		}
 	}
+}
+
+// What is alive makes room enough by itself.
+func TestRoomIsForSmallHeaps(t *testing.T) {
+	t.Setenv("GOGC", "")
+	limit := debug.SetMemoryLimit(math.MaxInt64)
+	defer debug.SetMemoryLimit(limit)
+	collections(2*After, true)
+	has := func(yes bool) bool { return (room.Load() != nil) == yes }
+	awaits := func(what string, yes bool) {
+		t.Helper()
+		for i := 0; !has(yes); i++ {
+			if i == 10_000 {
+				t.Fatalf("room is still there: %v, with %s", !yes, what)
+			}
+			runtime.GC()
+			runtime.Gosched()
+		}
+	}
+	awaits("little alive", true)
+	held := make([]byte, 3*Bytes)
+	awaits("much alive", false)
+	runtime.KeepAlive(held)
+	awaits("little alive again", true)
 }
 
 // The room takes no memory of the machine, even where the allocator has used it before.
