@@ -1,7 +1,6 @@
 package sched
 
 import (
-	"math"
 	"math/big"
 	"testing"
 
@@ -31,25 +30,26 @@ func TestDoublesTellTiesFromDifferences(t *testing.T) {
 		for i := len(terms) - 1; i >= 0; i-- {
 			reverse = reverse.plus(terms[i])
 		}
-		nearest, _ := exact.Float64()
-		if betweenTwo(exact) {
-			t.Skip("not even twice the precision tells which of two numbers is nearer")
-		}
-		if sum.hi != nearest || reverse.hi != nearest {
-			t.Fatalf("%v and %v, want %v", sum.hi, reverse.hi, nearest)
+		for _, got := range []float64{sum.hi, reverse.hi} {
+			if !isNearest(got, exact) {
+				nearest, _ := exact.Float64()
+				t.Fatalf("%v and %v, want %v", sum.hi, reverse.hi, nearest)
+			}
 		}
 	})
 }
 
-// betweenTwo says whether a number lies as good as in the middle between two neighbours.
-func betweenTwo(exact *big.Rat) bool {
-	const slack = 1e-29
+// isNearest says whether no number of 53 bits is nearer to exact than got; where two are as near but for what is beyond
+// twice the precision, either is.
+func isNearest(got float64, exact *big.Rat) bool {
+	off := func(x float64) *big.Rat {
+		d := new(big.Rat).Sub(exact, new(big.Rat).SetFloat64(x))
+		return d.Abs(d)
+	}
 	nearest, _ := exact.Float64()
-	off := new(big.Rat).Sub(exact, new(big.Rat).SetFloat64(nearest))
-	half := (math.Nextafter(nearest, math.Inf(1)) - nearest) / 2
-	off.Sub(off.Abs(off), new(big.Rat).SetFloat64(half))
-	distance, _ := off.Abs(off).Float64()
-	return distance < slack*nearest
+	allowed := new(big.Rat).Mul(new(big.Rat).SetFloat64(nearest), big.NewRat(1, 1e18))
+	allowed.Mul(allowed, big.NewRat(1, 1e11))
+	return off(got).Cmp(allowed.Add(allowed, off(nearest))) <= 0
 }
 
 func TestDecimalsAreMeantAsWritten(t *testing.T) {

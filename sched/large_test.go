@@ -30,37 +30,37 @@ const largeDims = 5
 // With short cuts or without: the decisions are the same, in a world too large for the oracle.
 func TestShortCutsDecideTheSame(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		seed := rapid.Uint64().Draw(t, "seed")
-		l := &large{T: t, rng: rand.New(rand.NewPCG(seed, 1)), wanted: make(map[string]int), of: make(map[string][]string)}
+		l := newLarge(t)
 		l.build(120, 50, 1+l.rng.IntN(300))
-		for range 100 {
-			l.submit(3)
-		}
-		l.schedule(-1)
-		for range 40 {
-			l.change()
-			l.schedule(l.rng.IntN(20))
-		}
-		l.schedule(-1)
+		l.live(100, 40)
 	})
 }
 
 // There are more classes of requests than there are bits for them.
 func TestShortCutsDecideTheSameForManyClasses(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		seed := rapid.Uint64().Draw(t, "seed")
-		l := &large{T: t, rng: rand.New(rand.NewPCG(seed, 2)), wanted: make(map[string]int), of: make(map[string][]string)}
+		l := newLarge(t)
 		l.build(30, 10, 5000)
-		for range 220 {
-			l.submit(3)
-		}
-		l.schedule(-1)
-		for range 20 {
-			l.change()
-			l.schedule(l.rng.IntN(20))
-		}
-		l.schedule(-1)
+		l.live(220, 20)
 	})
+}
+
+func newLarge(t *rapid.T) *large {
+	seed := rapid.Uint64().Draw(t, "seed")
+	return &large{T: t, rng: rand.New(rand.NewPCG(seed, 1)), wanted: make(map[string]int), of: make(map[string][]string)}
+}
+
+// live submits services, and has the schedulers decide between changes.
+func (l *large) live(services, changes int) {
+	for range services {
+		l.submit(3)
+	}
+	l.schedule(-1)
+	for range changes {
+		l.change()
+		l.schedule(l.rng.IntN(20))
+	}
+	l.schedule(-1)
 }
 
 func (l *large) build(nodes, queues, shapes int) {

@@ -32,8 +32,7 @@ type Request struct {
 	Artefact  string              // nodes that hold it go first
 }
 
-// What decisions need of a service, a request, a node and the like comes first, and lies together: most of the time of a
-// decision is spent waiting for memory.
+// What a decision needs of a service and of a request comes first, and lies together.
 
 type service struct {
 	leaf       *leaf
